@@ -1,0 +1,1 @@
+//! The arithmetic of layers: paths, entries, the tar format, diffs.

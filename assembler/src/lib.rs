@@ -1,0 +1,1 @@
+//! Assembles OCI images: store, layers, recipes, provenance.

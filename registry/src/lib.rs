@@ -1,0 +1,1 @@
+//! Talks to OCI registries: resolve, fetch, freshness.

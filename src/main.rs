@@ -1,0 +1,3 @@
+//! Runs coding agents in containers and assembles their images.
+
+fn main() {}
