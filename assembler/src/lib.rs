@@ -1,1 +1,18 @@
 //! Assembles OCI images: store, layers, recipes, provenance.
+//!
+//! Invariants: this crate opens no socket, reads no environment variable, no home directory and no clock, prints
+//! nothing and is synchronous. Time, paths, platform and progress come in as values. It does not know Docker: running
+//! scripts is behind [`sandbox::Sandbox`].
+
+pub mod descriptor;
+pub mod digest;
+pub mod image;
+pub mod key;
+pub mod manifest;
+pub mod platform;
+pub mod provenance;
+pub mod recipe;
+pub mod reference;
+pub mod reporter;
+pub mod sandbox;
+pub mod store;

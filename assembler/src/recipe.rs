@@ -1,0 +1,126 @@
+//! Recipes: what is in an image, as data. No I/O, no decision: those were made before.
+//!
+//! Invariant: a recipe names its base by digest and holds the bytes of every file its steps use, so that what is hashed
+//! is what runs, even when a definition is edited meanwhile.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    digest::{Digest, Hasher},
+    provenance::{BaseRecord, Origin},
+};
+
+/// What an image is made of.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The base image's manifest, in the store.
+    pub base: Digest,
+    /// The base as it is recorded for people: what was asked for and its digest.
+    pub base_record: BaseRecord,
+    /// Who contributed layers of the base that no record covers.
+    pub base_origin: Origin,
+    /// What comes on top, in order.
+    pub steps: Vec<Step>,
+    /// What changes in the config.
+    pub config: ConfigChange,
+    /// Clamp for modification times, in seconds since 1970 (`SOURCE_DATE_EPOCH`).
+    pub source_date: Option<i64>,
+}
+
+/// One addition: one layer.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Who contributes it.
+    pub origin: Origin,
+    /// What is added.
+    pub addition: Addition,
+}
+
+/// How a step's layer comes to be.
+#[derive(Clone, Debug)]
+pub enum Addition {
+    /// Scripts are run as root in the image so far, in this order.
+    Scripts {
+        /// All files of the definition that scripts may use.
+        files: ScriptFiles,
+        /// The scripts to run: keys of `files`.
+        run: Vec<String>,
+        /// Environment that is part of the step's meaning (not proxies, not certificates).
+        env: BTreeMap<String, String>,
+    },
+    /// Files are put there; nothing runs.
+    Files(Vec<PlacedFile>),
+}
+
+/// The files of a definition, with their bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptFiles {
+    files: BTreeMap<String, ScriptFile>,
+}
+
+/// One file of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptFile {
+    /// Whether the owner may execute it.
+    pub executable: bool,
+    /// Its content.
+    pub content: Arc<[u8]>,
+}
+
+/// A file that a step puts into the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedFile {
+    /// Where: relative to `/`, slash-separated.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its content.
+    pub content: Arc<[u8]>,
+}
+
+/// What a recipe changes in the config that its base brings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigChange {
+    /// Variables to set.
+    pub env: BTreeMap<String, String>,
+    /// Labels to set.
+    pub labels: BTreeMap<String, String>,
+    /// A new entrypoint; it also clears `Cmd`.
+    pub entrypoint: Option<Vec<String>>,
+    /// A new user.
+    pub user: Option<String>,
+}
+
+impl ScriptFiles {
+    /// Collects files by their path below the definition (slash-separated).
+    pub fn new(files: BTreeMap<String, ScriptFile>) -> Self {
+        Self { files }
+    }
+
+    /// Iterates in the order of paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ScriptFile)> {
+        self.files.iter().map(|(path, file)| (path.as_str(), file))
+    }
+
+    /// Returns one file.
+    pub fn get(&self, path: &str) -> Option<&ScriptFile> {
+        self.files.get(path)
+    }
+
+    /// Returns the digest of names, modes and contents.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::sha256();
+        for (path, file) in &self.files {
+            field(&mut hasher, path.as_bytes());
+            field(&mut hasher, if file.executable { b"x" } else { b"-" });
+            field(&mut hasher, &file.content);
+        }
+        hasher.finish()
+    }
+}
+
+/// Hashes a length before the bytes, so that no two lists of fields hash alike.
+pub(crate) fn field(hasher: &mut Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
