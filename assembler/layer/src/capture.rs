@@ -1,0 +1,1 @@
+//! Captures what changed in a root filesystem as a layer.
