@@ -1,0 +1,23 @@
+#!/bin/bash
+# Amp from npm: its install step picks the program for this machine.
+set -euo pipefail
+umask 022
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Caches, and what installers write into a home directory, go with the directory for scratch; root's npm settings count.
+export npm_config_userconfig=${NPM_CONFIG_USERCONFIG:-${HOME:-/root}/.npmrc}
+export HOME=$work TMPDIR=$work
+export npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
+
+npm install --global --prefix /usr/local @sourcegraph/amp@latest
+
+# The image is updated as a whole, so the agent must neither replace itself nor ask to.
+mkdir -p /etc/ampcode
+cat > /etc/ampcode/managed-settings.json <<'EOF'
+{
+  "amp.updates.mode": "disabled"
+}
+EOF
+
+amp --version

@@ -1,0 +1,26 @@
+#!/bin/bash
+# OpenCode from npm: its install step picks the program for this machine.
+set -euo pipefail
+umask 022
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# Caches, and what installers write into a home directory, go with the directory for scratch; root's npm settings count.
+export npm_config_userconfig=${NPM_CONFIG_USERCONFIG:-${HOME:-/root}/.npmrc}
+export HOME=$work TMPDIR=$work
+export npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
+
+npm install --global --prefix /usr/local opencode-ai@latest
+
+# The image is updated as a whole, so the agent must not replace itself. It has no system-wide setting for that, only
+# a variable; who sets it keeps the last word.
+program=$(readlink -f /usr/local/bin/opencode)
+rm /usr/local/bin/opencode
+cat > /usr/local/bin/opencode <<EOF
+#!/bin/sh
+export OPENCODE_DISABLE_AUTOUPDATE=\${OPENCODE_DISABLE_AUTOUPDATE:-1}
+exec $program "\$@"
+EOF
+chmod 755 /usr/local/bin/opencode
+
+opencode --version

@@ -1,0 +1,7 @@
+#!/bin/bash
+# Database clients; servers belong into containers of their own.
+set -euo pipefail
+. "$(dirname "$0")/apt.bash"
+
+packages postgresql-client sqlite3
+packages_if_known mariadb-client redis-tools
