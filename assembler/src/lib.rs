@@ -4,8 +4,12 @@
 //! nothing and is synchronous. Time, paths, platform and progress come in as values. It does not know Docker: running
 //! scripts is behind [`sandbox::Sandbox`].
 
+mod append;
+pub mod assemble;
+mod capture;
 pub mod descriptor;
 pub mod digest;
+mod gzip;
 pub mod image;
 pub mod key;
 pub mod manifest;

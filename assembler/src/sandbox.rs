@@ -69,7 +69,10 @@ pub trait Sandbox: Sync {
 pub enum CaptureError {
     /// The tar broke off or is not a valid layer.
     #[error("what the step changed is not a valid layer")]
-    Layer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Layer(#[from] layer::tar::RecanonicaliseError),
+    /// A file of ours cannot be placed where it should go.
+    #[error("a file cannot be placed")]
+    Path(#[from] layer::PathError),
     /// The layer could not be stored.
     #[error("the layer cannot be stored")]
     Store(#[from] crate::store::StoreError),

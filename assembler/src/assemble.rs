@@ -1,0 +1,345 @@
+//! Assembles an image from a recipe: reuse what the store has, run what it lacks.
+//!
+//! Invariant: no clock, host or iteration order reaches the bytes. What a step itself wrote is recorded as observed,
+//! never assumed.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    append::NewLayer,
+    capture::{CapturedLayer, store_files, store_tar},
+    digest::{Digest, LayerKey},
+    image::Image,
+    key::layer_key,
+    manifest::ManifestError,
+    provenance::{How, LabelRecord, LayerRecord, Origin, Provenance},
+    recipe::{Addition, Recipe, Step},
+    reporter::Event,
+    sandbox::{CaptureError, SandboxError, StepRequest, World},
+    store::{KeptLayer, StoreError},
+};
+
+/// An assembled image and how each of its layers came to be.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The image; all its blobs are in the store.
+    pub image: Image,
+    /// One record a layer, bottom first.
+    pub records: Vec<LayerRecord>,
+}
+
+/// Why an image could not be assembled.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The store failed or lacks the base.
+    #[error("the store cannot serve the image")]
+    Store(#[from] StoreError),
+    /// A document is not valid.
+    #[error("the image's documents do not fit together")]
+    Manifest(#[from] ManifestError),
+    /// A layer of files could not be stored.
+    #[error("cannot build layer `{origin}`")]
+    Files {
+        /// Whose layer.
+        origin: Origin,
+        /// What went wrong.
+        #[source]
+        source: CaptureError,
+    },
+    /// A step did not give a layer.
+    #[error("cannot build layer `{origin}`")]
+    Step {
+        /// Whose step.
+        origin: Origin,
+        /// Where its output is.
+        log: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: SandboxError,
+    },
+}
+
+/// Assembles the image that `recipe` describes; `names` gives each step's log its name.
+pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, AssembleError> {
+    let base = world.store.image(&recipe.base)?;
+    let mut records = base_records(world, recipe, &base);
+    let mut labels = Provenance::of(base.config().value())
+        .map(|provenance| provenance.layers)
+        .unwrap_or_default();
+    for layer in base.layers() {
+        labels.entry(layer.diff_id).or_insert_with(|| LabelRecord {
+            origin: recipe.base_origin.clone(),
+            script: None,
+        });
+    }
+
+    let mut image = base;
+    for step in &recipe.steps {
+        let key = layer_key(recipe, step, &image);
+        let (kept, how) = match reusable(world, &key)? {
+            Some(kept) => {
+                world.reporter.event(Event::StepReused {
+                    origin: &step.origin,
+                });
+                (kept, reused_how(step))
+            }
+            None => (make(world, recipe, step, (&key, &image))?, made_how(step)),
+        };
+        let label = LabelRecord {
+            origin: step.origin.clone(),
+            script: script_digest(step),
+        };
+        image = image.append(&NewLayer {
+            descriptor: &kept.layer,
+            diff_id: kept.diff_id,
+            label: &label,
+        })?;
+        records.push(LayerRecord { how, ..kept.record });
+        labels.insert(kept.diff_id, label);
+    }
+
+    let provenance = Provenance {
+        v: 1,
+        base: Some(recipe.base_record.clone()),
+        layers: labels,
+    };
+    let image = image.with_config(&recipe.config, &provenance)?;
+    write_documents(world, &image)?;
+    Ok(Assembled { image, records })
+}
+
+/// Computes what [`assemble`] would reuse, without running or writing anything: a key for each step while the layers
+/// below it are known, and whether its layer is kept.
+pub fn foresee(
+    store: &crate::store::BlobStore,
+    recipe: &Recipe,
+) -> Result<Vec<Foreseen>, AssembleError> {
+    let mut below = Some(store.image(&recipe.base)?);
+    let mut steps = Vec::new();
+    for step in &recipe.steps {
+        let Some(image) = below.take() else {
+            steps.push(Foreseen {
+                key: None,
+                kept: None,
+            });
+            continue;
+        };
+        let key = layer_key(recipe, step, &image);
+        let kept = match store.kept_layer(&key)? {
+            Some(kept) if store.has(&kept.layer)? => Some(kept),
+            _ => None,
+        };
+        if let Some(kept) = &kept {
+            let label = LabelRecord {
+                origin: step.origin.clone(),
+                script: script_digest(step),
+            };
+            below = Some(image.append(&NewLayer {
+                descriptor: &kept.layer,
+                diff_id: kept.diff_id,
+                label: &label,
+            })?);
+        }
+        steps.push(Foreseen {
+            key: Some(key),
+            kept,
+        });
+    }
+    Ok(steps)
+}
+
+/// What is known of a step before anything runs.
+#[derive(Debug)]
+pub struct Foreseen {
+    /// The step's key, when all layers below it are known.
+    pub key: Option<LayerKey>,
+    /// Its layer, when an earlier run left it.
+    pub kept: Option<KeptLayer>,
+}
+
+fn reusable(world: &World<'_>, key: &LayerKey) -> Result<Option<KeptLayer>, AssembleError> {
+    match world.store.kept_layer(key)? {
+        Some(kept) if world.store.has(&kept.layer)? => Ok(Some(kept)),
+        _ => Ok(None),
+    }
+}
+
+fn make(
+    world: &World<'_>,
+    recipe: &Recipe,
+    step: &Step,
+    (key, below): (&LayerKey, &Image),
+) -> Result<KeptLayer, AssembleError> {
+    let captured = match &step.addition {
+        Addition::Files(files) => {
+            store_files(world.store, world.lock, files).map_err(|source| AssembleError::Files {
+                origin: step.origin.clone(),
+                source,
+            })?
+        }
+        Addition::Scripts { files, run, env } => {
+            write_documents(world, below)?;
+            let title = step.origin.to_string();
+            let request = StepRequest {
+                store: world.store,
+                lock: world.lock,
+                image: below,
+                files,
+                run,
+                env,
+                source_date: recipe.source_date,
+                title: &title,
+            };
+            let log = log_path(world, &step.origin);
+            run_step(world, &request, &step.origin, &log).map_err(|source| AssembleError::Step {
+                origin: step.origin.clone(),
+                log,
+                source,
+            })?
+        }
+    };
+    let kept = KeptLayer {
+        layer: captured.layer,
+        diff_id: captured.diff_id,
+        uncompressed_size: captured.uncompressed_size,
+        record: LayerRecord {
+            origin: step.origin.clone(),
+            script: script_digest(step),
+            key: Some(*key),
+            how: made_how(step),
+            made_at: world.now.to_owned(),
+        },
+    };
+    world.store.keep_layer(world.lock, key, &kept)?;
+    world.reporter.event(Event::StepDone {
+        origin: &step.origin,
+        layer: &kept.layer,
+    });
+    Ok(kept)
+}
+
+fn run_step(
+    world: &World<'_>,
+    request: &StepRequest<'_>,
+    origin: &Origin,
+    log: &Path,
+) -> Result<CapturedLayer, SandboxError> {
+    let log_error = |source| SandboxError::Log {
+        path: log.to_owned(),
+        source,
+    };
+    fs_err::create_dir_all(world.logs).map_err(log_error)?;
+    let mut output = fs_err::File::create(log).map_err(log_error)?;
+    world.reporter.event(Event::StepStarted { origin, log });
+    let mut captured = None;
+    world.sandbox.run(request, &mut output, &mut |tar| {
+        world.reporter.event(Event::StepCapturing { origin });
+        captured = Some(store_tar(world.store, world.lock, tar)?);
+        Ok(())
+    })?;
+    output.flush().map_err(log_error)?;
+    captured.ok_or_else(|| SandboxError::Step {
+        reason: "it ended without saying what changed".to_owned(),
+    })
+}
+
+/// Names a log after the step and the time; characters that a file name should not have become `_`.
+fn log_path(world: &World<'_>, origin: &Origin) -> PathBuf {
+    let safe = |text: &str| -> String {
+        text.chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || ".-".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .take(100)
+            .collect()
+    };
+    let stamp: String = world
+        .now
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    world
+        .logs
+        .join(format!("{}-{}-{stamp}.log", origin.kind, safe(&origin.id)))
+}
+
+/// What this machine knows of the base's layers: its own record of the image, else what its label says.
+fn base_records(world: &World<'_>, recipe: &Recipe, base: &Image) -> Vec<LayerRecord> {
+    let known = world.store.tags().ok().and_then(|tags| {
+        tags.into_iter()
+            .find(|record| record.manifest.digest == *base.digest())
+    });
+    if let Some(known) = known
+        && known.layers.len() == base.layers().len()
+    {
+        return known
+            .layers
+            .into_iter()
+            .map(|record| match record.how {
+                How::Executed => LayerRecord {
+                    how: How::Reused,
+                    ..record
+                },
+                _ => record,
+            })
+            .collect();
+    }
+    let labels: BTreeMap<_, _> = Provenance::of(base.config().value())
+        .map(|provenance| provenance.layers)
+        .unwrap_or_default();
+    base.layers()
+        .iter()
+        .map(|layer| {
+            let label = labels.get(&layer.diff_id);
+            LayerRecord {
+                origin: label
+                    .map_or_else(|| recipe.base_origin.clone(), |label| label.origin.clone()),
+                script: label.and_then(|label| label.script),
+                key: None,
+                how: How::Pulled,
+                made_at: world.now.to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn write_documents(world: &World<'_>, image: &Image) -> Result<(), AssembleError> {
+    let manifest = image.manifest();
+    let config = &manifest.value().config.media_type;
+    world
+        .store
+        .write_bytes(world.lock, config, image.config().bytes())?;
+    world
+        .store
+        .write_bytes(world.lock, &manifest.value().media_type, manifest.bytes())?;
+    Ok(())
+}
+
+fn script_digest(step: &Step) -> Option<Digest> {
+    match &step.addition {
+        Addition::Scripts { files, .. } => Some(files.digest()),
+        Addition::Files(_) => None,
+    }
+}
+
+fn made_how(step: &Step) -> How {
+    match &step.addition {
+        Addition::Scripts { .. } => How::Executed,
+        Addition::Files(_) => How::BuiltIn,
+    }
+}
+
+fn reused_how(step: &Step) -> How {
+    match &step.addition {
+        Addition::Scripts { .. } => How::Reused,
+        Addition::Files(_) => How::BuiltIn,
+    }
+}

@@ -1,0 +1,136 @@
+//! Takes a layer over into the store: from a sandbox's untrusted tar, or from files of ours.
+//!
+//! Invariant: what is stored is our own writing of the layer, entry by entry checked; one pass reads, checks, hashes,
+//! compresses and indexes.
+
+use std::{
+    io::{self, BufReader, BufWriter, Read, Write},
+    num::NonZero,
+};
+
+use layer::{
+    Entry, LayerItem, LayerPath, PathIndex,
+    tar::{LayerReader, LayerWriter, Limits, RecanonicaliseError, recanonicalise},
+};
+
+use crate::{
+    descriptor::{Descriptor, media_type},
+    digest::{DiffId, Hasher},
+    gzip::GzipWriter,
+    recipe::PlacedFile,
+    sandbox::CaptureError,
+    store::{BlobStore, SharedLock},
+};
+
+/// A layer that was just stored.
+#[derive(Debug)]
+pub(crate) struct CapturedLayer {
+    pub(crate) layer: Descriptor,
+    pub(crate) diff_id: DiffId,
+    pub(crate) uncompressed_size: u64,
+}
+
+/// Stores the layer that `tar` carries.
+pub(crate) fn store_tar(
+    store: &BlobStore,
+    lock: &SharedLock,
+    tar: &mut dyn Read,
+) -> Result<CapturedLayer, CaptureError> {
+    store_layer(store, lock, |sink| {
+        let reader = LayerReader::new(BufReader::with_capacity(1 << 20, tar), Limits::default());
+        recanonicalise(reader, LayerWriter::new(sink))
+            .map(|(_sink, index)| index)
+            .map_err(CaptureError::from)
+    })
+}
+
+/// Stores a layer that puts `files` in place, owned by root.
+pub(crate) fn store_files(
+    store: &BlobStore,
+    lock: &SharedLock,
+    files: &[PlacedFile],
+) -> Result<CapturedLayer, CaptureError> {
+    store_layer(store, lock, |sink| {
+        let mut tar = Vec::new();
+        let mut writer = LayerWriter::new(&mut tar);
+        let mut last_directory = None;
+        for file in files {
+            let path = LayerPath::new(&file.path)?;
+            // Only the directory that is ours alone gets an entry; directories above keep what the base says of them.
+            if let Some(directory) = path.parent()
+                && last_directory.as_ref() != Some(&directory)
+            {
+                let item = LayerItem::Entry(Entry::directory(directory.clone(), 0o755));
+                writer
+                    .append(&item, io::empty())
+                    .map_err(RecanonicaliseError::from)?;
+                last_directory = Some(directory);
+            }
+            let size = file.content.len() as u64;
+            let item = LayerItem::Entry(Entry::file(path, file.mode, size));
+            writer
+                .append(&item, file.content.as_ref())
+                .map_err(RecanonicaliseError::from)?;
+        }
+        writer.finish().map_err(RecanonicaliseError::from)?;
+        let reader = LayerReader::new(tar.as_slice(), Limits::default());
+        recanonicalise(reader, LayerWriter::new(sink))
+            .map(|(_sink, index)| index)
+            .map_err(CaptureError::from)
+    })
+}
+
+/// Runs `write` with a sink that hashes, compresses and stores.
+fn store_layer(
+    store: &BlobStore,
+    lock: &SharedLock,
+    write: impl FnOnce(&mut dyn Write) -> Result<PathIndex, CaptureError>,
+) -> Result<CapturedLayer, CaptureError> {
+    let blob = store.writer(lock)?;
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let (blob, hasher, size, index) = std::thread::scope(|scope| {
+        let gzip = GzipWriter::new(scope, threads.min(4), blob);
+        let mut sink = BufWriter::with_capacity(
+            1 << 18,
+            Tee {
+                inner: gzip,
+                hasher: Hasher::sha256(),
+                size: 0,
+            },
+        );
+        let index = write(&mut sink)?;
+        let Tee {
+            inner,
+            hasher,
+            size,
+        } = sink.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok::<_, CaptureError>((inner.finish()?, hasher, size, index))
+    })?;
+    let diff_id = DiffId::new(hasher.finish());
+    let layer = blob.commit(media_type::OCI_LAYER_GZIP)?;
+    let _ = index; // KEEP_INDEX
+    Ok(CapturedLayer {
+        layer,
+        diff_id,
+        uncompressed_size: size,
+    })
+}
+
+struct Tee<W> {
+    inner: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
