@@ -1,1 +1,17 @@
-//! Talks to OCI registries: resolve, fetch, freshness.
+//! Talks to OCI registries: resolve a name, fetch what it names, tell whether it is still current.
+//!
+//! Invariants: this crate reads no environment variable and no home directory, knows no terminal, no definition and no
+//! container; every body it reads is bounded, every byte it keeps is verified by the store, and no URL, token or password
+//! leaves it unredacted. How the work is split between `oci-client` and `reqwest`: `doc/decisions/0002-registry-client.md`.
+
+mod client;
+mod credentials;
+mod error;
+mod freshness;
+mod redact;
+
+pub use client::{Client, ClientConfig, Destination, Head, Mirror, NamedPem, Proxies, Resolved};
+pub use credentials::{CredentialError, CredentialSources};
+pub use error::{RegistryError, TlsFault};
+pub use freshness::{BuiltOn, Freshness};
+pub use redact::RedactedUrl;

@@ -1,0 +1,201 @@
+//! The client: what it is configured with and what can be asked of it.
+#![expect(
+    clippy::todo,
+    unused_variables,
+    clippy::unused_async,
+    reason = "skeleton, to be replaced"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use assembler::{
+    digest::Digest,
+    image::Image,
+    manifest::{ImageConfig, Index, Manifest, Raw},
+    platform::Platform,
+    reference::{ImageReference, PinnedReference},
+    reporter::Reporter,
+    store::{BlobStore, SharedLock},
+};
+
+use crate::{CredentialSources, RegistryError};
+
+/// What a client is made from; everything that settings decide, already resolved.
+#[derive(Clone)]
+pub struct ClientConfig {
+    /// Where credentials are looked for.
+    pub credentials: CredentialSources,
+    /// Mirrors by registry host (`docker.io`, `ghcr.io`), tried in order before the registry itself.
+    pub mirrors: BTreeMap<String, Vec<Mirror>>,
+    /// Registries (`host` or `host:port`) that are spoken to over HTTP; loopback needs no entry.
+    pub plain_http: BTreeSet<String>,
+    /// Proxies, as the usual variables give them.
+    pub proxies: Proxies,
+    /// Certificate authorities besides the system's.
+    pub extra_ca: Vec<NamedPem>,
+    /// A directory for bearer tokens; none are kept on disk without one.
+    pub token_cache: Option<PathBuf>,
+    /// What the client calls itself.
+    pub user_agent: String,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a server may send nothing.
+    pub idle_timeout: Duration,
+    /// How many blobs are fetched at once.
+    pub max_concurrent: usize,
+    /// The wait before the first retry; it doubles with each further one.
+    pub retry_base: Duration,
+    /// Tells the time.
+    pub clock: fn() -> SystemTime,
+}
+
+/// Another place for a registry's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// `http(s)://host[:port][/prefix]`; a prefix is put before the repository.
+    pub url: String,
+}
+
+/// Proxies by scheme, and hosts that are reached without one; values as in the usual variables.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    /// `HTTP_PROXY`.
+    pub http: Option<String>,
+    /// `HTTPS_PROXY`.
+    pub https: Option<String>,
+    /// `ALL_PROXY`.
+    pub all: Option<String>,
+    /// `NO_PROXY`; loopback is always added.
+    pub no_proxy: Option<String>,
+}
+
+/// A PEM file of certificate authorities, already read.
+#[derive(Clone)]
+pub struct NamedPem {
+    /// Its path or origin, for messages.
+    pub name: String,
+    /// Its content.
+    pub pem: Vec<u8>,
+}
+
+/// Where fetched things go and who watches.
+#[derive(Clone)]
+pub struct Destination {
+    /// The store.
+    pub store: BlobStore,
+    /// Proof that nothing is pruned meanwhile.
+    pub lock: Arc<SharedLock>,
+    /// Who watches.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// What a registry says of a reference without giving it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The digest of the manifest or index.
+    pub digest: Digest,
+    /// Its media type, as the registry says.
+    pub media_type: String,
+}
+
+/// What a reference turned out to be, byte for byte.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The reference, pinned to the digest its tag names: the index's if there is one.
+    pub reference: PinnedReference,
+    /// The index, if there is one.
+    pub index: Option<Raw<Index>>,
+    /// The manifest for the platform.
+    pub manifest: Raw<Manifest>,
+    /// Its config.
+    pub config: Raw<ImageConfig>,
+}
+
+/// A client of registries. Clones share connections and tokens.
+#[derive(Clone, Debug)]
+pub struct Client {}
+
+impl Client {
+    /// Makes a client; nothing is read or connected yet.
+    pub fn new(config: ClientConfig) -> Self {
+        todo!()
+    }
+
+    /// Asks for the digest of a reference, with HEAD where the registry knows it.
+    pub async fn head(
+        &self,
+        reference: &ImageReference,
+        reporter: &dyn Reporter,
+    ) -> Result<Head, RegistryError> {
+        todo!()
+    }
+
+    /// Looks up a reference: its index, manifest and config are kept in the store, and what the registry said is remembered.
+    pub async fn resolve(
+        &self,
+        reference: &ImageReference,
+        platform: &Platform,
+        to: &Destination,
+    ) -> Result<Resolved, RegistryError> {
+        todo!()
+    }
+
+    /// Fetches the layers of what was resolved.
+    pub async fn fetch(
+        &self,
+        resolved: &Resolved,
+        to: &Destination,
+    ) -> Result<Image, RegistryError> {
+        todo!()
+    }
+}
+
+impl ClientConfig {
+    /// Returns a configuration without credentials, mirrors and proxies.
+    pub fn new(clock: fn() -> SystemTime) -> Self {
+        Self {
+            credentials: CredentialSources::default(),
+            mirrors: BTreeMap::new(),
+            plain_http: BTreeSet::new(),
+            proxies: Proxies::default(),
+            extra_ca: Vec::new(),
+            token_cache: None,
+            user_agent: concat!("aicage/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            max_concurrent: 4,
+            retry_base: Duration::from_millis(500),
+            clock,
+        }
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxies").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NamedPem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NamedPem").field(&self.name).finish()
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Destination").finish_non_exhaustive()
+    }
+}
