@@ -17,7 +17,7 @@ if [ -z "$uv" ]; then
     "$work/venv/bin/pip" --quiet --no-cache-dir --disable-pip-version-check install uv
     uv=$work/venv/bin/uv
 fi
-"$uv" tool install --python '>=3.10,<3.13' --python-preference system aider-chat@latest ||
+"$uv" tool install --python '>=3.10,<3.13' --python-preference system aider-chat ||
     { echo "error: aider-chat, or a Python >=3.10,<3.13 for it, cannot be fetched" >&2; exit 1; }
 
 # The image is updated as a whole, so the agent must not replace itself. It has no system-wide setting for that, only

@@ -10,7 +10,8 @@ export npm_config_userconfig=${NPM_CONFIG_USERCONFIG:-${HOME:-/root}/.npmrc}
 export HOME=$work TMPDIR=$work
 export npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
 
-npm install --global --prefix /usr/local @augmentcode/auggie@latest
+# From npm 12 on, only install steps that are named are run; older ones warn of the option and run all.
+npm install --global --prefix /usr/local --allow-scripts=node-pty @augmentcode/auggie@latest
 
 # The image is updated as a whole, so the agent must not replace itself. It has no system-wide setting for that, only
 # a variable; who sets it keeps the last word.

@@ -10,7 +10,8 @@ export npm_config_userconfig=${NPM_CONFIG_USERCONFIG:-${HOME:-/root}/.npmrc}
 export HOME=$work TMPDIR=$work
 export npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
 
-npm install --global --prefix /usr/local @google/gemini-cli@latest
+# From npm 12 on, only install steps that are named are run; older ones warn of the option and run all.
+npm install --global --prefix /usr/local --allow-scripts=@github/keytar,node-pty @google/gemini-cli@latest
 
 # The image is updated as a whole, so the agent must neither replace itself nor ask to.
 mkdir -p /etc/gemini-cli

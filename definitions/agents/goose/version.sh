@@ -3,7 +3,8 @@
 set -euo pipefail
 
 page=$(curl -fsSLI --connect-timeout 10 --max-time 30 -o /dev/null -w '%{url_effective}' \
-    https://github.com/aaif-goose/goose/releases/latest)
+    https://github.com/aaif-goose/goose/releases/latest) ||
+    { echo "error: github.com cannot be reached; this network must let it through" >&2; exit 1; }
 version=${page##*/tag/v}
 case "$version" in
     [0-9]*) echo "$version" ;;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What an agent's shell tool and an agent's installer expect to find everywhere.
 set -euo pipefail
-. "$(dirname "$0")/apt.bash"
+. "$(dirname "$0")/apt.lib"
 
 # A root made from packages alone has no certificates; everything after this line may use TLS.
 packages ca-certificates curl

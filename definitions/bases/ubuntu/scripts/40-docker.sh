@@ -1,7 +1,7 @@
 #!/bin/bash
 # Docker's command line, for those who hand an engine's socket to the agent. No daemon.
 set -euo pipefail
-. "$(dirname "$0")/apt.bash"
+. "$(dirname "$0")/apt.lib"
 
 refresh
 if [ -n "$(apt-cache --quiet=1 madison docker-cli 2>/dev/null)" ]; then
@@ -16,11 +16,13 @@ else
     install -m 755 "$work/usr/bin/docker" /usr/local/bin/docker
 fi
 packages_if_known docker-buildx
+# Compose 2 has had two names; under the second an older release has Compose 1, which is another program.
 if [ -n "$(apt-cache --quiet=1 madison docker-compose-v2 2>/dev/null)" ]; then
     packages docker-compose-v2
-elif apt-cache madison docker-compose | grep -q '| 2\.'; then
-    packages docker-compose
 else
-    echo "note: this release has no Docker Compose 2, left out"
+    case "$(apt-cache --quiet=1 madison docker-compose 2>/dev/null | awk 'NR == 1 { print $3 }')" in
+        2.* | [3-9].*) packages docker-compose ;;
+        *) echo "note: this release has no Docker Compose 2, left out" ;;
+    esac
 fi
 docker --version
