@@ -1,6 +1,6 @@
 #!/bin/bash
 # Mistral Vibe from the Python index, in an environment of its own under /opt/vibe.
-# It needs Python >=3.12: the image's where that fits, else uv fetches one (from GitHub or UV_PYTHON_INSTALL_MIRROR).
+# It needs Python >=3.12,<3.15: the image's where that fits, else uv fetches one (from GitHub or UV_PYTHON_INSTALL_MIRROR).
 set -euo pipefail
 umask 022
 
@@ -17,8 +17,8 @@ if [ -z "$uv" ]; then
     "$work/venv/bin/pip" --quiet --no-cache-dir --disable-pip-version-check install uv
     uv=$work/venv/bin/uv
 fi
-"$uv" tool install --python '>=3.12' --python-preference system mistral-vibe ||
-    { echo "error: mistral-vibe, or a Python >=3.12 for it, cannot be fetched" >&2; exit 1; }
+"$uv" tool install --python '>=3.12,<3.15' --python-preference system mistral-vibe ||
+    { echo "error: mistral-vibe, or a Python >=3.12,<3.15 for it, cannot be fetched" >&2; exit 1; }
 
 # The image is updated as a whole, so the agent must not replace itself. It has no system-wide setting for that, only
 # variables; who sets them keeps the last word.

@@ -7,7 +7,7 @@ set -eu
 packages ca-certificates curl bash
 
 packages \
-    bind-tools bubblewrap bzip2 coreutils diffutils file findutils gawk git gnupg grep iproute2 iputils jq less \
+    bind-tools bubblewrap bzip2 coreutils diffutils file findutils gawk git gnupg grep iproute2 iputils jq less libgcc libstdc++ \
     lsof musl-utils nano netcat-openbsd openssh-client-default patch procps-ng psmisc ripgrep rsync sed shadow socat tar \
     tree tzdata unzip util-linux-misc wget xz zip zstd
-packages_if_known 7zip bats fd gcompat git-lfs github-cli libstdc++ wl-clipboard xclip xdg-utils yq-go
+packages_if_known 7zip bats fd gcompat git-lfs github-cli wl-clipboard xclip xdg-utils yq-go
