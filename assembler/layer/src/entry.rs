@@ -74,11 +74,25 @@ impl Entry {
 
     /// Makes a symbolic link owned by root, modified at the epoch.
     pub fn symlink(path: LayerPath, target: impl Into<Vec<u8>>) -> Self {
-        Self::plain(path, EntryKind::Symlink { target: target.into() }, 0o777)
+        Self::plain(
+            path,
+            EntryKind::Symlink {
+                target: target.into(),
+            },
+            0o777,
+        )
     }
 
     fn plain(path: LayerPath, kind: EntryKind, mode: u32) -> Self {
-        Self { path, kind, mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() }
+        Self {
+            path,
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            xattrs: BTreeMap::new(),
+        }
     }
 }
 
@@ -141,6 +155,8 @@ fn marker(directory: &[u8], name: &[&[u8]]) -> Vec<u8> {
     if !key.is_empty() {
         key.push(b'/');
     }
-    name.iter().for_each(|part| key.extend_from_slice(part));
+    for part in name {
+        key.extend_from_slice(part);
+    }
     key
 }

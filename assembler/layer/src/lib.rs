@@ -15,5 +15,5 @@ mod path;
 pub mod tar;
 
 pub use entry::{Entry, EntryKind, LayerItem};
-pub use index::{IndexBuilder, IndexEntry, IndexError, IndexKind, PathIndex};
+pub use index::{IndexBuilder, IndexEntry, IndexError, IndexKind, PathIndex, hash_xattrs};
 pub use path::{LayerPath, PathError};

@@ -53,18 +53,28 @@ impl LayerPath {
     pub fn new(path: impl AsRef<[u8]>) -> Result<Self, PathError> {
         let path = path.as_ref();
         if path.first() == Some(&b'/') {
-            return Err(PathError::Absolute { path: printable(path) });
+            return Err(PathError::Absolute {
+                path: printable(path),
+            });
         }
         if path.contains(&0) {
-            return Err(PathError::Nul { path: printable(path) });
+            return Err(PathError::Nul {
+                path: printable(path),
+            });
         }
         let mut normal = Vec::with_capacity(path.len());
         for component in path.split(|byte| *byte == b'/') {
             match component {
                 b"" | b"." => continue,
-                b".." => return Err(PathError::ParentComponent { path: printable(path) }),
+                b".." => {
+                    return Err(PathError::ParentComponent {
+                        path: printable(path),
+                    });
+                }
                 name if name.starts_with(WHITEOUT) => {
-                    return Err(PathError::Reserved { path: printable(path) });
+                    return Err(PathError::Reserved {
+                        path: printable(path),
+                    });
                 }
                 _ => {}
             }
@@ -126,12 +136,16 @@ impl LayerPath {
 
 /// Returns the part before the last slash.
 pub(crate) fn parent(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(&[], |slash| path.get(..slash).unwrap_or_default())
+    path.iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(&[], |slash| path.get(..slash).unwrap_or_default())
 }
 
 /// Returns the part after the last slash.
 pub(crate) fn base_name(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(path, |slash| path.get(slash + 1..).unwrap_or_default())
+    path.iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(path, |slash| path.get(slash + 1..).unwrap_or_default())
 }
 
 /// Tells whether `path` is `directory` or inside it.
@@ -144,7 +158,9 @@ pub(crate) fn is_below(path: &[u8], directory: &[u8]) -> bool {
     if directory.is_empty() {
         return !path.is_empty();
     }
-    path.len() > directory.len() && path.starts_with(directory) && path.get(directory.len()) == Some(&b'/')
+    path.len() > directory.len()
+        && path.starts_with(directory)
+        && path.get(directory.len()) == Some(&b'/')
 }
 
 /// Compares two paths component by component. A NUL, which only the index's keys contain, sorts right after `/`.
@@ -192,7 +208,11 @@ impl PartialOrd for LayerPath {
 
 impl fmt::Display for LayerPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() { formatter.write_str(".") } else { formatter.write_str(&printable(&self.0)) }
+        if self.is_root() {
+            formatter.write_str(".")
+        } else {
+            formatter.write_str(&printable(&self.0))
+        }
     }
 }
 
@@ -216,14 +236,34 @@ mod tests {
 
     #[test]
     fn a_path_is_normalised() {
-        for (given, normal) in [("./a", "a"), ("a/", "a"), ("a//b/./c", "a/b/c"), (".", ""), ("./", "")] {
-            assert_eq!(LayerPath::new(given).unwrap().as_bytes(), normal.as_bytes(), "from {given:?}");
+        for (given, normal) in [
+            ("./a", "a"),
+            ("a/", "a"),
+            ("a//b/./c", "a/b/c"),
+            (".", ""),
+            ("./", ""),
+        ] {
+            assert_eq!(
+                LayerPath::new(given).unwrap().as_bytes(),
+                normal.as_bytes(),
+                "from {given:?}"
+            );
         }
     }
 
     #[test]
     fn a_path_that_could_leave_the_layer_or_mean_a_whiteout_is_refused() {
-        for given in ["/etc", "..", "a/../b", "a/..", ".wh.x", "a/.wh.x", "a/.wh.x/b", ".wh..wh..opq", "a\0b"] {
+        for given in [
+            "/etc",
+            "..",
+            "a/../b",
+            "a/..",
+            ".wh.x",
+            "a/.wh.x",
+            "a/.wh.x/b",
+            ".wh..wh..opq",
+            "a\0b",
+        ] {
             assert!(LayerPath::new(given).is_err(), "{given:?} was taken");
         }
         assert!(LayerPath::new("a/.whx/..b/...").is_ok());
@@ -231,8 +271,9 @@ mod tests {
 
     #[test]
     fn a_directory_sorts_right_before_what_is_below_it() {
-        let mut paths: Vec<_> =
-            ["a.b", "a/z", "a", "a/b/c", "a-", "b", ""].map(|path| LayerPath::new(path).unwrap()).into();
+        let mut paths: Vec<_> = ["a.b", "a/z", "a", "a/b/c", "a-", "b", ""]
+            .map(|path| LayerPath::new(path).unwrap())
+            .into();
         paths.sort();
         let sorted: Vec<_> = paths.iter().map(ToString::to_string).collect();
         assert_eq!(sorted, [".", "a", "a/b/c", "a/z", "a-", "a.b", "b"]);
