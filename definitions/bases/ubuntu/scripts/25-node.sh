@@ -62,7 +62,7 @@ for part in bin include lib share; do
 done
 hash -r
 
-export npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
+export TMPDIR=$work npm_config_cache=$work/npm npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
 if ! command -v corepack >/dev/null; then
     npm install --global --prefix /usr/local corepack
 fi
