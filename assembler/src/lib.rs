@@ -7,6 +7,7 @@
 mod append;
 pub mod assemble;
 mod capture;
+pub mod compression;
 pub mod descriptor;
 pub mod digest;
 mod gzip;

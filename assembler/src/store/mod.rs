@@ -1,247 +1,211 @@
 //! The content-addressed store: a valid OCI image layout at all times, shared by concurrent processes.
 //!
-//! (skeleton; the format is documented here)
-#![expect(clippy::todo, clippy::unused_self, reason = "skeleton, to be replaced")]
-#![expect(unused_variables, reason = "skeleton, to be replaced")]
-#![expect(missing_docs, reason = "skeleton, to be replaced")]
+//! # On disk
+//!
+//! ```text
+//! oci-layout                      {"imageLayoutVersion":"1.0.0"}
+//! index.json                      made from images/*.json; skopeo and crane read `oci:STORE:NAME`
+//! blobs/sha256/<hex>              0444; blobs/sha512/<hex> likewise
+//! ingest/<digest>.part            a download that may be resumed; its bytes are re-hashed, never trusted
+//! ingest/tmp-*                    what is being written; left over only by a killed process
+//! facts/<digest>.json             of a layer's blob: diff id, uncompressed size, media type
+//! trees/<diff id>                 a layer's own path index, made once
+//! trees/chain-<chain id>          the merged path index of a stack of layers
+//! layers/<key>.json               what a step gave the last time ([`KeptLayer`])
+//! images/<reference>.json         an image under a name ([`ImageRecord`])
+//! remote/<reference>.json         what a registry said last ([`RemoteRecord`])
+//! engines/<engine>.json           what was loaded where; the engine's own business
+//! rootfs/<diff id>/               unpacked layers, for engines that need them
+//! lock                            see below
+//! ```
+//!
+//! A digest in a file name has `-` for `:`. References and engine names are written with `%XX` for every byte but
+//! `a-z 0-9 . _ -`; one that would be longer than 200 bytes is cut and ends in `~` and its SHA-256.
+//!
+//! A record is a JSON object with a `version` (1 now). A record of a newer version is an error; one that cannot be read
+//! counts as absent and is set aside as `<name>.damaged`. A tree is an index followed by its SHA-256.
+//!
+//! # Writing
+//!
+//! Everything is written to `ingest/`, synced, renamed into place, and the directory is synced: a killed process or a
+//! full disk leaves a store that is as it was, and a temporary file that the next prune removes. A blob is renamed only
+//! after its digest is known, so every file in `blobs/` is what its name says, until the disk fails.
+//!
+//! # Locks
+//!
+//! `lock` is flocked: shared by whoever uses the store ([`SharedLock`]), exclusively by whoever removes unused things
+//! ([`ExclusiveLock`]). Two users of the store never wait for each other, but for the two cases where they would do the
+//! same: a part is flocked by who downloads it, and the directory `images` by who rewrites `index.json`.
+//! A lock belongs to an open file, so the system releases it when its process dies.
+
+mod error;
+mod image;
+mod ingest;
+mod lock;
+mod name;
+mod reader;
+mod record;
+mod tags;
+mod tar;
+mod tree;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
-    io::{Read, Write},
-    path::Path,
-    time::Duration,
+    io,
+    path::{Path, PathBuf},
 };
 
-use crate::{
-    descriptor::Descriptor,
-    digest::{DiffId, Digest, LayerKey},
-    image::{Image, Layer},
-    manifest::{ImageConfig, Manifest, Raw},
-    provenance::{BaseRecord, LayerRecord},
-    reference::ImageReference,
+use fs_err as fs;
+
+pub use self::{
+    error::{Doing, StoreError},
+    ingest::{Ingest, PartWriter},
+    lock::{ExclusiveLock, SharedLock},
+    reader::VerifiedReader,
+    record::{ImageRecord, KeptLayer, LayerFacts, RemoteRecord},
+    tags::{CONTAINERD_NAME, REF_NAME},
+    tar::{RATIO_FREE, RATIO_LIMIT, TAR_LIMIT},
+    writer::BlobWriter,
 };
 
+use crate::{descriptor::Descriptor, digest::Digest};
+
+const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+const DIRECTORIES: [&str; 9] = [
+    "blobs/sha256",
+    "blobs/sha512",
+    "ingest",
+    "facts",
+    "trees",
+    "layers",
+    "images",
+    "remote",
+    "engines",
+];
+
+/// A store, by its directory. It holds no open file, so a copy of it costs nothing.
 #[derive(Debug, Clone)]
-pub struct BlobStore;
-/// Shared flock on `lock`; proof that nothing is pruned meanwhile.
-#[derive(Debug)]
-pub struct SharedLock;
-/// Exclusive flock on `lock`; proof that nobody uses the store.
-#[derive(Debug)]
-pub struct ExclusiveLock;
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct StoreError;
-/// Checks size and digest; ends in an error (`io::Error` wrapping [`StoreError`]) when either differs.
-#[derive(Debug)]
-pub struct VerifiedReader;
-/// A new blob of unknown digest; dropped without commit leaves nothing.
-#[derive(Debug)]
-pub struct BlobWriter;
-/// A download that may have begun earlier.
-#[derive(Debug)]
-pub enum Ingest {
-    /// The blob is there.
-    Present,
-    /// It is to be fetched from [`PartWriter::position`] on.
-    Part(PartWriter),
-}
-/// A resumable download, exclusively ours (flock on the part); kept when dropped, so that the next try resumes.
-#[derive(Debug)]
-pub struct PartWriter;
-/// A layer as a step gave it, kept under its key.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct KeptLayer {
-    pub layer: Descriptor,
-    pub diff_id: DiffId,
-    pub uncompressed_size: u64,
-    pub record: LayerRecord,
-}
-/// `images/<ref>.json`: an image of ours (built or pulled) under a name.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct ImageRecord {
-    pub reference: ImageReference,
-    pub manifest: Descriptor,
-    /// RFC 3339, given by the caller.
-    pub made_at: String,
-    /// What it was built on, if we built it.
-    pub base: Option<BaseRecord>,
-    /// Bottom to top, parallel to the manifest's layers; empty if nothing is known.
-    pub layers: Vec<LayerRecord>,
-    /// Why it was built or pulled, in words.
-    pub reason: Option<String>,
-}
-/// `remote/<ref>.json`: what a registry last said of a reference.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct RemoteRecord {
-    pub reference: ImageReference,
-    /// The digest that the tag names: of the index if there is one, else of the manifest.
-    pub digest: Digest,
-    /// The manifest for our platform.
-    pub manifest: Descriptor,
-    /// Its layers, bottom first (compressed descriptors) as of then.
-    pub layers: Vec<Descriptor>,
-    /// When the registry was last asked, RFC 3339.
-    pub checked_at: String,
+pub struct BlobStore {
+    root: PathBuf,
 }
 
 impl BlobStore {
+    /// Opens the store below `root`, making it if there is none.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        todo!()
+        let store = Self {
+            root: root.to_owned(),
+        };
+        let layout = store.path("oci-layout");
+        match fs::read_to_string(&layout) {
+            Ok(text) => {
+                check_layout(&layout, &text)?;
+                store.check_ours()?;
+                if DIRECTORIES.iter().any(|name| !store.path(name).is_dir()) {
+                    store.create()?;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => store.create()?,
+            Err(error) => return Err(StoreError::io(Doing::Read, &layout, error)),
+        }
+        Ok(store)
     }
+
+    /// Returns the store's directory.
     pub fn root(&self) -> &Path {
-        todo!()
+        &self.root
     }
-    pub fn share(&self) -> Result<SharedLock, StoreError> {
-        todo!()
-    }
-    /// Waits at most `wait`.
-    pub fn exclusive(&self, wait: Duration) -> Result<ExclusiveLock, StoreError> {
-        todo!()
-    }
-    /// Present with the right size.
+
+    /// Tells whether a blob is there with the right size; its content is checked when it is read.
     pub fn has(&self, blob: &Descriptor) -> Result<bool, StoreError> {
-        todo!()
-    }
-    pub fn read(&self, blob: &Descriptor) -> Result<VerifiedReader, StoreError> {
-        todo!()
-    }
-    /// Whole blob in memory, refused above `limit` bytes.
-    pub fn read_bytes(&self, blob: &Descriptor, limit: u64) -> Result<Vec<u8>, StoreError> {
-        todo!()
-    }
-    pub fn write_bytes(
-        &self,
-        lock: &SharedLock,
-        media_type: &str,
-        bytes: &[u8],
-    ) -> Result<Descriptor, StoreError> {
-        todo!()
-    }
-    pub fn writer(&self, lock: &SharedLock) -> Result<BlobWriter, StoreError> {
-        todo!()
-    }
-    /// Waits while another process fetches the same blob, then says `Present`.
-    pub fn ingest(&self, lock: &SharedLock, blob: &Descriptor) -> Result<Ingest, StoreError> {
-        todo!()
+        Ok(self.blob_size(&blob.digest)? == Some(blob.size))
     }
 
-    /// Image whose manifest is in the store (size looked up).
-    pub fn image(&self, manifest: &Digest) -> Result<Image, StoreError> {
-        todo!()
-    }
-    /// The manifest's blob as descriptor, if present.
-    pub fn manifest(&self, digest: &Digest) -> Result<Option<Raw<Manifest>>, StoreError> {
-        todo!()
-    }
-    pub fn config(&self, manifest: &Raw<Manifest>) -> Result<Raw<ImageConfig>, StoreError> {
-        todo!()
-    }
-    /// Decompressed tar of a layer (gzip, zstd, none: by content, not by media type); verifies blob digest AND diff_id at the end; bounded.
-    pub fn layer_tar(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, StoreError> {
-        todo!()
-    }
-    /// The layer's own path index: from `trees/`, or made (and kept) by inflating the layer once.
-    pub fn layer_index(
-        &self,
-        lock: &SharedLock,
-        layer: &Layer,
-    ) -> Result<layer::PathIndex, StoreError> {
-        todo!()
-    }
-    /// The merged index of an image's filesystem; cached by chain id.
-    pub fn image_index(
-        &self,
-        lock: &SharedLock,
-        image: &Image,
-    ) -> Result<layer::PathIndex, StoreError> {
-        todo!()
+    /// Returns the size of a blob that is there.
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let path = self.blob_path(digest);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io(Doing::Read, &path, error)),
+        }
     }
 
-    pub fn kept_layer(&self, key: &LayerKey) -> Result<Option<KeptLayer>, StoreError> {
-        todo!()
-    }
-    pub fn keep_layer(
-        &self,
-        lock: &SharedLock,
-        key: &LayerKey,
-        kept: &KeptLayer,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Names an image: writes images/<ref>.json and index.json.
-    pub fn tag(&self, lock: &SharedLock, record: &ImageRecord) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub fn tagged(&self, reference: &ImageReference) -> Result<Option<ImageRecord>, StoreError> {
-        todo!()
-    }
-    pub fn tags(&self) -> Result<Vec<ImageRecord>, StoreError> {
-        todo!()
-    }
-    pub fn untag(&self, lock: &SharedLock, reference: &ImageReference) -> Result<bool, StoreError> {
-        todo!()
+    /// Makes what is missing. `oci-layout` comes last: with it, the store is whole.
+    fn create(&self) -> Result<(), StoreError> {
+        self.check_ours()?;
+        for directory in DIRECTORIES {
+            let path = self.path(directory);
+            fs::create_dir_all(&path)
+                .map_err(|error| StoreError::io(Doing::Create, &path, error))?;
+        }
+        let lock = self.share()?;
+        self.write_index(&lock)?;
+        self.replace(&self.path("oci-layout"), LAYOUT.as_bytes())
     }
 
-    pub fn remember_remote(
-        &self,
-        lock: &SharedLock,
-        record: &RemoteRecord,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub fn remote(&self, reference: &ImageReference) -> Result<Option<RemoteRecord>, StoreError> {
-        todo!()
+    /// Refuses a layout that somebody else made: its index would be overwritten.
+    fn check_ours(&self) -> Result<(), StoreError> {
+        if self.path("index.json").exists() && !self.path("images").is_dir() {
+            return Err(StoreError::Layout {
+                path: self.root.clone(),
+                reason: "it is an OCI image layout that aicage did not make",
+            });
+        }
+        Ok(())
     }
 
-    /// engines/<id>.json: free-form per-engine memory, atomic, versioned by the caller.
-    pub fn engine_memory(&self, engine: &str) -> Result<Option<serde_json::Value>, StoreError> {
-        todo!()
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
-    pub fn remember_engine(
-        &self,
-        lock: &SharedLock,
-        engine: &str,
-        memory: &serde_json::Value,
-    ) -> Result<(), StoreError> {
-        todo!()
+
+    /// The only place where a digest becomes the path of a blob.
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        let mut path = self.root.join("blobs");
+        path.push(digest.algorithm());
+        path.push(digest.hex());
+        path
+    }
+
+    /// Lists a directory of the store in the order of names; a missing one is empty.
+    fn list(&self, directory: &str) -> Result<Vec<PathBuf>, StoreError> {
+        let path = self.path(directory);
+        let failed = |error| StoreError::io(Doing::Read, &path, error);
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(entry.map_err(failed)?.path());
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn part_path(&self, digest: &Digest) -> PathBuf {
+        self.root
+            .join("ingest")
+            .join(format!("{}.part", name::of_digest(digest)))
     }
 }
 
-impl BlobWriter {
-    /// Verifies nothing (the digest is what was written), fsyncs, renames, fsyncs the directory.
-    pub fn commit(self, media_type: &str) -> Result<Descriptor, StoreError> {
-        todo!()
+fn check_layout(path: &Path, text: &str) -> Result<(), StoreError> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Layout {
+        image_layout_version: String,
     }
-}
-impl Write for BlobWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        todo!()
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        todo!()
-    }
-}
-impl PartWriter {
-    /// Bytes already here, re-hashed just now.
-    pub fn position(&self) -> u64 {
-        todo!()
-    }
-    /// Throws away what is here (the registry ignored `Range`).
-    pub fn restart(&mut self) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Refuses more bytes than the descriptor says.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Size and digest are checked; on a mismatch the part is removed.
-    pub fn commit(self) -> Result<(), StoreError> {
-        todo!()
-    }
-}
-impl Read for VerifiedReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        todo!()
-    }
+    let reason = match serde_json::from_str::<Layout>(text) {
+        Ok(layout) if layout.image_layout_version.starts_with("1.") => return Ok(()),
+        Ok(_) => "its `oci-layout` is of another version than 1",
+        Err(_) => "its `oci-layout` cannot be read",
+    };
+    Err(StoreError::Layout {
+        path: path.to_owned(),
+        reason,
+    })
 }

@@ -1,0 +1,343 @@
+//! The store through its public door: writing, reading, resuming, naming, and what damage does.
+
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    time::Duration,
+};
+
+use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
+
+use super::*;
+use crate::{
+    descriptor::media_type,
+    digest::{DiffId, LayerKey},
+    image::Layer,
+    provenance::{How, Kind, LayerRecord, Origin},
+};
+
+fn store() -> (tempfile::TempDir, BlobStore) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = BlobStore::open(&directory.path().join("store")).unwrap();
+    (directory, store)
+}
+
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = LayerWriter::new(Vec::new());
+    for (path, content) in files {
+        let entry = Entry::file(LayerPath::new(path).unwrap(), 0o644, content.len() as u64);
+        writer.append(&LayerItem::Entry(entry), *content).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn put_layer(store: &BlobStore, tar: &[u8], blob: &[u8]) -> Layer {
+    let lock = store.share().unwrap();
+    Layer {
+        descriptor: store
+            .write_bytes(&lock, media_type::OCI_LAYER_GZIP, blob)
+            .unwrap(),
+        diff_id: DiffId::new(Digest::of(tar)),
+    }
+}
+
+fn overwrite(path: &Path, bytes: &[u8]) {
+    fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn read_all(store: &BlobStore, layer: &Layer) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    match store.layer_tar(layer)?.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(StoreError::from_io(error).unwrap()),
+    }
+}
+
+#[test]
+fn a_blob_reads_back_is_read_only_and_a_second_copy_is_the_same_blob() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let blob = store.write_bytes(&lock, "text/plain", b"hello").unwrap();
+    assert_eq!(store.read_bytes(&blob, 5).unwrap(), b"hello");
+    assert_eq!(
+        store.write_bytes(&lock, "text/plain", b"hello").unwrap(),
+        blob
+    );
+    let mode = fs::metadata(store.blob_path(&blob.digest))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o444);
+    assert!(matches!(
+        store.read_bytes(&blob, 4),
+        Err(StoreError::TooLarge { size: 5, .. })
+    ));
+    assert_eq!(
+        store.list("ingest").unwrap(),
+        Vec::<PathBuf>::new(),
+        "no temporary file stays"
+    );
+}
+
+#[test]
+fn a_writer_that_is_dropped_leaves_nothing() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let mut writer = store.writer(&lock).unwrap();
+    writer.write_all(b"half").unwrap();
+    drop(writer);
+    assert!(store.list("ingest").unwrap().is_empty());
+    assert!(store.list("blobs/sha256").unwrap().is_empty());
+}
+
+#[test]
+fn a_flipped_bit_a_cut_and_an_appended_byte_are_errors_of_the_reader() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let blob = store
+        .write_bytes(&lock, "text/plain", &[7; 100_000])
+        .unwrap();
+    let path = store.blob_path(&blob.digest);
+    let mut bytes = vec![7; 100_000];
+    bytes[99_999] ^= 1;
+    overwrite(&path, &bytes);
+    let mut given = Vec::new();
+    let error = store
+        .read(&blob)
+        .unwrap()
+        .read_to_end(&mut given)
+        .unwrap_err();
+    assert!(matches!(
+        StoreError::from_io(error),
+        Ok(StoreError::Corrupt { .. })
+    ));
+    assert!(
+        given.len() < bytes.len(),
+        "the last bytes are kept back from a consumer that counts them"
+    );
+    overwrite(&path, &bytes[..50]);
+    assert!(matches!(
+        store.read(&blob),
+        Err(StoreError::WrongSize { found: 50, .. })
+    ));
+    bytes.push(0);
+    overwrite(&path, &bytes);
+    assert!(matches!(
+        store.read(&blob),
+        Err(StoreError::WrongSize { found: 100_001, .. })
+    ));
+}
+
+#[test]
+fn a_download_resumes_where_it_was_and_refuses_what_is_too_much_or_wrong() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let blob = Descriptor::of("text/plain", b"hello world");
+    let Ingest::Part(mut part) = store.ingest(&lock, &blob).unwrap() else {
+        panic!("an empty store has no blob");
+    };
+    part.write(b"hello ").unwrap();
+    assert!(matches!(
+        part.commit(),
+        Err(StoreError::WrongSize { found: 6, .. })
+    ));
+    let Ingest::Part(mut part) = store.ingest(&lock, &blob).unwrap() else {
+        panic!("half a blob is no blob");
+    };
+    assert_eq!(part.position(), 6, "what arrived earlier is kept");
+    assert!(matches!(
+        part.write(b"world!"),
+        Err(StoreError::WrongSize { found: 12, .. })
+    ));
+    part.write(b"world").unwrap();
+    part.commit().unwrap();
+    assert!(matches!(
+        store.ingest(&lock, &blob).unwrap(),
+        Ingest::Present
+    ));
+    assert_eq!(store.read_bytes(&blob, 11).unwrap(), b"hello world");
+
+    let other = Descriptor::of("text/plain", b"other");
+    let Ingest::Part(mut part) = store.ingest(&lock, &other).unwrap() else {
+        panic!("it is not there");
+    };
+    part.write(b"wrong").unwrap();
+    assert!(matches!(part.commit(), Err(StoreError::Corrupt { .. })));
+    let Ingest::Part(part) = store.ingest(&lock, &other).unwrap() else {
+        panic!("it is not there");
+    };
+    assert_eq!(part.position(), 0, "wrong bytes are not resumed");
+}
+
+#[test]
+fn two_who_fetch_the_same_blob_fetch_it_once() {
+    let (_directory, store) = store();
+    let blob = Descriptor::of("text/plain", b"hello");
+    let fetched = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let lock = store.share().unwrap();
+                if let Ingest::Part(mut part) = store.ingest(&lock, &blob).unwrap() {
+                    fetched.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    for byte in b"hello" {
+                        part.write(&[*byte]).unwrap();
+                        std::thread::yield_now();
+                    }
+                    part.commit().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fetched.into_inner(), 1);
+    assert_eq!(store.read_bytes(&blob, 5).unwrap(), b"hello");
+}
+
+#[test]
+fn a_layer_is_decompressed_by_its_content_whatever_its_media_type_says() {
+    let (_directory, store) = store();
+    let tar = tar(&[("a", b"hello")]);
+    let mut members = gzip(&tar[..700]);
+    members.extend(gzip(&tar[700..]));
+    for blob in [
+        tar.clone(),
+        gzip(&tar),
+        members,
+        zstd::encode_all(tar.as_slice(), 3).unwrap(),
+    ] {
+        let layer = put_layer(&store, &tar, &blob);
+        assert_eq!(read_all(&store, &layer).unwrap(), tar);
+    }
+}
+
+#[test]
+fn a_layer_that_is_cut_or_not_what_the_config_says_is_named() {
+    let (_directory, store) = store();
+    let tar = tar(&[("a", &[b'x'; 5000])]);
+    let blob = gzip(&tar);
+    let cut = put_layer(&store, &tar, &blob[..blob.len() - 9]);
+    let error = read_all(&store, &cut).unwrap_err();
+    assert!(
+        matches!(error, StoreError::Decompress { layer, .. } if layer == cut.descriptor.digest),
+        "{error:?}"
+    );
+    let other = put_layer(&store, b"something else", &blob);
+    assert!(matches!(
+        read_all(&store, &other),
+        Err(StoreError::DiffId { .. })
+    ));
+    let xz = put_layer(&store, b"", b"\xfd7zXZ\0\0\x04");
+    let StoreError::Decompress { source, .. } = read_all(&store, &xz).unwrap_err() else {
+        panic!("xz was taken");
+    };
+    assert!(source.to_string().contains("xz"));
+}
+
+#[test]
+fn records_read_back_and_a_damaged_one_is_absent_and_set_aside() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let tar = tar(&[("a", b"1")]);
+    let layer = put_layer(&store, &tar, &gzip(&tar));
+    let key = LayerKey::new(Digest::of(b"key"));
+    let kept = KeptLayer {
+        layer: layer.descriptor.clone(),
+        diff_id: layer.diff_id,
+        uncompressed_size: tar.len() as u64,
+        record: LayerRecord {
+            origin: Origin {
+                kind: Kind::Agent,
+                id: "codex".to_owned(),
+                version: None,
+            },
+            script: None,
+            key: Some(key),
+            how: How::Executed,
+            made_at: "2026-11-21T10:00:00Z".to_owned(),
+        },
+    };
+    store.keep_layer(&lock, &key, &kept).unwrap();
+    assert_eq!(store.kept_layer(&key).unwrap(), Some(kept));
+    assert_eq!(
+        store.uncompressed_size(&layer).unwrap(),
+        tar.len() as u64,
+        "known without reading the layer"
+    );
+    let [path] = store.list("layers").unwrap().try_into().unwrap();
+    for damage in [&b""[..], b"{", b"[]", b"{\"version\":1}", b"\xff"] {
+        fs::write(&path, damage).unwrap();
+        assert_eq!(store.kept_layer(&key).unwrap(), None, "{damage:?}");
+        assert!(!path.exists());
+    }
+    fs::write(&path, b"{\"version\":2}").unwrap();
+    assert!(matches!(
+        store.kept_layer(&key),
+        Err(StoreError::Newer {
+            version: 2,
+            known: 1,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn an_engines_memory_is_its_own_whatever_its_name() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let memory = serde_json::json!({"version": 7, "images": ["x"]});
+    for engine in ["docker 28", "../../x", "a/b", ""] {
+        store.remember_engine(&lock, engine, &memory).unwrap();
+        assert_eq!(
+            store.engine_memory(engine).unwrap().as_ref(),
+            Some(&memory),
+            "{engine}"
+        );
+    }
+    assert_eq!(store.list("engines").unwrap().len(), 4);
+}
+
+#[test]
+fn prunings_lock_waits_for_users_and_says_when_they_stay() {
+    let (_directory, store) = store();
+    let shared = store.share().unwrap();
+    let also = store.share().unwrap();
+    assert!(matches!(
+        store.exclusive(Duration::ZERO),
+        Err(StoreError::Busy { .. })
+    ));
+    drop(shared);
+    drop(also);
+    store.exclusive(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("oci-layout"), LAYOUT).unwrap();
+    fs::write(
+        directory.path().join("index.json"),
+        "{\"schemaVersion\":2,\"manifests\":[]}",
+    )
+    .unwrap();
+    assert!(matches!(
+        BlobStore::open(directory.path()),
+        Err(StoreError::Layout { .. })
+    ));
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(
+        directory.path().join("oci-layout"),
+        "{\"imageLayoutVersion\":\"2.0.0\"}",
+    )
+    .unwrap();
+    assert!(matches!(
+        BlobStore::open(directory.path()),
+        Err(StoreError::Layout { .. })
+    ));
+}
