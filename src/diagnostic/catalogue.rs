@@ -1,0 +1,1 @@
+//! One value of every failure, so that all words can be read like prose.

@@ -1,0 +1,100 @@
+//! Words for the errors of `assembler`.
+
+use assembler::{
+    assemble::AssembleError, digest::DigestError, manifest::ManifestError, platform::PlatformError,
+    reference::ReferenceError, sandbox::CaptureError, sandbox::SandboxError, store::StoreError,
+};
+
+use super::verdict::{Explain, Verdict};
+use crate::exit_status::ExitStatus;
+
+impl Explain for DigestError {
+    fn verdict(&self) -> Verdict {
+        Verdict::usage("bad-digest")
+    }
+}
+
+impl Explain for PlatformError {
+    fn verdict(&self) -> Verdict {
+        Verdict::usage("bad-platform")
+    }
+}
+
+impl Explain for ReferenceError {
+    fn verdict(&self) -> Verdict {
+        Verdict::usage("bad-reference").hint(
+            "a reference looks like `ghcr.io/owner/name:tag`, `debian:stable` or `name@sha256:…`; \
+             for other sources put `docker-daemon:`, `oci:`, `oci-archive:`, `docker-archive:` or `rootfs:` before it",
+        )
+    }
+}
+
+impl Explain for ManifestError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Json { .. } => Verdict::failed("manifest-unreadable")
+                .hint("whoever published the image has to repair it; try another tag"),
+            Self::TooLarge { .. } => Verdict::failed("manifest-too-large")
+                .hint("no honest image has documents of this size; check the reference"),
+            Self::Invalid { .. } => Verdict::failed("manifest-invalid")
+                .hint("whoever published the image has to repair it; try another tag"),
+            Self::Unsupported { .. } => Verdict::failed("not-an-image").hint(
+                "check the reference: this one names an artifact such as a chart or a signature",
+            ),
+            Self::NoPlatform { .. } => Verdict::failed("no-such-platform")
+                .hint("choose a tag that is published for this platform"),
+        }
+    }
+}
+
+impl Explain for StoreError {
+    fn verdict(&self) -> Verdict {
+        Verdict::system("store", self)
+    }
+}
+
+impl Explain for CaptureError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Layer(error) => error.verdict(),
+            Self::Path(error) => error.verdict(),
+            Self::Store(error) => error.verdict(),
+            Self::Io(error) => Verdict::system("layer-write", error),
+        }
+    }
+}
+
+impl Explain for SandboxError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Script { .. } => Verdict::failed("script-failed").hint(
+                "the script's last lines are above, all of them are in the log; nothing was kept, so try again after repairing it",
+            ),
+            Self::Step { .. } => Verdict::failed("step-not-run")
+                .hint("check that the base image is a whole Linux system for this platform"),
+            Self::Interrupted => {
+                Verdict::ending("interrupted", ExitStatus::Interrupted)
+                    .hint("nothing of the interrupted step was kept; finished steps are reused")
+            }
+            Self::Capture(error) => error.verdict(),
+            Self::Log { source, .. } => Verdict::system("log-write", source),
+            Self::Engine { source, .. } => engine(source.as_ref()),
+        }
+    }
+}
+
+impl Explain for AssembleError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Store(error) => error.verdict(),
+            Self::Manifest(error) => error.verdict(),
+            Self::Files { source, .. } => source.verdict(),
+            Self::Step { source, log, .. } => source.verdict().log(log),
+        }
+    }
+}
+
+/// The engine's error comes through the sandbox's contract without its type.
+fn engine(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Verdict {
+    Verdict::system("engine", source)
+}

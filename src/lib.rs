@@ -1,0 +1,6 @@
+//! The `aicage` program as a library, so that its parts can be tested through public doors.
+
+pub mod diagnostic;
+pub mod exit_status;
+pub mod printer;
+pub mod progress;
