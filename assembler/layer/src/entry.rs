@@ -160,3 +160,15 @@ fn marker(directory: &[u8], name: &[&[u8]]) -> Vec<u8> {
     }
     key
 }
+
+/// Tells whether an attribute says something about the host and nothing about the file.
+pub(crate) fn is_of_host(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [
+        b"security.selinux",
+        b"security.ima",
+        b"security.evm",
+        b"system.nfs4_acl",
+    ];
+    const PREFIXES: [&[u8]; 3] = [b"trusted.overlay.", b"user.overlay.", b"btrfs."];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}

@@ -267,14 +267,17 @@ impl PathIndex {
     }
 }
 
-/// Hashes extended attributes as an index does: half of the SHA-256 over lengths, names and values in order.
+/// Hashes extended attributes as an index does: half of the SHA-256 over lengths, names and values in order,
+/// leaving out what hosts add on their own.
 pub fn hash_xattrs(xattrs: &std::collections::BTreeMap<Vec<u8>, Vec<u8>>) -> Option<[u8; 16]> {
     use sha2::Digest as _;
-    if xattrs.is_empty() {
-        return None;
-    }
+    let mut own = xattrs
+        .iter()
+        .filter(|(name, _)| !crate::entry::is_of_host(name))
+        .peekable();
+    own.peek()?;
     let mut hash = sha2::Sha256::new();
-    for part in xattrs.iter().flat_map(|(name, value)| [name, value]) {
+    for part in own.flat_map(|(name, value)| [name, value]) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

@@ -1,1 +1,0 @@
-//! Captures what changed in a root filesystem as a layer.

@@ -1,0 +1,128 @@
+//! Captures what changed in a root filesystem as a layer.
+//!
+//! A node is in the layer if its ctime is not before the moment the change began or if the index of what was there
+//! does not have it. The ctime cannot be set by any program, so content, mode, owner, link or attribute cannot change
+//! without it; "not in the index" finds what a rename of its directory brought, and removals are index paths that are
+//! gone. Directories whose metadata is as before are only in the layer as the way to something below them, because
+//! an engine would else make them up with metadata of its own.
+//!
+//! **Invariants.** Nothing is followed: every step is one name under an open directory. At most a handful of
+//! descriptors are open however deep the tree is. What comes out obeys every rule of [`LayerWriter`].
+
+mod attributes;
+mod cursor;
+mod mounts;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+
+use crate::index::PathIndex;
+use crate::path::{LayerPath, PathError};
+use crate::tar::{LayerWriter, WriteError};
+
+pub use mounts::mountpoints;
+
+/// A moment on the clock of the captured filesystem: seconds and nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp {
+    /// Seconds since 1970.
+    pub seconds: i64,
+    /// Nanoseconds of the second.
+    pub nanoseconds: u32,
+}
+
+/// What to compare with, and what to leave out.
+#[derive(Debug, Clone)]
+pub struct Scope<'a> {
+    /// What the root filesystem held before.
+    pub index: &'a PathIndex,
+    /// When the change began, as the filesystem's own clock told.
+    pub since: Timestamp,
+    /// Paths that are in no layer, with all below them: mountpoints, the engine's files, our own.
+    pub skip: BTreeSet<LayerPath>,
+    /// No mtime in the layer is after this.
+    pub latest: Option<i64>,
+}
+
+/// Something that a layer cannot hold and that is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// A socket: nothing listens to it in another container.
+    Socket {
+        /// Where it is.
+        path: LayerPath,
+    },
+    /// An extended attribute without a value, or whose name has a `=`.
+    Attribute {
+        /// Whose it is.
+        path: LayerPath,
+        /// Its name, made printable.
+        name: String,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket { path } => write!(formatter, "the socket {path} is not in the layer"),
+            Self::Attribute { path, name } => {
+                write!(
+                    formatter,
+                    "attribute {name} of {path} cannot be said in a layer and is left out"
+                )
+            }
+        }
+    }
+}
+
+/// Why the changes could not be captured.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The operating system refused.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which node.
+        path: LayerPath,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A name cannot be in a layer.
+    #[error("a file cannot be in a layer")]
+    Name {
+        /// What about it.
+        #[source]
+        source: PathError,
+    },
+    /// A node cannot be in a layer.
+    #[error("{path} cannot be in a layer: {reason}")]
+    Unrepresentable {
+        /// The node.
+        path: LayerPath,
+        /// What about it.
+        reason: &'static str,
+    },
+    /// The filesystem was changed during the walk.
+    #[error("{path} changed while it was captured")]
+    Changed {
+        /// The node.
+        path: LayerPath,
+    },
+    /// The layer could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Walks a root filesystem once and writes what changed.
+pub fn capture<W: Write>(
+    root: BorrowedFd<'_>,
+    scope: &Scope<'_>,
+    writer: &mut LayerWriter<W>,
+    warn: &mut dyn FnMut(Warning),
+) -> Result<(), CaptureError> {
+    walk::Walk::new(root, scope, writer, warn)?.run()
+}

@@ -1,0 +1,429 @@
+//! The walk itself: one node after the other, in the order of a layer.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat,
+};
+use rustix::io::Errno;
+
+use super::cursor::{Cursor, NodeId, id};
+use super::{CaptureError, Scope, Timestamp, Warning, attributes};
+use crate::entry::{Entry, EntryKind, LayerItem};
+use crate::index::{IndexEntry, IndexKind, hash_xattrs};
+use crate::path::{LayerPath, PathError, WHITEOUT, is_below, printable};
+use crate::tar::LayerWriter;
+
+pub(super) struct Walk<'a, W> {
+    scope: &'a Scope<'a>,
+    writer: &'a mut LayerWriter<W>,
+    warn: &'a mut dyn FnMut(Warning),
+    cursor: Cursor,
+    /// Where the walk is, as bytes.
+    path: Vec<u8>,
+    levels: Vec<Level>,
+    /// Directories above the current place that are only written if something below them is.
+    pending: Vec<Entry>,
+    /// The first name of each file with several.
+    first_names: BTreeMap<NodeId, LayerPath>,
+    root: Stat,
+}
+
+struct Level {
+    names: std::vec::IntoIter<Vec<u8>>,
+    /// Length of the directory's own path.
+    length: usize,
+}
+
+impl<'a, W: Write> Walk<'a, W> {
+    pub(super) fn new(
+        root: BorrowedFd<'_>,
+        scope: &'a Scope<'a>,
+        writer: &'a mut LayerWriter<W>,
+        warn: &'a mut dyn FnMut(Warning),
+    ) -> Result<Self, CaptureError> {
+        let (cursor, root) =
+            Cursor::new(root).map_err(|error| failed("open", LayerPath::root(), error))?;
+        Ok(Self {
+            scope,
+            writer,
+            warn,
+            cursor,
+            path: Vec::new(),
+            levels: Vec::new(),
+            pending: Vec::new(),
+            first_names: BTreeMap::new(),
+            root,
+        })
+    }
+
+    pub(super) fn run(mut self) -> Result<(), CaptureError> {
+        self.enter_root()?;
+        while let Some(level) = self.levels.last_mut() {
+            self.path.truncate(level.length);
+            match level.names.next() {
+                Some(name) => self.visit(&name)?,
+                None => self.leave()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Every engine has a root of its own, so it is only in the layer if it is not what engines make.
+    fn enter_root(&mut self) -> Result<(), CaptureError> {
+        let entry = self.directory(&self.root.clone())?;
+        let plain = |mode, uid, gid, xattrs: Option<[u8; 16]>| (mode, uid, gid, xattrs);
+        let found = plain(entry.mode, entry.uid, entry.gid, hash_xattrs(&entry.xattrs));
+        let usual = plain(0o755, 0, 0, None);
+        let before = self
+            .scope
+            .index
+            .get_bytes(b"")
+            .map_or(usual, |was| plain(was.mode, was.uid, was.gid, was.xattrs));
+        if found != before || found != usual {
+            self.writer.append(&LayerItem::Entry(entry), io::empty())?;
+        }
+        self.list()
+    }
+
+    fn visit(&mut self, name: &[u8]) -> Result<(), CaptureError> {
+        if !self.path.is_empty() {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name);
+        if self.is_skipped() {
+            return Ok(());
+        }
+        if name.starts_with(WHITEOUT) {
+            let source = PathError::Reserved {
+                path: printable(&self.path),
+            };
+            return Err(CaptureError::Name { source });
+        }
+        let stat = statat(&self.cursor, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| self.failed("stat", error))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => self.enter(name),
+            FileType::RegularFile => self.file(name, &stat),
+            FileType::Socket => {
+                if self.is_recent(&stat) {
+                    let path = self.layer_path();
+                    (self.warn)(Warning::Socket { path });
+                }
+                Ok(())
+            }
+            kind => self.other(name, &stat, kind),
+        }
+    }
+
+    fn enter(&mut self, name: &[u8]) -> Result<(), CaptureError> {
+        let stat = self
+            .cursor
+            .down(name)
+            .map_err(|error| self.failed("open", error))?;
+        let entry = self.directory(&stat)?;
+        let before = self
+            .scope
+            .index
+            .get_bytes(&self.path)
+            .filter(|before| before.kind == IndexKind::Directory);
+        let unchanged = match before {
+            Some(before) => !self.is_recent(&stat) || is_same(&before, &entry),
+            // The engine made it to mount something below it.
+            None => !self.is_recent(&stat) && self.has_skipped_below(),
+        };
+        if unchanged {
+            self.pending.push(entry);
+        } else {
+            self.put(&LayerItem::Entry(entry), io::empty())?;
+        }
+        self.list()
+    }
+
+    /// Lists the directory the cursor is in, and writes what is gone from it.
+    fn list(&mut self) -> Result<(), CaptureError> {
+        let names = self
+            .cursor
+            .names()
+            .map_err(|error| self.failed("list", error))?;
+        let before = self.scope.index.get_bytes(&self.path);
+        if before.is_none_or(|before| before.kind == IndexKind::Directory) {
+            for name in self.scope.index.child_names(&self.path) {
+                if names
+                    .binary_search_by(|there| there.as_slice().cmp(name))
+                    .is_err()
+                {
+                    self.gone(name)?;
+                }
+            }
+        }
+        self.levels.push(Level {
+            names: names.into_iter(),
+            length: self.path.len(),
+        });
+        Ok(())
+    }
+
+    fn gone(&mut self, name: &[u8]) -> Result<(), CaptureError> {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push(b'/');
+        }
+        self.path.extend_from_slice(name);
+        let (skipped, path) = (self.is_skipped(), self.layer_path());
+        self.path.truncate(length);
+        if skipped {
+            Ok(())
+        } else {
+            self.put(&LayerItem::Whiteout(path), io::empty())
+        }
+    }
+
+    fn leave(&mut self) -> Result<(), CaptureError> {
+        if self
+            .pending
+            .last()
+            .is_some_and(|pending| pending.path.as_bytes() == self.path)
+        {
+            self.pending.pop();
+        }
+        self.levels.pop();
+        match self.cursor.up() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CaptureError::Changed {
+                path: self.layer_path(),
+            }),
+            Err(error) => Err(self.failed("leave", error)),
+        }
+    }
+
+    fn file(&mut self, name: &[u8], stat: &Stat) -> Result<(), CaptureError> {
+        let before = self.scope.index.get_bytes(&self.path);
+        let unchanged = before.is_some_and(|before| match before.kind {
+            // A directory renamed over another brings files with old ctimes under names that the index has.
+            IndexKind::File => before.size == size(stat) && before.mtime == stat.st_mtime,
+            IndexKind::HardLink(_) => true,
+            _ => false,
+        });
+        if unchanged && !self.is_recent(stat) {
+            return Ok(());
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = self.open(name, flags, stat)?;
+        let first = if stat.st_nlink > 1 {
+            self.first_names.get(&id(stat)).cloned()
+        } else {
+            None
+        };
+        let kind = match first {
+            Some(target) => EntryKind::HardLink { target },
+            None => EntryKind::File { size: size(stat) },
+        };
+        let is_first = matches!(kind, EntryKind::File { .. });
+        let xattrs = attributes::of_open(file.as_fd())
+            .map_err(|error| self.failed("read attributes of", error))?;
+        let entry = self.entry(stat, kind, xattrs);
+        let path = entry.path.clone();
+        if is_first {
+            self.put(&LayerItem::Entry(entry), PlainFile(file))?;
+            if stat.st_nlink > 1 {
+                self.first_names.insert(id(stat), path);
+            }
+            Ok(())
+        } else {
+            self.put(&LayerItem::Entry(entry), io::empty())
+        }
+    }
+
+    /// A link, device or pipe.
+    fn other(&mut self, name: &[u8], stat: &Stat, kind: FileType) -> Result<(), CaptureError> {
+        let before = self.scope.index.get_bytes(&self.path);
+        if before.is_some_and(|before| before.kind != IndexKind::Directory) && !self.is_recent(stat)
+        {
+            return Ok(());
+        }
+        let device = (major(stat.st_rdev), minor(stat.st_rdev));
+        let kind = match kind {
+            FileType::Symlink => EntryKind::Symlink {
+                target: readlinkat(&self.cursor, name, Vec::new())
+                    .map_err(|error| self.failed("read the link", error))?
+                    .into_bytes(),
+            },
+            FileType::CharacterDevice if device == (0, 0) => {
+                let reason = "the device 0:0 stands for a removal in overlay filesystems";
+                return Err(CaptureError::Unrepresentable {
+                    path: self.layer_path(),
+                    reason,
+                });
+            }
+            FileType::CharacterDevice => EntryKind::CharDevice {
+                major: device.0,
+                minor: device.1,
+            },
+            FileType::BlockDevice => EntryKind::BlockDevice {
+                major: device.0,
+                minor: device.1,
+            },
+            FileType::Fifo => EntryKind::Fifo,
+            _ => {
+                let reason = "it is of a kind that layers do not have";
+                return Err(CaptureError::Unrepresentable {
+                    path: self.layer_path(),
+                    reason,
+                });
+            }
+        };
+        if before.is_none()
+            && !self.is_recent(stat)
+            && self.path == b"etc/mtab"
+            && is_link_to(&kind, b"/proc/mounts")
+        {
+            // Engines put it into every container.
+            return Ok(());
+        }
+        let node = self.open(
+            name,
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            stat,
+        )?;
+        let xattrs = attributes::of_node(node.as_fd())
+            .map_err(|error| self.failed("read attributes of", error))?;
+        let entry = self.entry(stat, kind, xattrs);
+        if before.is_some_and(|before| is_same(&before, &entry)) {
+            return Ok(());
+        }
+        self.put(&LayerItem::Entry(entry), io::empty())
+    }
+
+    fn open(&self, name: &[u8], flags: OFlags, stat: &Stat) -> Result<OwnedFd, CaptureError> {
+        let node = openat(&self.cursor, name, flags, Mode::empty())
+            .map_err(|error| self.failed("open", error))?;
+        let opened = fstat(&node).map_err(|error| self.failed("stat", error))?;
+        if id(&opened) != id(stat) || opened.st_mode != stat.st_mode {
+            return Err(CaptureError::Changed {
+                path: self.layer_path(),
+            });
+        }
+        Ok(node)
+    }
+
+    fn directory(&mut self, stat: &Stat) -> Result<Entry, CaptureError> {
+        let xattrs = attributes::of_open(self.cursor.as_fd())
+            .map_err(|error| self.failed("read attributes of", error))?;
+        Ok(self.entry(stat, EntryKind::Directory, xattrs))
+    }
+
+    fn entry(
+        &mut self,
+        stat: &Stat,
+        kind: EntryKind,
+        mut xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> Entry {
+        let path = self.layer_path();
+        xattrs.retain(|name, value| {
+            let can_be_said = !value.is_empty() && !name.contains(&b'=');
+            if !can_be_said {
+                (self.warn)(Warning::Attribute {
+                    path: path.clone(),
+                    name: printable(name),
+                });
+            }
+            can_be_said
+        });
+        Entry {
+            path,
+            kind,
+            mode: stat.st_mode & 0o7777,
+            uid: u64::from(stat.st_uid),
+            gid: u64::from(stat.st_gid),
+            mtime: self
+                .scope
+                .latest
+                .map_or(stat.st_mtime, |latest| stat.st_mtime.min(latest)),
+            xattrs,
+        }
+    }
+
+    /// Writes an item, and before it the directories that lead to it.
+    fn put(&mut self, item: &LayerItem, content: impl io::Read) -> Result<(), CaptureError> {
+        for directory in self.pending.drain(..) {
+            self.writer
+                .append(&LayerItem::Entry(directory), io::empty())?;
+        }
+        Ok(self.writer.append(item, content)?)
+    }
+
+    fn is_recent(&self, stat: &Stat) -> bool {
+        let nanoseconds = u32::try_from(stat.st_ctime_nsec).unwrap_or(0);
+        Timestamp {
+            seconds: stat.st_ctime,
+            nanoseconds,
+        } >= self.scope.since
+    }
+
+    fn is_skipped(&self) -> bool {
+        self.scope.skip.contains(&self.layer_path())
+    }
+
+    fn has_skipped_below(&self) -> bool {
+        let here = self.layer_path();
+        self.scope
+            .skip
+            .range(here..)
+            .next()
+            .is_some_and(|next| is_below(next.as_bytes(), &self.path))
+    }
+
+    fn layer_path(&self) -> LayerPath {
+        LayerPath::from_normal(self.path.clone())
+    }
+
+    fn failed(&self, action: &'static str, error: Errno) -> CaptureError {
+        failed(action, self.layer_path(), error)
+    }
+}
+
+fn failed(action: &'static str, path: LayerPath, error: Errno) -> CaptureError {
+    CaptureError::Io {
+        action,
+        path,
+        source: error.into(),
+    }
+}
+
+/// Reads an open file.
+struct PlainFile(OwnedFd);
+
+impl io::Read for PlainFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, buffer)?)
+    }
+}
+
+fn size(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+fn is_link_to(kind: &EntryKind, place: &[u8]) -> bool {
+    matches!(kind, EntryKind::Symlink { target } if target == place)
+}
+
+/// Tells whether a node that is no regular file is as the index says.
+fn is_same(before: &IndexEntry<'_>, entry: &Entry) -> bool {
+    let kind = match (&before.kind, &entry.kind) {
+        (IndexKind::Directory, EntryKind::Directory) | (IndexKind::Fifo, EntryKind::Fifo) => true,
+        (IndexKind::Symlink(was), EntryKind::Symlink { target }) => was == target,
+        (IndexKind::CharDevice(a, b), EntryKind::CharDevice { major, minor })
+        | (IndexKind::BlockDevice(a, b), EntryKind::BlockDevice { major, minor }) => {
+            (a, b) == (major, minor)
+        }
+        _ => false,
+    };
+    let owner = (before.uid, before.gid) == (entry.uid, entry.gid);
+    kind && owner
+        && before.mode == entry.mode
+        && before.mtime == entry.mtime
+        && before.xattrs == hash_xattrs(&entry.xattrs)
+}
