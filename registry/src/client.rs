@@ -1,10 +1,4 @@
-//! The client: what it is configured with and what can be asked of it.
-#![expect(
-    clippy::todo,
-    unused_variables,
-    clippy::unused_async,
-    reason = "skeleton, to be replaced"
-)]
+//! The client: what it is configured with. What can be asked of it is in `resolve`, `fetch` and `freshness`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +10,20 @@ use std::{
 
 use assembler::{
     digest::Digest,
-    image::Image,
     manifest::{ImageConfig, Index, Manifest, Raw},
-    platform::Platform,
     reference::{ImageReference, PinnedReference},
     reporter::Reporter,
-    store::{BlobStore, SharedLock},
+    store::{BlobStore, SharedLock, StoreError},
 };
+use tokio::sync::Semaphore;
 
-use crate::{CredentialSources, RegistryError};
+use crate::{
+    CredentialSources, RegistryError,
+    endpoint::{Endpoint, endpoints},
+    session::{Session, Shared},
+    token::Tokens,
+    transport::Transport,
+};
 
 /// What a client is made from; everything that settings decide, already resolved.
 #[derive(Clone)]
@@ -109,7 +108,7 @@ pub struct Head {
 pub struct Resolved {
     /// The reference, pinned to the digest its tag names: the index's if there is one.
     pub reference: PinnedReference,
-    /// The index, if there is one.
+    /// The index that the reference names, if it names one and it was fetched just now.
     pub index: Option<Raw<Index>>,
     /// The manifest for the platform.
     pub manifest: Raw<Manifest>,
@@ -118,41 +117,57 @@ pub struct Resolved {
 }
 
 /// A client of registries. Clones share connections and tokens.
-#[derive(Clone, Debug)]
-pub struct Client {}
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+}
 
 impl Client {
     /// Makes a client; nothing is read or connected yet.
     pub fn new(config: ClientConfig) -> Self {
-        todo!()
+        let config = Arc::new(config);
+        Self {
+            shared: Arc::new(Shared {
+                transport: Transport::new(Arc::clone(&config)),
+                tokens: Tokens::new(Arc::clone(&config)),
+                blobs: Arc::new(Semaphore::new(config.max_concurrent.max(1))),
+                config,
+            }),
+        }
     }
 
-    /// Asks for the digest of a reference, with HEAD where the registry knows it.
-    pub async fn head(
+    /// Returns where a reference is asked for, in order.
+    pub(crate) fn endpoints(
         &self,
         reference: &ImageReference,
-        reporter: &dyn Reporter,
-    ) -> Result<Head, RegistryError> {
-        todo!()
+    ) -> Result<Vec<Endpoint>, RegistryError> {
+        endpoints(&self.shared.config, reference.registry())
     }
 
-    /// Looks up a reference: its index, manifest and config are kept in the store, and what the registry said is remembered.
-    pub async fn resolve(
-        &self,
+    /// Begins to ask about `reference`'s repository at `endpoint`.
+    pub(crate) fn session<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
         reference: &ImageReference,
-        platform: &Platform,
-        to: &Destination,
-    ) -> Result<Resolved, RegistryError> {
-        todo!()
+        reporter: &'a dyn Reporter,
+    ) -> Session<'a> {
+        Session {
+            shared: &self.shared,
+            endpoint,
+            repository: endpoint.repository(reference),
+            reporter,
+        }
     }
+}
 
-    /// Fetches the layers of what was resolved.
-    pub async fn fetch(
-        &self,
-        resolved: &Resolved,
-        to: &Destination,
-    ) -> Result<Image, RegistryError> {
-        todo!()
+/// Runs work on the store where it may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, RegistryError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        // The runtime ends blocking work that has not begun only when it ends itself.
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
     }
 }
 
@@ -173,6 +188,12 @@ impl ClientConfig {
             retry_base: Duration::from_millis(500),
             clock,
         }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 

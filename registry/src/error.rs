@@ -12,7 +12,7 @@ use crate::{credentials::CredentialError, redact::RedactedUrl};
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The registry wants other credentials than it was given.
-    #[error("{registry} refuses access to `{repository}`{}", given(*.had_credentials))]
+    #[error("{registry} refuses access to `{repository}`{}", if *had_credentials { " with the credentials that are configured" } else { "; no credentials are configured" })]
     Unauthorized {
         /// The registry's host.
         registry: String,
@@ -199,8 +199,10 @@ pub enum TlsFault {
     WrongName,
     /// Expired or not valid yet.
     Expired,
-    /// Anything else.
-    Other,
+    /// The certificate is refused for another reason.
+    Certificate,
+    /// The handshake failed, as when the server does not speak TLS.
+    Handshake,
 }
 
 impl RegistryError {
@@ -251,14 +253,6 @@ impl From<StoreError> for RegistryError {
     }
 }
 
-fn given(had_credentials: bool) -> &'static str {
-    if had_credentials {
-        " with the credentials that are configured"
-    } else {
-        "; no credentials are configured"
-    }
-}
-
 fn after(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| {
         format!("; it asks to wait {} s", wait.as_secs())
@@ -273,7 +267,8 @@ impl std::fmt::Display for TlsFault {
             }
             Self::WrongName => "its certificate is for another name",
             Self::Expired => "its certificate is expired or not valid yet",
-            Self::Other => "its certificate is not accepted",
+            Self::Certificate => "its certificate is not accepted",
+            Self::Handshake => "the TLS handshake failed",
         })
     }
 }

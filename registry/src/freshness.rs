@@ -1,10 +1,7 @@
 //! Whether what an image was built on is still what the registry offers.
-#![expect(
-    clippy::todo,
-    unused_variables,
-    clippy::unused_async,
-    reason = "skeleton, to be replaced"
-)]
+//!
+//! Invariant: layers are compared, not names or dates. A tag's digest is that of the index where there is one, and it
+//! changes when any architecture's image does: the same manifest for our platform is current all the same.
 
 use assembler::{
     descriptor::Descriptor, digest::Digest, platform::Platform, reference::ImageReference,
@@ -27,13 +24,13 @@ pub struct BuiltOn {
 /// How what was built on relates to what the registry offers now.
 #[derive(Debug)]
 pub enum Freshness {
-    /// The registry offers the same.
+    /// The registry offers the same layers.
     Current,
     /// The registry offers something else under the same name.
     Superseded {
         /// The manifest it offers for the platform.
         manifest: Descriptor,
-        /// Its layers that were not built on, bottom first.
+        /// Its layers from the first that was not built on, bottom first; none when layers were only taken away.
         new_layers: Vec<Descriptor>,
         /// How many bytes of these are not in the store.
         bytes: u64,
@@ -51,10 +48,27 @@ pub enum Freshness {
     },
 }
 
+impl BuiltOn {
+    /// Takes what a registry said of a reference as what was built on.
+    pub fn of(record: &RemoteRecord) -> Self {
+        Self {
+            reference: record.reference.clone(),
+            manifest: record.manifest.digest,
+            layers: record.layers.iter().map(|layer| layer.digest).collect(),
+        }
+    }
+}
+
 impl Freshness {
-    /// Judges by what the registry last said, without asking it.
+    /// Judges by what the registry last said, without asking it; all new layers count as missing.
     pub fn remembered(built_on: &BuiltOn, record: Option<&RemoteRecord>) -> Self {
-        todo!()
+        match record {
+            Some(record) => compare(built_on, record, |_layer| false),
+            None => Self::Unknown {
+                last_seen: None,
+                reason: None,
+            },
+        }
     }
 }
 
@@ -66,6 +80,44 @@ impl Client {
         platform: &Platform,
         to: &Destination,
     ) -> Freshness {
-        todo!()
+        let error = match self.resolve(&built_on.reference, platform, to).await {
+            Ok(_resolved) => match to.store.remote(&built_on.reference) {
+                Ok(Some(record)) => {
+                    let in_store = |layer: &Descriptor| to.store.has(layer).unwrap_or(false);
+                    return compare(built_on, &record, in_store);
+                }
+                Ok(None) => None,
+                Err(source) => Some(RegistryError::Store { source }),
+            },
+            Err(RegistryError::NotFound { .. }) => return Freshness::Gone,
+            Err(error) => Some(error),
+        };
+        let last = to.store.remote(&built_on.reference).ok().flatten();
+        Freshness::Unknown {
+            last_seen: last.map(|record| record.checked_at),
+            reason: error,
+        }
+    }
+}
+
+fn compare(
+    built_on: &BuiltOn,
+    record: &RemoteRecord,
+    in_store: impl Fn(&Descriptor) -> bool,
+) -> Freshness {
+    let same = |(now, then): &(&Descriptor, &Digest)| now.digest == **then;
+    let common = record.layers.iter().zip(&built_on.layers);
+    let common = common.take_while(same).count();
+    let unchanged = common == record.layers.len() && common == built_on.layers.len();
+    if record.manifest.digest == built_on.manifest || unchanged {
+        return Freshness::Current;
+    }
+    let new_layers: Vec<Descriptor> = record.layers.iter().skip(common).cloned().collect();
+    let missing = new_layers.iter().filter(|layer| !in_store(layer));
+    let bytes = missing.fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
+    Freshness::Superseded {
+        manifest: record.manifest.clone(),
+        new_layers,
+        bytes,
     }
 }

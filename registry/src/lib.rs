@@ -4,11 +4,22 @@
 //! container; every body it reads is bounded, every byte it keeps is verified by the store, and no URL, token or password
 //! leaves it unredacted. How the work is split between `oci-client` and `reqwest`: `doc/decisions/0002-registry-client.md`.
 
+mod challenge;
 mod client;
+mod clock;
 mod credentials;
+mod endpoint;
 mod error;
+mod fetch;
 mod freshness;
+mod protocol;
 mod redact;
+mod resolve;
+mod retry;
+mod session;
+mod token;
+mod token_cache;
+mod transport;
 
 pub use client::{Client, ClientConfig, Destination, Head, Mirror, NamedPem, Proxies, Resolved};
 pub use credentials::{CredentialError, CredentialSources};
