@@ -1,0 +1,76 @@
+//! Runs one container as a session of ours, for the tests of the engine and for trying it by hand.
+//!
+//! `session terminal|pipe|empty ENDPOINT IMAGE [NAME=VALUE…] [SOURCE=>TARGET…] -- PROGRAM [ARGUMENT…]`
+#![expect(clippy::print_stderr, reason = "a program for tests says what went wrong")]
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use aicage::engine::docker::{
+    Access, EngineError, EngineSettings, Network, SessionInput, SessionMount, SessionSpec, connect,
+    run_session,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().expect("see this file's first lines");
+    let input = match next().as_str() {
+        "terminal" => SessionInput::Terminal,
+        "pipe" => SessionInput::Pipe,
+        _ => SessionInput::Empty,
+    };
+    let settings = EngineSettings {
+        host: Some(next()),
+        ..EngineSettings::default()
+    };
+    let image = next();
+    let mut env = BTreeMap::new();
+    let mut mounts = Vec::new();
+    for argument in arguments.by_ref() {
+        if argument == "--" {
+            break;
+        } else if let Some((source, target)) = argument.split_once("=>") {
+            mounts.push(SessionMount {
+                source: PathBuf::from(source),
+                target: PathBuf::from(target),
+                access: Access::ReadWrite,
+            });
+        } else if let Some((name, value)) = argument.split_once('=') {
+            env.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    let spec = SessionSpec {
+        image,
+        entrypoint: Some(Vec::new()),
+        command: arguments.collect(),
+        env,
+        mounts,
+        working_dir: None,
+        user: None,
+        name: None,
+        labels: BTreeMap::from([("io.github.aicage.session".to_owned(), "test".to_owned())]),
+        input,
+        network: Network::None,
+        extra_hosts: Vec::new(),
+    };
+    let outcome = match connect(&settings).await {
+        Ok(docker) => run_session(&docker, &spec).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(255)),
+        Err(error) => {
+            eprintln!("{error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(source) = cause {
+                eprintln!("  caused by: {source}");
+                cause = source.source();
+            }
+            ExitCode::from(match error {
+                EngineError::Start { status, .. } => u8::try_from(status).unwrap_or(125),
+                EngineError::Interrupted => 130,
+                _ => 1,
+            })
+        }
+    }
+}

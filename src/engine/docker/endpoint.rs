@@ -1,0 +1,271 @@
+//! Where the engine is: what was asked for, else Docker's current context, else the usual sockets.
+//!
+//! Order, as Docker's own client has it and then some: `DOCKER_HOST`, `DOCKER_CONTEXT`, `currentContext` in Docker's
+//! `config.json`, `/var/run/docker.sock`, `$XDG_RUNTIME_DIR/docker.sock`, `~/.docker/run/docker.sock`,
+//! `~/.docker/desktop/docker.sock`, `~/.colima/default/docker.sock`, `~/.orbstack/run/docker.sock`, and Podman's sockets.
+
+use std::path::{Path, PathBuf};
+
+use assembler::digest::Digest;
+use serde::Deserialize;
+
+use super::{error::EngineError, wire::Endpoint};
+
+/// What decides which engine is used. All of it is read from the environment by the settings.
+#[derive(Clone, Debug, Default)]
+pub struct EngineSettings {
+    /// `DOCKER_HOST`, or what the user configured instead.
+    pub host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub context: Option<String>,
+    /// Docker's configuration directory: `DOCKER_CONFIG`, else `~/.docker`.
+    pub config_dir: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+    /// The home directory.
+    pub home: Option<PathBuf>,
+    /// `DOCKER_CERT_PATH`.
+    pub cert_path: Option<PathBuf>,
+    /// `DOCKER_TLS_VERIFY` is set to something.
+    pub tls_verify: bool,
+}
+
+/// Where to look.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    /// The user named one; no other will do.
+    Named(Endpoint),
+    /// The first that answers.
+    Usual(Vec<Endpoint>),
+}
+
+/// Finds where engines may be.
+pub(crate) fn candidates(settings: &EngineSettings) -> Result<Candidates, EngineError> {
+    let config_dir = settings
+        .config_dir
+        .clone()
+        .or_else(|| Some(settings.home.as_ref()?.join(".docker")));
+    let given = settings.host.as_deref().filter(|host| !host.is_empty());
+    if let Some(host) = given {
+        let certificates = settings
+            .tls_verify
+            .then(|| settings.cert_path.clone().or_else(|| config_dir.clone()))
+            .flatten();
+        return parse(host, certificates).map(Candidates::Named);
+    }
+    let context = match settings.context.clone().filter(|name| !name.is_empty()) {
+        Some(name) => Some(name),
+        None => config_dir
+            .as_deref()
+            .map(current_context)
+            .transpose()?
+            .flatten(),
+    };
+    if let (Some(name), Some(directory)) = (context.filter(|name| name != "default"), &config_dir) {
+        return of_context(&name, directory).map(Candidates::Named);
+    }
+    Ok(Candidates::Usual(usual(settings)))
+}
+
+fn usual(settings: &EngineSettings) -> Vec<Endpoint> {
+    let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
+    let runtime = settings.runtime_dir.as_deref();
+    sockets.extend(runtime.map(|directory| directory.join("docker.sock")));
+    if let Some(home) = &settings.home {
+        for path in [
+            ".docker/run/docker.sock",
+            ".docker/desktop/docker.sock",
+            ".colima/default/docker.sock",
+            ".orbstack/run/docker.sock",
+        ] {
+            sockets.push(home.join(path));
+        }
+    }
+    sockets.extend(runtime.map(|directory| directory.join("podman/podman.sock")));
+    sockets.push(PathBuf::from("/run/podman/podman.sock"));
+    sockets.into_iter().map(Endpoint::Unix).collect()
+}
+
+/// Reads an address in the spelling of `DOCKER_HOST`.
+fn parse(host: &str, certificates: Option<PathBuf>) -> Result<Endpoint, EngineError> {
+    let unsupported = |reason| EngineError::UnsupportedEndpoint {
+        endpoint: host.to_owned(),
+        reason,
+    };
+    if let Some(path) = host.strip_prefix("unix://") {
+        return Ok(Endpoint::Unix(PathBuf::from(path)));
+    }
+    if host.starts_with('/') {
+        return Ok(Endpoint::Unix(PathBuf::from(host)));
+    }
+    if host.starts_with("ssh://") {
+        return Err(unsupported(
+            "forward its socket with `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST` and use unix:///tmp/docker.sock",
+        ));
+    }
+    let secured = host.strip_prefix("https://");
+    let Some(address) = secured
+        .or_else(|| host.strip_prefix("tcp://"))
+        .or_else(|| host.strip_prefix("http://"))
+        .map(|address| address.trim_end_matches('/'))
+        .filter(|address| !address.is_empty() && !address.contains('/'))
+    else {
+        return Err(unsupported("an address begins with unix:// or tcp://"));
+    };
+    match certificates {
+        Some(certificates) => Ok(Endpoint::Tls {
+            address: with_port(address, 2376),
+            certificates,
+        }),
+        None if secured.is_some() => Err(unsupported(
+            "TLS needs certificates: set DOCKER_TLS_VERIFY and DOCKER_CERT_PATH",
+        )),
+        None => Ok(Endpoint::Tcp(with_port(address, 2375))),
+    }
+}
+
+fn with_port(address: &str, usual: u16) -> String {
+    let has_port = address
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    if has_port {
+        address.to_owned()
+    } else {
+        format!("{address}:{usual}")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    #[serde(default)]
+    current_context: Option<String>,
+}
+
+fn current_context(config_dir: &Path) -> Result<Option<String>, EngineError> {
+    let path = config_dir.join("config.json");
+    // Whoever cannot read Docker's configuration has none, as for Docker itself.
+    let Ok(bytes) = fs_err::read(&path) else {
+        return Ok(None);
+    };
+    let config: Config = json(&path, &bytes)?;
+    Ok(config.current_context.filter(|name| !name.is_empty()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Context {
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: ContextEndpoint,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContextEndpoint {
+    host: String,
+}
+
+/// Reads `contexts/meta/<sha256 of the name>/meta.json`; its certificates are in `contexts/tls/<the same>/docker`.
+fn of_context(name: &str, config_dir: &Path) -> Result<Endpoint, EngineError> {
+    let id = Digest::of(name.as_bytes()).hex();
+    let path = config_dir.join("contexts/meta").join(&id).join("meta.json");
+    let bytes = fs_err::read(&path).map_err(|source| EngineError::UnknownContext {
+        name: name.to_owned(),
+        path: path.clone(),
+        source,
+    })?;
+    let context: Context = json(&path, &bytes)?;
+    let certificates = config_dir.join("contexts/tls").join(&id).join("docker");
+    let certificates = certificates.join("ca.pem").exists().then_some(certificates);
+    parse(&context.endpoints.docker.host, certificates)
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
+    serde_json::from_slice(bytes).map_err(|error| EngineError::BadConfiguration {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(directory: &Path) -> EngineSettings {
+        EngineSettings {
+            home: Some(directory.to_owned()),
+            ..EngineSettings::default()
+        }
+    }
+
+    fn unix(path: &str) -> Candidates {
+        Candidates::Named(Endpoint::Unix(PathBuf::from(path)))
+    }
+
+    #[track_caller]
+    fn check_host(host: &str, expected: &str) {
+        let found = match parse(host, None) {
+            Ok(endpoint) => endpoint.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(found.starts_with(expected), "{host} gives {found}");
+    }
+
+    #[test]
+    fn an_address_is_read_in_every_usual_spelling() {
+        check_host("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock");
+        check_host("/run/docker.sock", "unix:///run/docker.sock");
+        check_host("tcp://10.0.0.1", "tcp://10.0.0.1:2375");
+        check_host("http://[::1]:99/", "tcp://[::1]:99");
+        check_host("https://a", "cannot use a container engine at `https://a`: TLS needs");
+        check_host("ssh://me@a", "cannot use a container engine at `ssh://me@a`: forward its");
+        check_host("npipe:////./pipe/docker", "cannot use a container engine at `npipe:");
+    }
+
+    #[test]
+    fn the_host_goes_before_the_context_and_the_context_before_the_usual_sockets() {
+        let home = tempfile::tempdir().unwrap();
+        let docker = home.path().join(".docker");
+        let meta = docker.join("contexts/meta").join(Digest::of(b"colima").hex());
+        fs_err::create_dir_all(&meta).unwrap();
+        fs_err::write(
+            meta.join("meta.json"),
+            r#"{"Name":"colima","Metadata":{},"Endpoints":{"docker":{"Host":"unix:///c.sock","SkipTLSVerify":false}}}"#,
+        )
+        .unwrap();
+
+        let mut settings = settings(home.path());
+        assert!(
+            matches!(candidates(&settings), Ok(Candidates::Usual(usual)) if usual[0] == Endpoint::Unix("/var/run/docker.sock".into())),
+            "without any configuration the usual sockets are tried"
+        );
+        fs_err::write(docker.join("config.json"), r#"{"auths":{},"currentContext":"colima"}"#).unwrap();
+        assert_eq!(candidates(&settings).unwrap(), unix("/c.sock"), "the current context is used");
+        settings.context = Some("default".to_owned());
+        assert!(
+            matches!(candidates(&settings), Ok(Candidates::Usual(_))),
+            "the context `default` means the usual sockets, whatever is current"
+        );
+        settings.host = Some("unix:///h.sock".to_owned());
+        assert_eq!(candidates(&settings).unwrap(), unix("/h.sock"), "the host wins");
+    }
+
+    #[test]
+    fn a_context_that_is_not_there_or_broken_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let mut settings = settings(home.path());
+        settings.context = Some("nowhere".to_owned());
+        let error = candidates(&settings).unwrap_err().to_string();
+        assert!(error.starts_with("there is no Docker context `nowhere`"), "{error}");
+
+        settings.context = None;
+        fs_err::create_dir_all(home.path().join(".docker")).unwrap();
+        fs_err::write(home.path().join(".docker/config.json"), "{").unwrap();
+        let error = candidates(&settings).unwrap_err().to_string();
+        assert!(error.contains("config.json is not valid"), "{error}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Why an engine did not do what was asked.
+
+use std::{io, path::PathBuf};
+
+/// Why an engine could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no socket at any of the usual places.
+    #[error("no container engine was found; looked at {}", tried.join(", "))]
+    Absent {
+        /// Where we looked.
+        tried: Vec<String>,
+    },
+    /// The socket is there, but nobody listens.
+    #[error("the container engine at {endpoint} is not running")]
+    Stopped {
+        /// Where it should listen.
+        endpoint: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket may not be used.
+    #[error(
+        "you may not use the container engine at {}: add yourself to the group `{group}` (`sudo usermod -aG {group} $USER`) and log in again", socket.display()
+    )]
+    NotPermitted {
+        /// The socket.
+        socket: PathBuf,
+        /// The group that may.
+        group: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine could not be reached, or broke off.
+    #[error("the container engine at {endpoint} cannot be reached")]
+    Unreachable {
+        /// Where it should be.
+        endpoint: String,
+        /// What went wrong.
+        #[source]
+        source: WireError,
+    },
+    /// The context that was asked for does not exist.
+    #[error("there is no Docker context `{name}`: {} cannot be read", path.display())]
+    UnknownContext {
+        /// Its name.
+        name: String,
+        /// The file that should describe it.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of Docker's configuration is not what it should be.
+    #[error("{} is not valid: {reason}", path.display())]
+    BadConfiguration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address is of a kind that we cannot speak to.
+    #[error("cannot use a container engine at `{endpoint}`: {reason}")]
+    UnsupportedEndpoint {
+        /// The address as it was given.
+        endpoint: String,
+        /// What can be done instead.
+        reason: &'static str,
+    },
+    /// The engine's interface is older than what we use.
+    #[error(
+        "the container engine at {endpoint} is too old: it speaks version {api} of Docker's interface, 1.41 (Docker 20.10) is needed"
+    )]
+    TooOld {
+        /// Where it is.
+        endpoint: String,
+        /// What it speaks.
+        api: String,
+    },
+    /// The engine refused or failed a call.
+    #[error("the container engine could not {what}: {message}")]
+    Refused {
+        /// What it was asked to do.
+        what: String,
+        /// What it answered.
+        message: String,
+    },
+    /// A call broke off, or its answer could not be read.
+    #[error("the container engine did not {what}")]
+    Call {
+        /// What it was asked to do.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: bollard::errors::Error,
+    },
+    /// The image could not be put into an archive.
+    #[error("cannot write the archive for the container engine")]
+    Archive {
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine took an image, but not as it was sent.
+    #[error("the container engine did not take image {reference}: {reason}")]
+    Load {
+        /// The image's name.
+        reference: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What the engine has was noted, but could not be read or kept.
+    #[error("the record of what the engine has cannot be kept")]
+    Memory {
+        /// What the store said.
+        #[source]
+        source: assembler::store::StoreError,
+    },
+    /// The container could not be started.
+    #[error("the container could not be started: {message}")]
+    Start {
+        /// What the engine said.
+        message: String,
+        /// What a shell would return: 127 if the program is not there, 126 if it is no program, else 125.
+        status: i32,
+    },
+    /// The user interrupted.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something on this machine went wrong.
+    #[error("cannot {what}")]
+    Host {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why a request did not reach the engine or gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// No connection.
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    /// The connection broke, or what came is not HTTP.
+    #[error("the conversation broke off")]
+    Http(#[source] hyper::Error),
+    /// The engine answered, with an error.
+    #[error("it answered {status}: {message}")]
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The answer is not what was expected.
+    #[error("its answer cannot be read")]
+    Json(#[source] serde_json::Error),
+    /// No answer came in time.
+    #[error("it did not answer within {seconds} s")]
+    Silent {
+        /// How long we waited.
+        seconds: u64,
+    },
+}
+
+impl EngineError {
+    /// Names a failed call of bollard.
+    pub(crate) fn call(what: impl Into<String>, source: bollard::errors::Error) -> Self {
+        let what = what.into();
+        match source {
+            bollard::errors::Error::DockerResponseServerError { message, .. } => Self::Refused {
+                what,
+                message: message.trim().to_owned(),
+            },
+            source => Self::Call { what, source },
+        }
+    }
+
+    /// Names something that failed on this machine.
+    pub(crate) fn host(what: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Host { what, source }
+    }
+}
+
+/// Tells whether `error` says that what was asked for is not there.
+pub(crate) fn is_missing(error: &bollard::errors::Error) -> bool {
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
+}

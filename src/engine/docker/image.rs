@@ -1,0 +1,184 @@
+//! The images that an engine has.
+
+use std::collections::BTreeMap;
+
+use assembler::digest::DiffId;
+use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use serde::Deserialize;
+
+use super::{
+    Docker,
+    error::{EngineError, WireError, is_missing},
+};
+
+/// An image as an engine describes it.
+#[derive(Clone, Debug)]
+pub struct EngineImage {
+    /// What the engine calls it: the digest of its config or of its manifest, depending on the store.
+    pub id: String,
+    /// The layers' diff ids, bottom first.
+    pub diff_ids: Vec<DiffId>,
+    /// Its names, in Docker's short spelling.
+    pub names: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it starts.
+    pub entrypoint: Vec<String>,
+    /// Its environment, `NAME=value`.
+    pub env: Vec<String>,
+    /// Its user.
+    pub user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    id: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(rename = "RootFS", default)]
+    root_fs: Option<RootFs>,
+    #[serde(default)]
+    config: Option<Config>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RootFs {
+    #[serde(default)]
+    layers: Option<Vec<DiffId>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Config {
+    labels: Option<BTreeMap<String, String>>,
+    entrypoint: Option<Vec<String>>,
+    env: Option<Vec<String>>,
+    user: Option<String>,
+}
+
+/// One line of `GET /images/json`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Listed {
+    /// What the engine calls it.
+    pub(crate) id: String,
+    /// Its names.
+    #[serde(default)]
+    pub(crate) repo_tags: Option<Vec<String>>,
+    /// From version 1.47 on, with the containerd store: the manifests below it.
+    #[serde(default)]
+    pub(crate) manifests: Option<Vec<ListedManifest>>,
+}
+
+/// A manifest of a listed image.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ListedManifest {
+    /// Its digest.
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
+    /// Whether all its blobs are there.
+    #[serde(rename = "Available", default)]
+    pub(crate) available: bool,
+}
+
+impl Docker {
+    /// Looks an image up by name or id.
+    pub async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
+        let path = self.path(&format!("/images/{}/json", encoded(name)));
+        let answer: Answer = match self.endpoint.get(&path).await {
+            Ok((_, answer)) => answer,
+            Err(WireError::Answer { status: 404, .. }) => return Ok(None),
+            Err(error) => return Err(self.failed(format!("inspect image {name}"), error)),
+        };
+        let config = answer.config.unwrap_or_default();
+        Ok(Some(EngineImage {
+            id: if answer.id.contains(':') {
+                answer.id
+            } else {
+                // Podman leaves the algorithm out.
+                format!("sha256:{}", answer.id)
+            },
+            diff_ids: answer
+                .root_fs
+                .and_then(|root_fs| root_fs.layers)
+                .unwrap_or_default(),
+            names: answer.repo_tags.unwrap_or_default(),
+            labels: config.labels.unwrap_or_default(),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            env: config.env.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+        }))
+    }
+
+    /// Lists all images, without the layers in between.
+    pub(crate) async fn images(&self) -> Result<Vec<Listed>, EngineError> {
+        let query = if self.info.api >= (1, 47) {
+            "?manifests=1"
+        } else {
+            ""
+        };
+        let path = self.path(&format!("/images/json{query}"));
+        match self.endpoint.get(&path).await {
+            Ok((_, images)) => Ok(images),
+            Err(error) => Err(self.failed("list its images", error)),
+        }
+    }
+
+    /// Gives an image one more name.
+    pub(crate) async fn tag(&self, id: &str, reference: &str) -> Result<(), EngineError> {
+        let (repository, tag) = match reference.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+            _ => (reference, "latest"),
+        };
+        let options = TagImageOptionsBuilder::new()
+            .repo(repository)
+            .tag(tag)
+            .build();
+        self.client
+            .tag_image(id, Some(options))
+            .await
+            .map_err(|error| EngineError::call(format!("name image {reference}"), error))
+    }
+
+    /// Takes a name away, and the image with its last one; an image that is not there is no error.
+    ///
+    /// One that a container uses stays: the engine's refusal is returned.
+    pub async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveImageOptionsBuilder::new().build();
+        match self.client.remove_image(name, Some(options), None).await {
+            Err(error) if !is_missing(&error) => {
+                Err(EngineError::call(format!("remove image {name}"), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names a failed call of our own.
+    pub(crate) fn failed(&self, what: impl Into<String>, error: WireError) -> EngineError {
+        match error {
+            WireError::Answer { message, .. } => EngineError::Refused {
+                what: what.into(),
+                message,
+            },
+            source => EngineError::Unreachable {
+                endpoint: self.endpoint.to_string(),
+                source,
+            },
+        }
+    }
+}
+
+/// Percent-encodes what is not allowed in a path; a reference's slashes and colons are.
+fn encoded(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/:@._-".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! Docker Engine, and what else speaks its interface (Podman, Colima, `OrbStack`), through that interface.
+//!
+//! Invariants: no program is run and no environment is read. A container we make carries our label and is removed
+//! whatever happens; what a crash left behind is removed by the next run.
+
+mod attach;
+mod connect;
+mod endpoint;
+mod error;
+mod image;
+mod info;
+mod session;
+mod streams;
+mod terminal;
+mod wire;
+
+use std::sync::Arc;
+
+pub use self::{
+    connect::connect,
+    endpoint::EngineSettings,
+    error::{EngineError, WireError},
+    image::EngineImage,
+    info::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
+    session::{Access, Network, SessionInput, SessionMount, SessionSpec, run_session},
+    wire::Endpoint,
+};
+
+/// A connection to an engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    endpoint: Arc<Endpoint>,
+    client: bollard::Docker,
+    patient: bollard::Docker,
+    info: Arc<EngineInfo>,
+}
+
+impl Docker {
+    /// Tells what kind of engine it is. Asked once, while connecting.
+    pub fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    /// Tells where it listens.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Prefixes a path with the version of the interface.
+    fn path(&self, path: &str) -> String {
+        let (major, minor) = self.info.api;
+        format!("/v{major}.{minor}{path}")
+    }
+}
