@@ -1,7 +1,10 @@
 //! Runs one container as a session of ours, for the tests of the engine and for trying it by hand.
 //!
 //! `session terminal|pipe|empty ENDPOINT IMAGE [NAME=VALUE…] [SOURCE=>TARGET…] -- PROGRAM [ARGUMENT…]`
-#![expect(clippy::print_stderr, reason = "a program for tests says what went wrong")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a program for tests says what went wrong"
+)]
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 

@@ -7,11 +7,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::{
-    Docker,
-    error::EngineError,
-    wire::Hijacked,
-};
+use super::{Docker, error::EngineError, wire::Hijacked};
 
 /// Longest piece that is handed on at once; a frame may be longer.
 const PIECE: usize = 64 << 10;
@@ -83,7 +79,10 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left -= read;
-        Ok(Some((self.stream, self.buffer.get(..read).unwrap_or_default())))
+        Ok(Some((
+            self.stream,
+            self.buffer.get(..read).unwrap_or_default(),
+        )))
     }
 }
 
@@ -138,7 +137,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_breaks_off_is_an_error() {
-        assert_eq!(pieces(b"\x01\0\0\0\0\0\0\x03a").await, Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(
+            pieces(b"\x01\0\0\0\0\0\0\x03a").await,
+            Err(io::ErrorKind::UnexpectedEof)
+        );
         assert_eq!(pieces(b"\x01\0\0").await, Err(io::ErrorKind::UnexpectedEof));
         assert_eq!(pieces(b"plain text").await, Err(io::ErrorKind::InvalidData));
     }

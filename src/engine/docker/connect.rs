@@ -81,7 +81,9 @@ async fn connect_to(endpoint: Endpoint) -> Result<Docker, EngineError> {
     .map_err(|error| EngineError::call("be reached", error))?;
     Ok(Docker {
         endpoint: Arc::new(endpoint),
-        patient: client.clone().with_timeout(std::time::Duration::from_secs(PATIENT)),
+        patient: client
+            .clone()
+            .with_timeout(std::time::Duration::from_secs(PATIENT)),
         client,
         info: Arc::new(info),
     })

@@ -217,20 +217,34 @@ mod tests {
 
     #[test]
     fn an_address_is_read_in_every_usual_spelling() {
-        check_host("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock");
+        check_host(
+            "unix:///run/user/1000/docker.sock",
+            "unix:///run/user/1000/docker.sock",
+        );
         check_host("/run/docker.sock", "unix:///run/docker.sock");
         check_host("tcp://10.0.0.1", "tcp://10.0.0.1:2375");
         check_host("http://[::1]:99/", "tcp://[::1]:99");
-        check_host("https://a", "cannot use a container engine at `https://a`: TLS needs");
-        check_host("ssh://me@a", "cannot use a container engine at `ssh://me@a`: forward its");
-        check_host("npipe:////./pipe/docker", "cannot use a container engine at `npipe:");
+        check_host(
+            "https://a",
+            "cannot use a container engine at `https://a`: TLS needs",
+        );
+        check_host(
+            "ssh://me@a",
+            "cannot use a container engine at `ssh://me@a`: forward its",
+        );
+        check_host(
+            "npipe:////./pipe/docker",
+            "cannot use a container engine at `npipe:",
+        );
     }
 
     #[test]
     fn the_host_goes_before_the_context_and_the_context_before_the_usual_sockets() {
         let home = tempfile::tempdir().unwrap();
         let docker = home.path().join(".docker");
-        let meta = docker.join("contexts/meta").join(Digest::of(b"colima").hex());
+        let meta = docker
+            .join("contexts/meta")
+            .join(Digest::of(b"colima").hex());
         fs_err::create_dir_all(&meta).unwrap();
         fs_err::write(
             meta.join("meta.json"),
@@ -243,15 +257,27 @@ mod tests {
             matches!(candidates(&settings), Ok(Candidates::Usual(usual)) if usual[0] == Endpoint::Unix("/var/run/docker.sock".into())),
             "without any configuration the usual sockets are tried"
         );
-        fs_err::write(docker.join("config.json"), r#"{"auths":{},"currentContext":"colima"}"#).unwrap();
-        assert_eq!(candidates(&settings).unwrap(), unix("/c.sock"), "the current context is used");
+        fs_err::write(
+            docker.join("config.json"),
+            r#"{"auths":{},"currentContext":"colima"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            candidates(&settings).unwrap(),
+            unix("/c.sock"),
+            "the current context is used"
+        );
         settings.context = Some("default".to_owned());
         assert!(
             matches!(candidates(&settings), Ok(Candidates::Usual(_))),
             "the context `default` means the usual sockets, whatever is current"
         );
         settings.host = Some("unix:///h.sock".to_owned());
-        assert_eq!(candidates(&settings).unwrap(), unix("/h.sock"), "the host wins");
+        assert_eq!(
+            candidates(&settings).unwrap(),
+            unix("/h.sock"),
+            "the host wins"
+        );
     }
 
     #[test]
@@ -260,7 +286,10 @@ mod tests {
         let mut settings = settings(home.path());
         settings.context = Some("nowhere".to_owned());
         let error = candidates(&settings).unwrap_err().to_string();
-        assert!(error.starts_with("there is no Docker context `nowhere`"), "{error}");
+        assert!(
+            error.starts_with("there is no Docker context `nowhere`"),
+            "{error}"
+        );
 
         settings.context = None;
         fs_err::create_dir_all(home.path().join(".docker")).unwrap();

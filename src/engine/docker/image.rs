@@ -177,7 +177,10 @@ fn encoded(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/:@._-".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let [high, low] = [byte >> 4, byte & 15].map(|nibble| {
+                char::from_digit(u32::from(nibble), 16).expect("four bits are one digit")
+            });
+            text.extend(['%', high.to_ascii_uppercase(), low.to_ascii_uppercase()]);
         }
     }
     text

@@ -117,8 +117,9 @@ impl EngineInfo {
             // A store that was switched to containerd is another one, under the same id.
             (Some(id), None) => Digest::of(format!("{id} {driver} {root}").as_bytes()).hex(),
             // Podman's id is another one at each call.
-            _ => Digest::of(format!("{endpoint} {:?} {driver} {root}", answer.name).as_bytes())
-                .hex(),
+            _ => {
+                Digest::of(format!("{endpoint} {:?} {driver} {root}", answer.name).as_bytes()).hex()
+            }
         };
         Self {
             id,

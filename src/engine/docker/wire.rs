@@ -24,7 +24,7 @@ const ANSWER_LIMIT: usize = 64 << 20;
 /// Longest message of an error that we keep.
 const MESSAGE_LIMIT: usize = 4096;
 /// How long a question may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
