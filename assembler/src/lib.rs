@@ -12,6 +12,7 @@ pub mod descriptor;
 pub mod digest;
 mod gzip;
 pub mod image;
+pub mod inspect;
 pub mod key;
 pub mod manifest;
 pub mod platform;
