@@ -30,6 +30,8 @@
 //! Everything is written to `ingest/`, synced, renamed into place, and the directory is synced: a killed process or a
 //! full disk leaves a store that is as it was, and a temporary file that the next prune removes. A blob is renamed only
 //! after its digest is known, so every file in `blobs/` is what its name says, until the disk fails.
+//! A process killed between naming an image and writing `index.json` leaves the index one name behind: still valid, and
+//! made again with the next name, or by verifying.
 //!
 //! # Locks
 //!
@@ -42,12 +44,16 @@ mod error;
 mod image;
 mod ingest;
 mod lock;
+mod mark;
 mod name;
+mod prune;
 mod reader;
 mod record;
 mod tags;
 mod tar;
 mod tree;
+mod usage;
+mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -64,10 +70,13 @@ pub use self::{
     error::{Doing, StoreError},
     ingest::{Ingest, PartWriter},
     lock::{ExclusiveLock, SharedLock},
+    prune::{Prunable, PruneKind, PrunePlan, PrunePolicy},
     reader::VerifiedReader,
     record::{ImageRecord, KeptLayer, LayerFacts, RemoteRecord},
     tags::{CONTAINERD_NAME, REF_NAME},
     tar::{RATIO_FREE, RATIO_LIMIT, TAR_LIMIT},
+    usage::{Usage, UsageKind, UsageRow},
+    verify::{Problem, Repair, VerifyProgress, VerifyReport},
     writer::BlobWriter,
 };
 

@@ -13,7 +13,10 @@ use layer::{
     tar::{LayerReader, Limits},
 };
 
-use super::{BlobStore, Doing, SharedLock, StoreError, name, record::set_aside};
+use super::{
+    BlobStore, Doing, SharedLock, StoreError, name,
+    record::{Look, set_aside},
+};
 use crate::{
     digest::{ChainId, DiffId, Digest},
     image::{Image, Layer},
@@ -143,20 +146,29 @@ impl BlobStore {
 }
 
 /// Reads a kept index; a damaged one is set aside and counts as absent.
-pub(super) fn read_tree(path: &Path) -> Result<Option<PathIndex>, StoreError> {
+fn read_tree(path: &Path) -> Result<Option<PathIndex>, StoreError> {
+    match look_at_tree(path)? {
+        Look::Absent => Ok(None),
+        Look::Whole(index) => Ok(Some(index)),
+        Look::Damaged => {
+            set_aside(path);
+            Ok(None)
+        }
+    }
+}
+
+/// Reads a kept index and changes nothing.
+pub(super) fn look_at_tree(path: &Path) -> Result<Look<PathIndex>, StoreError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Look::Absent),
         Err(error) => return Err(StoreError::io(Doing::Read, path, error)),
     };
-    let index = bytes
+    Ok(bytes
         .split_last_chunk::<SUM>()
         .filter(|(index, sum)| Digest::of(index) == Digest::Sha256(**sum))
-        .and_then(|(index, _)| PathIndex::from_bytes(index).ok());
-    if index.is_none() {
-        set_aside(path);
-    }
-    Ok(index)
+        .and_then(|(index, _)| PathIndex::from_bytes(index).ok())
+        .map_or(Look::Damaged, Look::Whole))
 }
 
 /// What the name of a merged index begins with.

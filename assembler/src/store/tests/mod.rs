@@ -1,5 +1,8 @@
 //! The store through its public door: writing, reading, resuming, naming, and what damage does.
 
+mod faults;
+mod upkeep;
+
 use std::{
     io::{Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
@@ -28,6 +31,25 @@ fn put_layer(store: &BlobStore, tar: &[u8], blob: &[u8]) -> Layer {
             .write_bytes(&lock, media_type::OCI_LAYER_GZIP, blob)
             .unwrap(),
         diff_id: DiffId::new(Digest::of(tar)),
+    }
+}
+
+fn kept_layer(layer: &Layer, key: &LayerKey) -> KeptLayer {
+    KeptLayer {
+        layer: layer.descriptor.clone(),
+        diff_id: layer.diff_id,
+        uncompressed_size: 2048,
+        record: LayerRecord {
+            origin: Origin {
+                kind: Kind::Agent,
+                id: "codex".to_owned(),
+                version: None,
+            },
+            script: None,
+            key: Some(*key),
+            how: How::Executed,
+            made_at: "2026-11-21T10:00:00Z".to_owned(),
+        },
     }
 }
 
@@ -231,27 +253,12 @@ fn records_read_back_and_a_damaged_one_is_absent_and_set_aside() {
     let tar = tar(&[("a", b"1")]);
     let layer = put_layer(&store, &tar, &gzip(&tar));
     let key = LayerKey::new(Digest::of(b"key"));
-    let kept = KeptLayer {
-        layer: layer.descriptor.clone(),
-        diff_id: layer.diff_id,
-        uncompressed_size: tar.len() as u64,
-        record: LayerRecord {
-            origin: Origin {
-                kind: Kind::Agent,
-                id: "codex".to_owned(),
-                version: None,
-            },
-            script: None,
-            key: Some(key),
-            how: How::Executed,
-            made_at: "2026-11-21T10:00:00Z".to_owned(),
-        },
-    };
+    let kept = kept_layer(&layer, &key);
     store.keep_layer(&lock, &key, &kept).unwrap();
     assert_eq!(store.kept_layer(&key).unwrap(), Some(kept));
     assert_eq!(
         store.uncompressed_size(&layer).unwrap(),
-        tar.len() as u64,
+        2048,
         "known without reading the layer"
     );
     let [path] = store.list("layers").unwrap().try_into().unwrap();
