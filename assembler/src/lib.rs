@@ -5,7 +5,6 @@
 //! scripts is behind [`sandbox::Sandbox`].
 
 mod append;
-pub mod archive;
 pub mod assemble;
 mod capture;
 pub mod compression;
@@ -23,6 +22,3 @@ pub mod reference;
 pub mod reporter;
 pub mod sandbox;
 pub mod store;
-
-#[cfg(test)]
-mod testing;

@@ -8,6 +8,9 @@ use assembler::{
 use super::verdict::{Explain, Verdict};
 use crate::exit_status::ExitStatus;
 
+/// What helps when an image that others made is broken.
+const OTHERS: &str = "whoever published the image has to repair it; try another tag";
+
 impl Explain for DigestError {
     fn verdict(&self) -> Verdict {
         Verdict::usage("bad-digest")
@@ -32,12 +35,10 @@ impl Explain for ReferenceError {
 impl Explain for ManifestError {
     fn verdict(&self) -> Verdict {
         match self {
-            Self::Json { .. } => Verdict::failed("manifest-unreadable")
-                .hint("whoever published the image has to repair it; try another tag"),
+            Self::Json { .. } => Verdict::failed("manifest-unreadable").hint(OTHERS),
             Self::TooLarge { .. } => Verdict::failed("manifest-too-large")
                 .hint("no honest image has documents of this size; check the reference"),
-            Self::Invalid { .. } => Verdict::failed("manifest-invalid")
-                .hint("whoever published the image has to repair it; try another tag"),
+            Self::Invalid { .. } => Verdict::failed("manifest-invalid").hint(OTHERS),
             Self::Unsupported { .. } => Verdict::failed("not-an-image").hint(
                 "check the reference: this one names an artifact such as a chart or a signature",
             ),
@@ -49,7 +50,29 @@ impl Explain for ManifestError {
 
 impl Explain for StoreError {
     fn verdict(&self) -> Verdict {
-        Verdict::system("store", self)
+        const BROKEN: &str =
+            "`aicage cache verify --fix` removes what is broken, and the next run fetches it again";
+        match self {
+            Self::Io { source, .. } => Verdict::system("store-system", source),
+            Self::Full { source, .. } => Verdict::system("disk-full", source),
+            Self::Layout { .. } => Verdict::usage("not-a-store")
+                .hint("set `AICAGE_HOME` to another directory, or move that one away"),
+            Self::Newer { .. } => Verdict::failed("store-newer")
+                .hint("a newer aicage wrote this; use that one here, or another `AICAGE_HOME`"),
+            Self::Busy { .. } => Verdict::failed("store-busy")
+                .hint("wait until the other `aicage` is done, and try again"),
+            Self::Missing { .. } => Verdict::failed("blob-missing").hint(BROKEN),
+            Self::Corrupt { .. } => Verdict::failed("blob-corrupt").hint(BROKEN),
+            Self::WrongSize { .. } => Verdict::failed("blob-wrong-size").hint(BROKEN),
+            Self::TooLarge { .. } => Verdict::failed("blob-too-large")
+                .hint("no honest image has documents of this size; check the reference"),
+            Self::Decompress { .. } => Verdict::failed("layer-not-decompressed").hint(OTHERS),
+            Self::Bomb { .. } => Verdict::failed("layer-bomb")
+                .hint("do not use this image: its layer is made to fill disks"),
+            Self::DiffId { .. } => Verdict::failed("layer-other-content").hint(OTHERS),
+            Self::Tar { source, .. } => source.verdict(),
+            Self::Manifest(error) => error.verdict(),
+        }
     }
 }
 
@@ -96,5 +119,8 @@ impl Explain for AssembleError {
 
 /// The engine's error comes through the sandbox's contract without its type.
 fn engine(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Verdict {
-    Verdict::system("engine", source)
+    match source.downcast_ref::<crate::engine::docker::EngineError>() {
+        Some(error) => error.verdict(),
+        None => Verdict::system("engine", source),
+    }
 }

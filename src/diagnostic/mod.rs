@@ -6,8 +6,10 @@
 #[cfg(test)]
 mod catalogue;
 mod from_assembler;
+mod from_engine;
 mod from_layer;
 mod from_program;
+mod from_registry;
 mod render;
 mod verdict;
 

@@ -268,6 +268,7 @@ impl Printer {
 
     /// Prints why the program failed. Failures are shown in every mode.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
+        self.settle();
         let settings = &self.shared.settings;
         match (settings.progress, settings.format) {
             (ProgressMode::Json, _) => {
@@ -280,6 +281,12 @@ impl Printer {
                 }
             }
         }
+    }
+
+    /// Ends all live lines: nothing is drawn any more, so that what follows has the terminal to itself.
+    pub fn settle(&self) {
+        drop(self.bars().clear());
+        self.bars().set_draw_target(ProgressDrawTarget::hidden());
     }
 
     /// Asks a yes-or-no question on stderr; the answer is no unless somebody says yes.
@@ -302,6 +309,7 @@ impl Printer {
 
     /// Writes out what is buffered and says whether all results arrived. A reader that went away is not a failure.
     pub fn finish(&self) -> Result<(), PrintError> {
+        self.settle();
         let mut stdout = lock(&self.shared.stdout);
         stdout.flush();
         stdout

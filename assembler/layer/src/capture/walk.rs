@@ -123,19 +123,14 @@ impl<'a, W: Write> Walk<'a, W> {
             .cursor
             .down(name)
             .map_err(|error| self.failed("open", error))?;
-        let mut entry = self.directory(&stat)?;
+        let entry = self.directory(&stat)?;
         let before = self
             .scope
             .index
             .get_bytes(&self.path)
             .filter(|before| before.kind == IndexKind::Directory);
         let unchanged = match before {
-            Some(before) if !self.is_recent(&stat) || is_same(&before, &entry, stat.st_mtime) => {
-                // Engines make some directories anew in every container, with mtimes of no layer.
-                entry.mtime = before.mtime;
-                true
-            }
-            Some(_) => false,
+            Some(before) => !self.is_recent(&stat) || is_same(&before, &entry),
             // The engine made it to mount something below it.
             None => !self.is_recent(&stat) && self.has_skipped_below(),
         };
@@ -296,7 +291,7 @@ impl<'a, W: Write> Walk<'a, W> {
         let xattrs = attributes::of_node(node.as_fd())
             .map_err(|error| self.failed("read attributes of", error))?;
         let entry = self.entry(stat, kind, xattrs);
-        if before.is_some_and(|before| is_same(&before, &entry, stat.st_mtime)) {
+        if before.is_some_and(|before| is_same(&before, &entry)) {
             return Ok(());
         }
         self.put(&LayerItem::Entry(entry), io::empty())
@@ -416,7 +411,7 @@ fn is_link_to(kind: &EntryKind, place: &[u8]) -> bool {
 }
 
 /// Tells whether a node that is no regular file is as the index says.
-fn is_same(before: &IndexEntry<'_>, entry: &Entry, mtime: i64) -> bool {
+fn is_same(before: &IndexEntry<'_>, entry: &Entry) -> bool {
     let kind = match (&before.kind, &entry.kind) {
         (IndexKind::Directory, EntryKind::Directory) | (IndexKind::Fifo, EntryKind::Fifo) => true,
         (IndexKind::Symlink(was), EntryKind::Symlink { target }) => was == target,
@@ -429,6 +424,6 @@ fn is_same(before: &IndexEntry<'_>, entry: &Entry, mtime: i64) -> bool {
     let owner = (before.uid, before.gid) == (entry.uid, entry.gid);
     kind && owner
         && before.mode == entry.mode
-        && before.mtime == mtime
+        && before.mtime == entry.mtime
         && before.xattrs == hash_xattrs(&entry.xattrs)
 }

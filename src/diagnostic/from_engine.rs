@@ -1,0 +1,55 @@
+//! Words for the errors of container engines.
+
+use super::verdict::{Explain, Verdict};
+use crate::{engine::docker::EngineError, exit_status::ExitStatus};
+
+/// What helps when the engine does not answer as it should.
+const ENGINE: &str =
+    "look at the engine's own log, for example `journalctl -u docker`, and try again";
+
+impl Explain for EngineError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Absent { .. } => not_started("engine-absent").hint(
+                "install Docker (on Debian or Ubuntu: `sudo apt-get install docker.io`), or set `DOCKER_HOST`",
+            ),
+            Self::Stopped { .. } => not_started("engine-stopped")
+                .hint("start it, for example with `sudo systemctl start docker`"),
+            Self::NotPermitted { .. } => not_started("engine-not-permitted")
+                .hint("`newgrp` takes a new group into the shell you are in; until then `sudo` helps"),
+            Self::Unreachable { .. } => not_started("engine-unreachable")
+                .hint("check `DOCKER_HOST` and `docker context ls`"),
+            Self::UnknownContext { .. } => Verdict::usage("engine-context")
+                .hint("`docker context ls` shows the contexts there are; see also `DOCKER_CONTEXT`"),
+            Self::BadConfiguration { .. } => Verdict::usage("engine-configuration")
+                .hint("correct that file; it is Docker's own configuration"),
+            Self::UnsupportedEndpoint { .. } => Verdict::usage("engine-endpoint"),
+            Self::TooOld { .. } => {
+                not_started("engine-too-old").hint("upgrade Docker to 20.10 or newer")
+            }
+            Self::Refused { .. } => Verdict::failed("engine-refused").hint(ENGINE),
+            Self::Call { .. } => Verdict::failed("engine-broke-off").hint(ENGINE),
+            Self::Archive { source } => Verdict::system("engine-archive", source),
+            Self::Load { .. } => Verdict::failed("engine-load").hint(
+                "check the space on the engine's disk with `docker system df`, and try again",
+            ),
+            Self::Memory { source } => source.verdict(),
+            Self::Start { status, .. } => started(*status),
+            Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
+            Self::Host { source, .. } => Verdict::system("host", source),
+        }
+    }
+}
+
+fn not_started(code: &'static str) -> Verdict {
+    Verdict::ending(code, ExitStatus::NotStarted)
+}
+
+/// Shells tell a program that is missing from one that is none by 127 and 126; so do we.
+fn started(status: i32) -> Verdict {
+    match u8::try_from(status) {
+        Ok(status @ (126 | 127)) => Verdict::ending("agent-not-started", ExitStatus::Agent(status))
+            .hint("the agent's program is not in the image as its definition says; rebuild with `aicage build`"),
+        _ => not_started("container-not-started").hint(ENGINE),
+    }
+}
