@@ -3,5 +3,6 @@
 pub mod diagnostic;
 pub mod engine;
 pub mod exit_status;
+pub mod init_program;
 pub mod printer;
 pub mod progress;

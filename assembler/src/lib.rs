@@ -5,6 +5,7 @@
 //! scripts is behind [`sandbox::Sandbox`].
 
 mod append;
+pub mod archive;
 pub mod assemble;
 mod capture;
 pub mod compression;
@@ -22,3 +23,6 @@ pub mod reference;
 pub mod reporter;
 pub mod sandbox;
 pub mod store;
+
+#[cfg(test)]
+mod testing;

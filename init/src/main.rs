@@ -1,3 +1,75 @@
-//! The program that runs inside a container: a step, or a session.
+//! The program that runs inside a container: the scripts of a step, or a session.
+//!
+//! It is static and needs nothing of the image, not even a shell. Two doors: `init step DIR NONCE` runs scripts and
+//! answers with what they changed, `init session [--] [arguments]` prepares the user and runs the agent. Both are
+//! PID 1 of their container: they reap what others leave.
+//!
+//! **Invariants.** It knows nothing outside its container. Nothing is read from the image after a script has run,
+//! but what the walk captures.
 
-fn main() {}
+#![cfg_attr(
+    not(target_os = "linux"),
+    expect(unused, reason = "containers are Linux")
+)]
+
+#[cfg(target_os = "linux")]
+mod children;
+#[cfg(target_os = "linux")]
+mod session;
+#[cfg(target_os = "linux")]
+mod step;
+
+use std::process::ExitCode;
+
+/// Says something to whoever watches; nobody may be there.
+#[cfg(target_os = "linux")]
+fn say(message: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "aicage: {message}").unwrap_or_default();
+}
+
+/// Says an error with its causes.
+#[cfg(target_os = "linux")]
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(verb) if verb == "step" => {
+            match (arguments.next(), arguments.next(), arguments.next()) {
+                (Some(directory), Some(nonce), None) => step::run(directory.as_ref(), &nonce),
+                _ => usage(),
+            }
+        }
+        Some(verb) if verb == "session" => {
+            let mut rest: Vec<_> = arguments.collect();
+            if rest.first().is_some_and(|first| first == "--") {
+                rest.remove(0);
+            }
+            session::run(&rest)
+        }
+        Some(verb) if verb == session::LAUNCH => session::launch(&arguments.collect::<Vec<_>>()),
+        _ => usage(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn usage() -> ExitCode {
+    say("usage: init step DIR NONCE, or init session [--] [ARGUMENTS]");
+    ExitCode::from(2)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    ExitCode::from(2)
+}

@@ -123,14 +123,19 @@ impl<'a, W: Write> Walk<'a, W> {
             .cursor
             .down(name)
             .map_err(|error| self.failed("open", error))?;
-        let entry = self.directory(&stat)?;
+        let mut entry = self.directory(&stat)?;
         let before = self
             .scope
             .index
             .get_bytes(&self.path)
             .filter(|before| before.kind == IndexKind::Directory);
         let unchanged = match before {
-            Some(before) => !self.is_recent(&stat) || is_same(&before, &entry),
+            Some(before) if !self.is_recent(&stat) || is_same(&before, &entry, stat.st_mtime) => {
+                // Engines make some directories anew in every container, with mtimes of no layer.
+                entry.mtime = before.mtime;
+                true
+            }
+            Some(_) => false,
             // The engine made it to mount something below it.
             None => !self.is_recent(&stat) && self.has_skipped_below(),
         };
@@ -291,7 +296,7 @@ impl<'a, W: Write> Walk<'a, W> {
         let xattrs = attributes::of_node(node.as_fd())
             .map_err(|error| self.failed("read attributes of", error))?;
         let entry = self.entry(stat, kind, xattrs);
-        if before.is_some_and(|before| is_same(&before, &entry)) {
+        if before.is_some_and(|before| is_same(&before, &entry, stat.st_mtime)) {
             return Ok(());
         }
         self.put(&LayerItem::Entry(entry), io::empty())
@@ -411,7 +416,7 @@ fn is_link_to(kind: &EntryKind, place: &[u8]) -> bool {
 }
 
 /// Tells whether a node that is no regular file is as the index says.
-fn is_same(before: &IndexEntry<'_>, entry: &Entry) -> bool {
+fn is_same(before: &IndexEntry<'_>, entry: &Entry, mtime: i64) -> bool {
     let kind = match (&before.kind, &entry.kind) {
         (IndexKind::Directory, EntryKind::Directory) | (IndexKind::Fifo, EntryKind::Fifo) => true,
         (IndexKind::Symlink(was), EntryKind::Symlink { target }) => was == target,
@@ -424,6 +429,6 @@ fn is_same(before: &IndexEntry<'_>, entry: &Entry) -> bool {
     let owner = (before.uid, before.gid) == (entry.uid, entry.gid);
     kind && owner
         && before.mode == entry.mode
-        && before.mtime == entry.mtime
+        && before.mtime == mtime
         && before.xattrs == hash_xattrs(&entry.xattrs)
 }

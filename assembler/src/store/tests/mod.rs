@@ -9,35 +9,19 @@ use std::{
     time::Duration,
 };
 
-use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
-
 use super::*;
 use crate::{
     descriptor::media_type,
     digest::{DiffId, LayerKey},
     image::Layer,
     provenance::{How, Kind, LayerRecord, Origin},
+    testing::{gzip_of as gzip, tar_of as tar},
 };
 
 fn store() -> (tempfile::TempDir, BlobStore) {
     let directory = tempfile::tempdir().unwrap();
     let store = BlobStore::open(&directory.path().join("store")).unwrap();
     (directory, store)
-}
-
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut writer = LayerWriter::new(Vec::new());
-    for (path, content) in files {
-        let entry = Entry::file(LayerPath::new(path).unwrap(), 0o644, content.len() as u64);
-        writer.append(&LayerItem::Entry(entry), *content).unwrap();
-    }
-    writer.finish().unwrap()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn put_layer(store: &BlobStore, tar: &[u8], blob: &[u8]) -> Layer {
@@ -124,7 +108,7 @@ fn a_flipped_bit_a_cut_and_an_appended_byte_are_errors_of_the_reader() {
     let (_directory, store) = store();
     let lock = store.share().unwrap();
     let blob = store
-        .write_bytes(&lock, "text/plain", &[7; 100_000])
+        .write_bytes(&lock, "text/plain", &vec![7; 100_000])
         .unwrap();
     let path = store.blob_path(&blob.digest);
     let mut bytes = vec![7; 100_000];

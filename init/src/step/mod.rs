@@ -1,0 +1,223 @@
+//! A step: runs scripts as root and answers with what they changed.
+//!
+//! All that is needed afterwards is opened before the first script runs, because a script may delete or replace
+//! anything: the answer's channel, the index, the root. Exit codes: 0 when an answer was written in full, 2 when
+//! called wrongly, 97 when the directory is not the one the caller meant, 98 when its pipe cannot be opened, 99 else.
+
+mod answer;
+mod certificates;
+mod scripts;
+mod spec;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, Read as _, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use layer::capture::{CaptureError, Scope, Timestamp, Warning, capture, mountpoints};
+use layer::tar::{LayerWriter, WriteError};
+use layer::{IndexError, LayerPath, PathIndex};
+use rustix::fs::{Mode, OFlags};
+
+use self::answer::Answer;
+use self::scripts::{Outcome, Scripts};
+use self::spec::{Mode as StepMode, Spec};
+
+const NOT_OURS: u8 = 97;
+const NO_PIPE: u8 = 98;
+const UNANSWERED: u8 = 99;
+
+/// Why a step could not be prepared, run or captured.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    /// A file operation failed; the source names the file.
+    #[error("the step cannot be prepared")]
+    File(#[from] io::Error),
+    #[error("the step's index cannot be used")]
+    Index(#[from] IndexError),
+    #[error("the step names a script that is none: {name}")]
+    ScriptName { name: String },
+    #[error("cannot open the root directory")]
+    Root(#[source] io::Error),
+    #[error("cannot wait for the script {name}")]
+    Wait {
+        name: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the changes cannot be captured")]
+    Capture(#[from] CaptureError),
+    #[error("the changes cannot be written")]
+    Write(#[from] WriteError),
+}
+
+/// What stays open while scripts run.
+struct Step {
+    spec: Spec,
+    directory: PathBuf,
+    private: PathBuf,
+    root: OwnedFd,
+    index: PathIndex,
+    mounted: BTreeSet<LayerPath>,
+}
+
+/// Runs the step that a directory describes.
+pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
+    if rustix::process::getpid() != rustix::process::Pid::INIT {
+        crate::say(
+            "a step ends with killing every process it sees, so it only runs as PID 1 of a container",
+        );
+        return ExitCode::from(2);
+    }
+    // Else a script, which is root, could look into this program and at its channel.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .unwrap_or_default();
+    let spec = match Spec::read(directory) {
+        Ok(spec) if nonce.to_str() == Some(spec.nonce.as_str()) => spec,
+        Ok(_) => {
+            crate::say(&format!("{} belongs to another step", directory.display()));
+            return ExitCode::from(NOT_OURS);
+        }
+        Err(error) => {
+            crate::say(&crate::explain(&error));
+            return ExitCode::from(NOT_OURS);
+        }
+    };
+    let output = match answer::channel(directory, spec.output) {
+        Ok(output) => output,
+        Err(error) => {
+            crate::say(&format!(
+                "cannot open the pipe in {}: {error}",
+                directory.display()
+            ));
+            return ExitCode::from(NO_PIPE);
+        }
+    };
+    let mut output = BufWriter::with_capacity(1 << 18, output);
+    let result = answered(directory, spec, &mut output);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::say(&crate::explain(&error));
+            ExitCode::from(UNANSWERED)
+        }
+    }
+}
+
+/// Runs the step and writes its answer; fails only when the answer is not complete.
+fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(), StepError> {
+    let ran =
+        Step::open(directory, spec).and_then(|step| step.run_scripts().map(|ran| (step, ran)));
+    crate::children::end_all();
+    let (step, (since, outcome)) = match ran {
+        Ok(ran) => ran,
+        Err(error) => {
+            let message = crate::explain(&error);
+            crate::say(&message);
+            Answer::Error { message }.write(output)?;
+            return Ok(output.flush()?);
+        }
+    };
+    let captured = match outcome {
+        Outcome::Failed { script, exit } => {
+            Answer::Failed { script, exit }.write(output)?;
+            return Ok(output.flush()?);
+        }
+        Outcome::Ran {
+            scripts,
+            output: captured,
+        } => {
+            Answer::Ok { scripts }.write(output)?;
+            captured
+        }
+    };
+    match (step.spec.mode, captured) {
+        (StepMode::Capture, _) => step.write_layer(since, output),
+        (StepMode::Query, Some(captured)) => {
+            let mut limited = captured.take(answer::QUERY_BYTES);
+            io::copy(&mut limited, output)?;
+            Ok(output.flush()?)
+        }
+        (StepMode::Query, None) => Ok(output.flush()?),
+    }
+}
+
+impl Step {
+    fn open(directory: &Path, spec: Spec) -> Result<Self, StepError> {
+        let root = rustix::fs::open(
+            "/",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|error| StepError::Root(error.into()))?;
+        let index = match fs_err::read(directory.join("index")) {
+            Ok(bytes) => PathIndex::from_bytes(&bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => PathIndex::default(),
+            Err(error) => return Err(error.into()),
+        };
+        let private = PathBuf::from(format!("/.aicage-{}-run", spec.nonce));
+        Ok(Self {
+            mounted: mounted(),
+            directory: directory.to_owned(),
+            private,
+            root,
+            index,
+            spec,
+        })
+    }
+
+    fn run_scripts(&self) -> Result<(Timestamp, Outcome), StepError> {
+        let mut scripts = Scripts::prepare(&self.directory, &self.private, &self.spec)?;
+        if self.spec.ca {
+            scripts.environment =
+                certificates::install(&self.directory.join("ca.pem"), &self.private)?;
+        }
+        let since = self.now()?;
+        Ok((since, scripts.run(&self.spec)?))
+    }
+
+    /// Returns the time as the filesystem that is captured sees it.
+    fn now(&self) -> Result<Timestamp, StepError> {
+        use std::os::unix::fs::MetadataExt as _;
+        let path = self.private.join("now");
+        let metadata = fs_err::File::create(&path)?.metadata()?;
+        fs_err::remove_file(&path)?;
+        let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+        Ok(Timestamp {
+            seconds: metadata.ctime(),
+            nanoseconds,
+        })
+    }
+
+    fn write_layer(&self, since: Timestamp, output: &mut impl Write) -> Result<(), StepError> {
+        let mut skip = self.mounted.clone();
+        skip.extend(mounted());
+        let ours = [&self.directory, &self.private];
+        let engines = ["/.dockerenv", "/run/.containerenv"].map(PathBuf::from);
+        let excluded = self.spec.exclude.iter().map(PathBuf::from);
+        for path in ours.into_iter().cloned().chain(engines).chain(excluded) {
+            use std::os::unix::ffi::OsStrExt as _;
+            let relative = path.strip_prefix("/").unwrap_or(&path);
+            skip.extend(LayerPath::new(relative.as_os_str().as_bytes()));
+        }
+        let scope = Scope {
+            index: &self.index,
+            since,
+            skip,
+            latest: self.spec.source_date_epoch,
+        };
+        let mut writer = LayerWriter::new(output);
+        let mut warn = |warning: Warning| crate::say(&warning.to_string());
+        capture(self.root.as_fd(), &scope, &mut writer, &mut warn)?;
+        writer.finish()?;
+        Ok(())
+    }
+}
+
+fn mounted() -> BTreeSet<LayerPath> {
+    fs_err::read("/proc/self/mountinfo")
+        .map(|text| mountpoints(&text).into_iter().collect())
+        .unwrap_or_default()
+}
