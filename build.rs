@@ -36,7 +36,11 @@ struct Build {
     rustc: String,
 }
 
+#[path = "build/definitions.rs"]
+mod definitions;
+
 fn main() {
+    definitions::embed();
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
     }

@@ -1,8 +1,35 @@
 //! The `aicage` program as a library, so that its parts can be tested through public doors.
+//!
+//! The path of one run, in the order of its rooms: [`cli`] (argv) → [`settings`] → [`definition`] → [`selection`] →
+//! [`compose`] (recipe) → [`plan`] → [`supply`] and [`ensure`] (fetch, assemble) → [`engine`] (load) → [`session`] →
+//! [`exit_status`].
 
+pub mod base_build;
+pub mod base_image;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod compose;
+pub mod context;
+pub mod definition;
 pub mod diagnostic;
 pub mod engine;
+pub mod ensure;
 pub mod exit_status;
 pub mod init_program;
+pub mod interrupt;
+pub mod memory;
+pub mod names;
+pub mod plan;
 pub mod printer;
+pub mod program;
 pub mod progress;
+pub mod root_image;
+pub mod runner;
+pub mod selection;
+pub mod session;
+pub mod settings;
+pub mod supply;
+pub mod transport;
+pub mod version;
+pub mod yaml;

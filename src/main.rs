@@ -1,3 +1,7 @@
-//! Runs coding agents in containers and assembles their images.
+//! The `aicage` program: from argv to exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aicage::program::run(std::env::args_os().collect())
+}

@@ -108,7 +108,7 @@ fn store_layer(
     })?;
     let diff_id = DiffId::new(hasher.finish());
     let layer = blob.commit(media_type::OCI_LAYER_GZIP)?;
-    let _ = index; // KEEP_INDEX
+    store.keep_index(lock, &diff_id, &index)?;
     Ok(CapturedLayer {
         layer,
         diff_id,

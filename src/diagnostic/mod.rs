@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod catalogue;
 mod from_assembler;
+mod from_definition;
 mod from_engine;
 mod from_layer;
 mod from_program;
@@ -68,6 +69,21 @@ impl Diagnostic {
             source = error.source();
         }
         self
+    }
+
+    /// Adds a cause that is words of our own.
+    #[must_use]
+    pub fn caused_by_words(mut self, words: impl Into<String>) -> Self {
+        self.causes.push(words.into());
+        self
+    }
+
+    /// Returns the failure as one sentence: the message and its innermost cause.
+    pub fn sentence(&self) -> String {
+        match self.causes.last() {
+            Some(cause) => format!("{}: {cause}", self.message),
+            None => self.message.clone(),
+        }
     }
 
     /// Puts new words over a failure: what it kept us from doing. Code, status, facts and hint stay.

@@ -181,6 +181,11 @@ impl Printer {
         self.shared.settings.format
     }
 
+    /// Tells whether results are written as JSON.
+    pub fn is_json(&self) -> bool {
+        self.format() == Format::Json
+    }
+
     /// Returns how long work shows.
     pub fn progress_mode(&self) -> ProgressMode {
         self.shared.settings.progress

@@ -1,0 +1,157 @@
+//! Where a base image comes from: the one place that decides it.
+//!
+//! | base | image |
+//! |---|---|
+//! | custom | `aicage-image-base-custom:<base>`, assembled here from `from_image` |
+//! | built-in, assembled here with `aicage base build` | `aicage-image-base:<base>` in the store |
+//! | built-in | `<registry.base_repository>:<base>`, pulled |
+
+use assembler::{
+    image::Image,
+    manifest::Raw,
+    provenance::{BaseRecord, Kind, Origin},
+    reference::ImageReference,
+    store::{ImageRecord, RemoteRecord},
+};
+
+use crate::{
+    context::Context,
+    definition::base::BaseDefinition,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    names,
+    supply::{self, Ask, Offer},
+};
+
+/// What is known of a base image before anything is fetched or built.
+#[derive(Clone, Debug)]
+pub enum BaseImage {
+    /// Published; its documents are in the store, its layers may not be.
+    Published(Box<RemoteRecord>),
+    /// Assembled here.
+    Local(Box<ImageRecord>),
+    /// Defined by the user and not assembled yet.
+    ToBuild,
+}
+
+/// Finds the base image of `base`, asking its registry as `ask` says.
+pub async fn find(
+    context: &Context,
+    base: &BaseDefinition,
+    ask: Ask,
+) -> Result<BaseImage, Diagnostic> {
+    let (store, _) = context.store()?;
+    let local = local_name(base);
+    if let Some(record) = store.tagged(&local)? {
+        return Ok(BaseImage::Local(Box::new(record)));
+    }
+    if base.is_custom() {
+        return Ok(BaseImage::ToBuild);
+    }
+    let reference = published_name(context, base);
+    match supply::look_up(context, &reference, ask).await? {
+        Offer::There(record) => Ok(BaseImage::Published(record)),
+        Offer::None => Err(missing(
+            base,
+            &format!("{} has none", reference.registry()),
+            &reference,
+        )),
+        Offer::Unknown(why) => Err(unknown(context, base, &why, &reference)),
+    }
+}
+
+impl BaseImage {
+    /// Returns what an image on it records as its base; nothing before it is built.
+    pub fn record(&self) -> Option<BaseRecord> {
+        match self {
+            Self::Published(record) => Some(BaseRecord {
+                reference: record.reference.to_string(),
+                digest: record.manifest.digest,
+            }),
+            Self::Local(record) => Some(BaseRecord {
+                reference: record.reference.to_string(),
+                digest: record.manifest.digest,
+            }),
+            Self::ToBuild => None,
+        }
+    }
+}
+
+/// Returns the name under which a base that is assembled here is kept.
+pub fn local_name(base: &BaseDefinition) -> ImageReference {
+    if base.is_custom() {
+        names::custom_base(&base.id)
+    } else {
+        names::local_base(&base.id)
+    }
+}
+
+/// Returns the name under which a built-in base is published.
+pub fn published_name(context: &Context, base: &BaseDefinition) -> ImageReference {
+    let repository = &context.settings.config.registry.base_repository;
+    format!("{repository}:{}", base.id)
+        .parse()
+        .expect("the repository was checked with the configuration, the id with the definition")
+}
+
+/// Returns who contributed a base's layers that no record covers.
+pub fn origin(base: &str) -> Origin {
+    Origin {
+        kind: Kind::Base,
+        id: base.to_owned(),
+        version: None,
+    }
+}
+
+/// Returns the layers of `image` that the store lacks.
+pub fn missing_bytes(context: &Context, image: &Image) -> Result<u64, Diagnostic> {
+    let (store, _) = context.store()?;
+    let mut bytes = 0;
+    for layer in image.layers() {
+        if !store.has(&layer.descriptor)? {
+            bytes += layer.descriptor.size;
+        }
+    }
+    Ok(bytes)
+}
+
+fn missing(base: &BaseDefinition, why: &str, reference: &ImageReference) -> Diagnostic {
+    let hint = format!(
+        "run `aicage base build {}` to assemble it here from its root image",
+        base.id
+    );
+    Diagnostic::new(
+        "base-missing",
+        ExitStatus::Failed,
+        format!("there is no base image `{}`: {why}", base.id),
+    )
+    .fact("asked for", reference.to_string())
+    .hint(hint.as_str())
+}
+
+fn unknown(
+    context: &Context,
+    base: &BaseDefinition,
+    why: &str,
+    reference: &ImageReference,
+) -> Diagnostic {
+    if context.options.offline {
+        let hint = format!("run `aicage image pull {reference}` with a network once");
+        return Diagnostic::new(
+            "offline",
+            ExitStatus::Offline,
+            format!(
+                "the base image `{}` is not in the store, and `--offline` was given",
+                base.id
+            ),
+        )
+        .fact("needed", reference.to_string())
+        .hint(hint.as_str());
+    }
+    missing(base, why, reference)
+}
+
+/// Reads a manifest that must be in the store.
+pub(crate) fn manifest_size(image: &Image) -> u64 {
+    Raw::size(image.manifest())
+}

@@ -1,0 +1,185 @@
+//! The command line: what can be typed, as data.
+//!
+//! Invariant: options stand before the agent; everything after the agent's name is the agent's, `--help` included. A
+//! word that is a verb is the verb; no built-in agent has a verb's name (a test holds the two lists against each other).
+
+mod grammar;
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use grammar::{Refused, arrange};
+
+use crate::{commands, printer::ProgressMode};
+
+/// Runs coding agents in containers and assembles their images itself, every layer accounted for.
+///
+/// The first run of an agent in a project pulls or builds its image; later runs start it at once. The agent sees the
+/// project directory at the same path, runs as you, and its exit code is ours.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aicage",
+    version,
+    allow_external_subcommands = true,
+    arg_required_else_help = true,
+    override_usage = "aicage [OPTIONS] <AGENT> [AGENT ARGUMENTS]...\n       aicage [OPTIONS] <COMMAND>",
+    after_help = "Examples:\n  \
+        aicage codex                      run Codex in this directory\n  \
+        aicage --base debian claude -p hi run Claude Code on Debian with its own arguments\n  \
+        aicage plan codex                 say what a run would do, and why\n  \
+        aicage image inspect aicage:codex-debian\n                                    \
+        show which layer came from what\n\n\
+        `aicage agent list` shows the agents, `aicage base list` what they can run on."
+)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+    /// Options of a run.
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct GlobalOptions {
+    /// Touch no network; use only what is in the store.
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// How to show progress on stderr.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "HOW"
+    )]
+    pub progress: ProgressMode,
+    /// Print results as one JSON object.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Options of a run.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunOptions {
+    /// The base to run on; see `aicage base list`.
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// Set a variable in the container, or pass one on by name.
+    #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Mount a file or directory of this machine at the same path.
+    #[arg(long = "share", value_name = "PATH[:ro]")]
+    pub shares: Vec<String>,
+}
+
+impl RunOptions {
+    /// Lays the options after `run` over those before it.
+    #[must_use]
+    pub fn overridden_by(&self, after: Self) -> Self {
+        Self {
+            base: after.base.or_else(|| self.base.clone()),
+            env: [self.env.clone(), after.env].concat(),
+            shares: [self.shares.clone(), after.shares].concat(),
+        }
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an agent; the same as `aicage <AGENT>`, for scripts.
+    Run(RunCommand),
+    /// Build or pull an agent's image without running it.
+    Build(commands::build::BuildArgs),
+    /// Say what a run would do to the image, and why; does nothing.
+    Plan(commands::plan::PlanArgs),
+    /// Ask the registries for newer images and rebuild what must be.
+    Update(commands::update::UpdateArgs),
+    /// Look at and manage images.
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Show the agents.
+    #[command(subcommand)]
+    Agent(commands::agent::AgentCommand),
+    /// Show, build and import bases.
+    #[command(subcommand)]
+    Base(commands::base::BaseCommand),
+    /// Show and change `config.yml`.
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example: aicage completion bash > ~/.local/share/bash-completion/completions/aicage"
+    )]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version.
+    Version,
+    /// An agent's name and its arguments.
+    #[command(external_subcommand)]
+    Start(Vec<OsString>),
+}
+
+/// `aicage run`.
+#[derive(Debug, Args)]
+pub struct RunCommand {
+    /// Options of the run; they stand before the agent.
+    #[command(flatten)]
+    pub options: RunOptions,
+    /// The agent and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_names = ["AGENT", "AGENT ARGUMENTS"],
+        num_args = 1..
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// `aicage image`.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Bring an image into the store.
+    Pull(commands::pull::PullArgs),
+}
+
+/// Words that can never be an agent's name on the command line: the verbs, those to come, and clap's own.
+pub const RESERVED: [&str; 28] = [
+    "agent",
+    "attach",
+    "base",
+    "build",
+    "cache",
+    "completion",
+    "config",
+    "definitions",
+    "doctor",
+    "exec",
+    "extension",
+    "help",
+    "image",
+    "logs",
+    "matrix",
+    "menu",
+    "new",
+    "plan",
+    "ps",
+    "run",
+    "session",
+    "shell",
+    "stop",
+    "store",
+    "trust",
+    "update",
+    "use",
+    "version",
+];

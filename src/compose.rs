@@ -1,0 +1,212 @@
+//! Composes recipes: what is in an agent's image and in a base, from their definitions.
+//!
+//! Invariant: pure; the same definitions on the same base give the same recipe. The order is fixed: base, agent,
+//! extensions, glue; glue is last so that a new `aicage` never runs a script again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use assembler::{
+    image::Image,
+    manifest::ImageConfig,
+    provenance::{BaseRecord, Kind, Origin},
+    recipe::{Addition, ConfigChange, PlacedFile, Recipe, ScriptFiles, Step},
+};
+
+use crate::definition::{
+    agent::{AgentDefinition, INSTALL},
+    base::BaseDefinition,
+};
+
+/// Where the program that runs inside containers is put.
+pub const INIT: &str = "opt/aicage/init";
+/// The search path for images that bring none.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a base's scripts put tools for all users. Not set in the image: there they would break `npm -g` and pipx for
+/// the agent's own user.
+const TOOLS: [(&str, &str); 4] = [
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("NPM_CONFIG_PREFIX", "/usr/local"),
+    ("PIPX_BIN_DIR", "/usr/local/bin"),
+    ("PIPX_HOME", "/opt/pipx"),
+];
+
+/// What a recipe is composed on.
+#[derive(Debug)]
+pub struct Below<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// What is recorded as the base.
+    pub record: BaseRecord,
+    /// Who contributed its layers, where nothing else says so.
+    pub origin: Origin,
+    /// `SOURCE_DATE_EPOCH`.
+    pub source_date: Option<i64>,
+}
+
+/// Composes the image of `agent` on a base; `init` is the program for the image's architecture.
+pub fn agent_image(
+    below: Below<'_>,
+    agent: &AgentDefinition,
+    version: Option<&str>,
+    init: &'static [u8],
+) -> Recipe {
+    let config = below.image.config().value();
+    let mut steps = vec![Step {
+        origin: Origin {
+            kind: Kind::Agent,
+            id: agent.id.clone(),
+            version: version.map(str::to_owned),
+        },
+        addition: Addition::Scripts {
+            files: without(&agent.files, &["agent.yml", "agent.yaml"]),
+            run: vec![INSTALL.to_owned()],
+            env: [("AGENT".to_owned(), agent.id.clone())].into(),
+        },
+    }];
+    let mut change = ConfigChange {
+        env: [
+            ("AGENT".to_owned(), agent.id.clone()),
+            ("AICAGE_ENTRYPOINT_CMD".to_owned(), agent.id.clone()),
+        ]
+        .into(),
+        labels: title(
+            "aicage",
+            &format!("{} for aicage", agent.settings.agent_full_name),
+        ),
+        ..ConfigChange::default()
+    };
+    set_path(config, &mut change.env);
+    if !honours_contract(config) {
+        steps.push(glue(init));
+        change.entrypoint = Some(entrypoint());
+        change.user = Some("0:0".to_owned());
+    }
+    recipe(below, steps, change)
+}
+
+/// Composes the glue for a finished image that was pulled; `None` when it brings the contract's entrypoint.
+pub fn glued_image(
+    below: Below<'_>,
+    agent: &AgentDefinition,
+    init: &'static [u8],
+) -> Option<Recipe> {
+    let config = below.image.config().value();
+    if honours_contract(config) {
+        return None;
+    }
+    let mut change = ConfigChange {
+        env: [("AICAGE_ENTRYPOINT_CMD".to_owned(), agent.id.clone())].into(),
+        entrypoint: Some(entrypoint()),
+        user: Some("0:0".to_owned()),
+        ..ConfigChange::default()
+    };
+    set_path(config, &mut change.env);
+    Some(recipe(below, vec![glue(init)], change))
+}
+
+/// Composes a base from its root image.
+pub fn base_image(below: Below<'_>, base: &BaseDefinition) -> Recipe {
+    let run = base.scripts();
+    let steps = if run.is_empty() {
+        Vec::new()
+    } else {
+        vec![Step {
+            origin: Origin {
+                kind: Kind::Base,
+                id: base.id.clone(),
+                version: None,
+            },
+            addition: Addition::Scripts {
+                files: without(&base.files, &["base.yml", "base.yaml"]),
+                run,
+                env: TOOLS
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            },
+        }]
+    };
+    let mut change = ConfigChange {
+        labels: title("aicage-image-base", &base.settings.base_image_description),
+        ..ConfigChange::default()
+    };
+    // Without a locale most tools treat every name with an umlaut as damaged.
+    for name in ["LANG", "LC_ALL"] {
+        if !has_variable(below.image.config().value(), name) {
+            change.env.insert(name.to_owned(), "C.UTF-8".to_owned());
+        }
+    }
+    set_path(below.image.config().value(), &mut change.env);
+    recipe(below, steps, change)
+}
+
+/// Tells whether an image's entrypoint follows the environment contract (`facts` of the published images; `doc/formats.md`).
+pub fn honours_contract(config: &ImageConfig) -> bool {
+    let run = &config.config;
+    has_variable(config, "AICAGE_ENTRYPOINT_CMD")
+        && run
+            .entrypoint
+            .iter()
+            .any(|word| word.ends_with("/entrypoint.sh") || word.ends_with(INIT))
+}
+
+fn recipe(below: Below<'_>, steps: Vec<Step>, config: ConfigChange) -> Recipe {
+    Recipe {
+        base: *below.image.digest(),
+        base_record: below.record,
+        base_origin: below.origin,
+        steps,
+        config,
+        source_date: below.source_date,
+    }
+}
+
+fn glue(init: &'static [u8]) -> Step {
+    Step {
+        origin: Origin {
+            kind: Kind::Glue,
+            id: "init".to_owned(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        },
+        addition: Addition::Files(vec![PlacedFile {
+            path: INIT.to_owned(),
+            mode: 0o755,
+            content: Arc::from(init),
+        }]),
+    }
+}
+
+fn entrypoint() -> Vec<String> {
+    vec![format!("/{INIT}"), "session".to_owned(), "--".to_owned()]
+}
+
+fn title(title: &str, description: &str) -> BTreeMap<String, String> {
+    let name = |name: &str| format!("org.opencontainers.image.{name}");
+    [
+        (name("title"), title.to_owned()),
+        (name("description"), description.to_owned()),
+    ]
+    .into()
+}
+
+fn without(files: &ScriptFiles, names: &[&str]) -> ScriptFiles {
+    let kept = files.iter().filter(|(path, _)| !names.contains(path));
+    ScriptFiles::new(
+        kept.map(|(path, file)| (path.to_owned(), file.clone()))
+            .collect(),
+    )
+}
+
+fn set_path(config: &ImageConfig, env: &mut BTreeMap<String, String>) {
+    if !has_variable(config, "PATH") {
+        env.insert("PATH".to_owned(), PATH.to_owned());
+    }
+}
+
+fn has_variable(config: &ImageConfig, name: &str) -> bool {
+    config
+        .config
+        .env
+        .iter()
+        .any(|line| line.split_once('=').is_some_and(|(known, _)| known == name))
+}

@@ -1,0 +1,140 @@
+//! A base's definition: `base.yml` and the scripts that turn its root image into a base image.
+
+use std::path::Path;
+
+use assembler::recipe::ScriptFiles;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{DefinitionError, Source};
+use crate::yaml;
+
+/// A base that agents can be installed on.
+#[derive(Clone, Debug)]
+pub struct BaseDefinition {
+    /// Its name.
+    pub id: String,
+    /// What `base.yml` says.
+    pub settings: BaseFile,
+    /// All files of the definition.
+    pub files: ScriptFiles,
+    /// Where the definition is from.
+    pub source: Source,
+}
+
+/// `base.yml`: what a base is made from.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "base.yml")]
+pub struct BaseFile {
+    /// The root image: a registry reference, or `oci:`, `oci-archive:`, `docker-archive:`, `rootfs:` or
+    /// `docker-daemon:` and where it is.
+    #[serde(alias = "root_image")]
+    pub from_image: String,
+    /// The distribution, such as `Debian`.
+    pub base_image_distro: String,
+    /// One sentence for people.
+    pub base_image_description: String,
+    /// The architectures it exists for.
+    pub architectures: Vec<Architecture>,
+    /// Accepted for the sake of older files; custom bases are always built here.
+    #[serde(default)]
+    pub build_local: bool,
+}
+
+/// An architecture that images are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// 64-bit x86.
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
+impl Architecture {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+impl BaseDefinition {
+    /// Makes a definition of its files; `directory` is where errors say they are.
+    pub fn new(
+        id: &str,
+        files: ScriptFiles,
+        source: Source,
+        directory: &Path,
+    ) -> Result<Self, DefinitionError> {
+        super::identifier::check(id, directory)?;
+        let (name, file) = ["base.yml", "base.yaml"]
+            .iter()
+            .find_map(|name| Some((name, files.get(name)?)))
+            .ok_or_else(|| DefinitionError::Missing {
+                directory: directory.to_owned(),
+                missing: "base.yml".to_owned(),
+            })?;
+        let path = directory.join(name);
+        let settings: BaseFile = yaml::parse(&file.content, &path)?;
+        let reason = if settings.architectures.is_empty() {
+            Some("`architectures` is empty")
+        } else if settings.from_image.trim().is_empty() {
+            Some("`from_image` is empty")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return Err(DefinitionError::Value {
+                path,
+                reason: reason.to_owned(),
+            });
+        }
+        Ok(Self {
+            id: id.to_owned(),
+            settings,
+            files,
+            source,
+        })
+    }
+
+    /// Returns the scripts to run, in order: `scripts/*.sh`.
+    pub fn scripts(&self) -> Vec<String> {
+        self.files
+            .iter()
+            .map(|(path, _)| path)
+            .filter(|path| {
+                path.strip_prefix("scripts/")
+                    .is_some_and(|name| name.ends_with(".sh") && !name.contains('/'))
+            })
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Tells whether the user wrote it.
+    pub fn is_custom(&self) -> bool {
+        self.source != Source::BuiltIn
+    }
+
+    /// Returns the architectures it exists for, in images' spelling.
+    pub fn architectures(&self) -> Vec<&'static str> {
+        let architectures = self.settings.architectures.iter();
+        architectures
+            .map(|architecture| architecture.name())
+            .collect()
+    }
+
+    /// Returns why there is no such base for `architecture`; `None` when there is.
+    pub fn lacks(&self, architecture: &str) -> Option<String> {
+        let names = self.architectures();
+        (!names.contains(&architecture)).then(|| {
+            format!(
+                "base `{}` exists for {}, not for {architecture}",
+                self.id,
+                names.join(" and ")
+            )
+        })
+    }
+}

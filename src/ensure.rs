@@ -1,0 +1,203 @@
+//! Carries a plan out: fetches and assembles until the image is in the store under its name.
+//!
+//! Invariant: the name is moved last; a run that is killed leaves the image as it was, and what was fetched or executed
+//! is found again by the next run.
+
+use assembler::{
+    assemble::{Assembled, assemble},
+    image::Image,
+    provenance::{How, Kind, LayerRecord, Origin, Provenance},
+    recipe::Recipe,
+    reference::ImageReference,
+    sandbox::World,
+    store::{ImageRecord, RemoteRecord},
+};
+
+use crate::{
+    base_build,
+    base_image::{self, BaseImage},
+    compose::{self, Below},
+    context::Context,
+    diagnostic::Diagnostic,
+    init_program,
+    plan::{Plan, Work},
+    runner::Runner,
+    selection::Selection,
+    supply::{self, Ask},
+    version,
+};
+
+/// Makes the planned image and returns it.
+pub async fn carry_out(
+    context: &Context,
+    selection: Selection<'_>,
+    plan: &Plan,
+) -> Result<Image, Diagnostic> {
+    let (store, _) = context.store()?;
+    match &plan.work {
+        Work::Nothing => {
+            let held = plan
+                .held
+                .as_ref()
+                .expect("nothing is to be done for an image that is there");
+            Ok(store.image(&held.manifest.digest)?)
+        }
+        Work::Pull(offered) => pull(context, selection, plan, offered).await,
+        Work::Build { base, version } => {
+            let base_image = base_ready(context, selection, base).await?;
+            let version = match version {
+                Some(version) => Some(version.clone()),
+                None => {
+                    version::newest(context, selection, &base_image.image, Ask::WhenOld).await?
+                }
+            };
+            let init = init_program::init_for(&base_image.image.platform().architecture)?;
+            let below = Below {
+                image: &base_image.image,
+                record: base_image.record,
+                origin: base_image::origin(&selection.base.id),
+                source_date: context.settings.environment.source_date,
+            };
+            let recipe = compose::agent_image(below, selection.agent, version.as_deref(), init);
+            build(context, &recipe, &plan.reference, &plan.reasons)
+        }
+    }
+}
+
+/// Assembles a recipe and gives the image its name.
+pub fn build(
+    context: &Context,
+    recipe: &Recipe,
+    reference: &ImageReference,
+    reasons: &[String],
+) -> Result<Image, Diagnostic> {
+    let (store, lock) = context.store()?;
+    let logs = context.settings.logs();
+    let runner = Runner::new(context);
+    let world = World {
+        store,
+        lock,
+        sandbox: &runner,
+        reporter: context.reporter.as_ref(),
+        logs: &logs,
+        now: &context.now,
+    };
+    let Assembled { image, records } = tokio::task::block_in_place(|| assemble(&world, recipe))?;
+    let record = ImageRecord {
+        reference: reference.clone(),
+        manifest: descriptor_of(&image),
+        made_at: context.now.clone(),
+        base: Some(recipe.base_record.clone()),
+        layers: records,
+        reason: Some(reasons.join("; ")).filter(|reason| !reason.is_empty()),
+    };
+    store.tag(lock, &record)?;
+    Ok(image)
+}
+
+/// Gives a fetched image a name; nothing is known of its layers but what its label says.
+pub fn name_fetched(
+    context: &Context,
+    image: &Image,
+    reference: &ImageReference,
+    unlabelled: &Origin,
+) -> Result<(), Diagnostic> {
+    let (store, lock) = context.store()?;
+    if let Some(known) = store.tagged(reference)?
+        && known.manifest.digest == *image.digest()
+    {
+        return Ok(());
+    }
+    let labels = Provenance::of(image.config().value())
+        .map(|provenance| provenance.layers)
+        .unwrap_or_default();
+    let layers = image.layers().iter().map(|layer| {
+        let label = labels.get(&layer.diff_id);
+        LayerRecord {
+            origin: label.map_or_else(|| unlabelled.clone(), |label| label.origin.clone()),
+            script: label.and_then(|label| label.script),
+            key: None,
+            how: How::Pulled,
+            made_at: context.now.clone(),
+        }
+    });
+    let record = ImageRecord {
+        reference: reference.clone(),
+        manifest: descriptor_of(image),
+        made_at: context.now.clone(),
+        base: None,
+        layers: layers.collect(),
+        reason: None,
+    };
+    Ok(store.tag(lock, &record)?)
+}
+
+async fn pull(
+    context: &Context,
+    selection: Selection<'_>,
+    plan: &Plan,
+    offered: &RemoteRecord,
+) -> Result<Image, Diagnostic> {
+    let image = supply::fetch(context, offered).await?;
+    let unlabelled = Origin {
+        kind: Kind::Unknown,
+        id: String::new(),
+        version: None,
+    };
+    let below = Below {
+        image: &image,
+        record: assembler::provenance::BaseRecord {
+            reference: offered.reference.to_string(),
+            digest: offered.manifest.digest,
+        },
+        origin: unlabelled.clone(),
+        source_date: context.settings.environment.source_date,
+    };
+    let init = init_program::init_for(&image.platform().architecture)?;
+    if let Some(recipe) = compose::glued_image(below, selection.agent, init) {
+        return build(context, &recipe, &plan.reference, &plan.reasons);
+    }
+    name_fetched(context, &image, &plan.reference, &unlabelled)?;
+    Ok(image)
+}
+
+struct ReadyBase {
+    image: Image,
+    record: assembler::provenance::BaseRecord,
+}
+
+async fn base_ready(
+    context: &Context,
+    selection: Selection<'_>,
+    base: &BaseImage,
+) -> Result<ReadyBase, Diagnostic> {
+    let (store, _) = context.store()?;
+    let image = match base {
+        BaseImage::Published(record) => supply::fetch(context, record).await?,
+        BaseImage::Local(record) => store.image(&record.manifest.digest)?,
+        BaseImage::ToBuild => base_build::build(context, selection.base, None).await?,
+    };
+    let record = base
+        .record()
+        .unwrap_or_else(|| assembler::provenance::BaseRecord {
+            reference: base_image::local_name(selection.base).to_string(),
+            digest: *image.digest(),
+        });
+    Ok(ReadyBase { image, record })
+}
+
+fn descriptor_of(image: &Image) -> assembler::descriptor::Descriptor {
+    let manifest = image.manifest();
+    let said = manifest.value().media_type.as_str();
+    assembler::descriptor::Descriptor {
+        media_type: if said.is_empty() {
+            assembler::descriptor::media_type::OCI_MANIFEST
+        } else {
+            said
+        }
+        .to_owned(),
+        digest: *manifest.digest(),
+        size: manifest.size(),
+        annotations: std::collections::BTreeMap::new(),
+    }
+}

@@ -1,0 +1,56 @@
+//! Small records under `~/.aicage/state`: answers that cost time to get, with the time they were given.
+//!
+//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>"}`. Written whole (a temporary file, then a
+//! rename); a damaged record counts as none.
+
+use std::path::{Path, PathBuf};
+
+use assembler::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+/// An answer and when it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Remembered {
+    /// The answer; nothing for "there is none".
+    pub value: Option<String>,
+    /// When it was given, RFC 3339.
+    pub checked_at: String,
+}
+
+/// Returns what is remembered.
+pub fn recall(state: &Path, kind: &str, name: &str) -> Option<Remembered> {
+    let bytes = fs_err::read(path(state, kind, name)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Remembers an answer.
+pub fn remember(state: &Path, kind: &str, name: &str, answer: &Remembered) -> std::io::Result<()> {
+    let path = path(state, kind, name);
+    let directory = state.join(kind);
+    fs_err::create_dir_all(&directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(&directory)?;
+    serde_json::to_writer(&mut file, answer)?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Forgets an answer, if there is one.
+pub fn forget(state: &Path, kind: &str, name: &str) {
+    drop(fs_err::remove_file(path(state, kind, name)));
+}
+
+/// A name may be a reference with slashes, so that what cannot be a file name is replaced and its digest added.
+fn path(state: &Path, kind: &str, name: &str) -> PathBuf {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let file = if name.len() <= 100 && !name.starts_with('.') && name.chars().all(plain) {
+        format!("{name}.json")
+    } else {
+        let safe: String = name
+            .chars()
+            .map(|c| if plain(c) { c } else { '_' })
+            .take(80)
+            .collect();
+        format!("_{safe}-{}.json", Digest::of(name.as_bytes()).short())
+    };
+    state.join(kind).join(file)
+}

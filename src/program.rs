@@ -1,0 +1,180 @@
+//! One run of the program: settings, command line, the command, its exit code.
+//!
+//! Invariant: an error is rendered here, once; whatever happens, stdout is flushed and the exit code is one that
+//! `doc/errors.md` lists, or the agent's own.
+
+use std::{
+    ffi::OsString,
+    io::{IsTerminal as _, stderr, stdin, stdout},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::{
+    cli::{self, Cli, Command, ImageCommand},
+    commands,
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    interrupt::Interrupt,
+    printer::{Colour, ColourWish, Format, Printer, PrinterSettings, Prompts, Stream},
+    progress,
+    settings::{Environment, Settings},
+};
+
+/// Runs the program with `arguments` and returns its exit code.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let environment = Environment::read();
+    let cli = match parse(arguments) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let printer = Printer::new(printer_settings(&cli, &environment));
+    let outcome = start(cli, &printer);
+    let outcome = match printer.finish() {
+        Ok(()) => outcome,
+        Err(error) => outcome.and(Err(error.into())),
+    };
+    let status = outcome.unwrap_or_else(|diagnostic| {
+        printer.diagnostic(&diagnostic);
+        diagnostic.status()
+    });
+    ExitCode::from(status.code())
+}
+
+fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
+    if let Command::Completion { shell } = cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "aicage", &mut script);
+        printer.bytes(&script);
+        return Ok(ExitStatus::Done);
+    }
+    let settings = Settings::read()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Diagnostic::of("runtime", ExitStatus::Failed, &error))?;
+    let status = runtime.block_on(async {
+        let interrupt = Interrupt::listen()
+            .map_err(|error| Diagnostic::of("signals", ExitStatus::Failed, &error))?;
+        let progress = progress::reporter(printer, Instant::now());
+        let context = Context::new(
+            settings,
+            cli.global.clone(),
+            (printer.clone(), progress),
+            interrupt,
+        );
+        dispatch(&context, cli).await
+    });
+    // A thread that still reads stdin must not keep the program from ending.
+    runtime.shutdown_background();
+    status
+}
+
+async fn dispatch(context: &Context, cli: Cli) -> Result<ExitStatus, Diagnostic> {
+    match cli.command {
+        Command::Start(words) => commands::run::run(context, &cli.run, words).await,
+        Command::Run(run) => {
+            let options = cli.run.overridden_by(run.options);
+            commands::run::run(context, &options, run.command).await
+        }
+        Command::Build(args) => {
+            context
+                .unless_interrupted(commands::build::build(context, &args))
+                .await
+        }
+        Command::Plan(args) => {
+            context
+                .unless_interrupted(commands::plan::plan(context, &args))
+                .await
+        }
+        Command::Update(args) => {
+            context
+                .unless_interrupted(commands::update::update(context, &args))
+                .await
+        }
+        Command::Image(ImageCommand::Pull(args)) => {
+            context
+                .unless_interrupted(commands::pull::pull(context, &args))
+                .await
+        }
+        Command::Agent(command) => commands::agent::agent(context, &command),
+        Command::Base(command) => {
+            context
+                .unless_interrupted(commands::base::base(context, &command))
+                .await
+        }
+        Command::Config(command) => commands::config::config(context, &command),
+        Command::Version => commands::version::version(context),
+        Command::Completion { .. } => Ok(ExitStatus::Done),
+    }
+}
+
+/// Reads the command line; help, the version and mistakes are printed by clap, in its own words.
+fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
+    let arranged = cli::arrange(arguments).map_err(|refused| {
+        Cli::command().error(
+            clap::error::ErrorKind::UnknownArgument,
+            format!(
+                "`{}` before `--` is no option of aicage; see `aicage --help` for those there are",
+                refused.option
+            ),
+        )
+    });
+    let parsed = arranged.and_then(Cli::try_parse_from);
+    parsed.map_err(|error| {
+        // A reader that went away is no reason for another exit code.
+        drop(error.print());
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(ExitStatus::Usage.code()))
+    })
+}
+
+fn printer_settings(cli: &Cli, environment: &Environment) -> PrinterSettings {
+    let wish = ColourWish {
+        no_color: environment.no_color.clone(),
+        clicolor_force: environment.force_color.clone(),
+        term: environment.term.clone(),
+    };
+    let stream = |is_terminal: bool, columns: Option<usize>| {
+        let width = is_terminal.then(|| environment.columns.or(columns).unwrap_or(80));
+        Stream {
+            width,
+            colour: Colour::decide(&wish, width),
+        }
+    };
+    let columns = |size: rustix::io::Result<rustix::termios::Winsize>| {
+        size.ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|&columns| columns > 0)
+    };
+    let out = stream(
+        stdout().is_terminal(),
+        columns(rustix::termios::tcgetwinsize(stdout())),
+    );
+    let err = stream(
+        stderr().is_terminal(),
+        columns(rustix::termios::tcgetwinsize(stderr())),
+    );
+    let progress =
+        cli.global
+            .progress
+            .resolve(err, environment.term.as_deref(), environment.ci.as_deref());
+    PrinterSettings {
+        stdout: out,
+        stderr: err,
+        progress,
+        format: if cli.global.json {
+            Format::Json
+        } else {
+            Format::Text
+        },
+        prompts: if stdin().is_terminal() && stderr().is_terminal() {
+            Prompts::Asked
+        } else {
+            Prompts::Never
+        },
+    }
+}

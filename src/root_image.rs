@@ -1,0 +1,98 @@
+//! Root images: what a base's `from_image` names, brought into the store.
+//!
+//! | `from_image` | what it is |
+//! |---|---|
+//! | `oci:DIR[:TAG]` | an OCI image layout |
+//! | `oci-archive:FILE` | the same as a tar archive |
+//! | `docker-archive:FILE[:REF]` | what `docker save` writes |
+//! | `rootfs:FILE` | a tarball of a root file system |
+//! | `docker-daemon:REF` | an image in Docker |
+//! | anything else | a registry reference |
+
+use assembler::{
+    image::Image,
+    provenance::{BaseRecord, Kind, Origin},
+    reference::ImageReference,
+};
+
+use crate::{
+    context::Context,
+    diagnostic::Diagnostic,
+    ensure,
+    exit_status::ExitStatus,
+    names,
+    supply::{self, Ask, Offer},
+    transport,
+};
+
+/// A root image in the store.
+#[derive(Debug)]
+pub struct RootImage {
+    /// The image; its layers are in the store.
+    pub image: Image,
+    /// What is recorded as the base of what is built on it.
+    pub record: BaseRecord,
+}
+
+/// Brings the image that `from` names into the store; `base` is the base it is for.
+pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImage, Diagnostic> {
+    let origin = origin(from);
+    if let Some(image) = transport::import(context, from).await? {
+        // A name keeps what came from a file from being pruned: it cannot be fetched again.
+        ensure::name_fetched(context, &image, &names::root_image(base), &origin)?;
+        let record = BaseRecord {
+            reference: from.to_owned(),
+            digest: *image.digest(),
+        };
+        return Ok(RootImage { image, record });
+    }
+    let reference: ImageReference = from.parse().map_err(|error| {
+        Diagnostic::from(error).hint("see `aicage base build --help` for what a root image can be")
+    })?;
+    let record = match supply::look_up(context, &reference, Ask::WhenOld).await? {
+        Offer::There(record) => record,
+        Offer::None => {
+            return Err(Diagnostic::new(
+                "root-missing",
+                ExitStatus::Failed,
+                format!("{} has no image {reference}", reference.registry()),
+            )
+            .hint("name another root image with `--from`, or correct `from_image`"));
+        }
+        Offer::Unknown(why) => {
+            let status = if context.options.offline {
+                ExitStatus::Offline
+            } else {
+                ExitStatus::Failed
+            };
+            return Err(Diagnostic::new(
+                "root-unknown",
+                status,
+                format!("cannot get the root image {reference}"),
+            )
+            .caused_by_words(why)
+            .hint("name a root image that can be reached, or a file, with `--from`"));
+        }
+    };
+    let image = supply::fetch(context, &record).await?;
+    Ok(RootImage {
+        image,
+        record: BaseRecord {
+            reference: reference.to_string(),
+            digest: record.manifest.digest,
+        },
+    })
+}
+
+/// Returns who contributed a root image's layers.
+pub fn origin(from: &str) -> Origin {
+    let id = from.parse::<ImageReference>().map_or_else(
+        |_not_a_reference| from.to_owned(),
+        |reference| reference.familiar(),
+    );
+    Origin {
+        kind: Kind::Root,
+        id,
+        version: None,
+    }
+}

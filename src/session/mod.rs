@@ -1,0 +1,72 @@
+//! Composes a session: what of this machine the agent's container sees, as whom it runs, with which environment.
+//!
+//! Invariant: pure but for looking at what exists; state files of the agent that do not exist are created here, so that
+//! the engine does not create directories in their place, owned by root.
+
+pub mod environment;
+pub mod identity;
+pub mod mounts;
+
+use crate::{
+    cli::RunOptions,
+    context::Context,
+    definition::agent::AgentDefinition,
+    diagnostic::Diagnostic,
+    engine::docker::{Docker, EngineUsers, Network, SessionInput, SessionSpec},
+};
+
+use identity::Identity;
+
+/// What is started.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The agent.
+    pub agent: &'a AgentDefinition,
+    /// The image, by a name that the engine knows.
+    pub image: String,
+    /// The agent's arguments.
+    pub arguments: Vec<String>,
+    /// What the command line adds.
+    pub options: &'a RunOptions,
+    /// How our own stdin and stdout are connected.
+    pub input: SessionInput,
+}
+
+/// Composes the container of a session.
+pub fn compose(
+    context: &Context,
+    docker: &Docker,
+    start: Start<'_>,
+) -> Result<SessionSpec, Diagnostic> {
+    let identity = match docker.info().users {
+        EngineUsers::Rootless => Identity::rootless(&context.settings),
+        EngineUsers::Same | EngineUsers::Remapped => Identity::caller(&context.settings),
+    };
+    let mut mounts = mounts::compose(context, start.agent, &start.options.shares)?;
+    let mut env = environment::compose(context, &identity, &start.options.env)?;
+    if let Some(bundle) = environment::certificates(context)? {
+        env.extend(bundle.variables);
+        mounts.push(bundle.mount);
+    }
+    Ok(SessionSpec {
+        image: start.image,
+        entrypoint: None,
+        command: start.arguments,
+        env,
+        mounts,
+        working_dir: None,
+        user: None,
+        name: None,
+        labels: [
+            ("io.github.aicage.agent".to_owned(), start.agent.id.clone()),
+            (
+                "io.github.aicage.project".to_owned(),
+                context.settings.directory.display().to_string(),
+            ),
+        ]
+        .into(),
+        input: start.input,
+        network: Network::default(),
+        extra_hosts: Vec::new(),
+    })
+}

@@ -1,0 +1,153 @@
+//! `config.yml`: what forks, companies and users set once.
+//!
+//! Invariant: every constant that a fork or a company would want to change is here with its default; an unknown key is
+//! an error with its line, so that a misspelt setting is not silently without effect.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::yaml::{self, YamlError};
+
+/// The file's name below `~/.aicage`.
+pub const FILE: &str = "config.yml";
+
+/// `config.yml`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "config.yml")]
+pub struct Config {
+    /// Where images come from.
+    pub registry: RegistryConfig,
+    /// The base that is used where nothing else decides.
+    pub default_base: String,
+    /// How this machine reaches the network.
+    pub network: NetworkConfig,
+    /// When registries are asked for something newer.
+    pub update: UpdateConfig,
+}
+
+/// Where images come from.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryConfig {
+    /// Repository of published final images; the tag is `<agent>-<base>`.
+    pub final_repository: String,
+    /// Repository of published base images; the tag is `<base>`.
+    pub base_repository: String,
+    /// For a registry's host, the URLs that are asked first, in this order.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Registries that are spoken to without TLS. Those on this machine always may be.
+    pub plain_http: BTreeSet<String>,
+}
+
+/// How this machine reaches the network.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// PEM files with certificate authorities to trust besides the system's, here and in containers.
+    pub ca: Vec<PathBuf>,
+}
+
+/// When registries are asked for something newer.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpdateConfig {
+    /// How long an answer of a registry is good for: a number and `s`, `m`, `h` or `d`.
+    pub check_interval: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            registry: RegistryConfig::default(),
+            default_base: "ubuntu".to_owned(),
+            network: NetworkConfig::default(),
+            update: UpdateConfig::default(),
+        }
+    }
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            final_repository: "ghcr.io/aicage/aicage".to_owned(),
+            base_repository: "ghcr.io/aicage/aicage-image-base".to_owned(),
+            mirrors: BTreeMap::new(),
+            plain_http: BTreeSet::new(),
+        }
+    }
+}
+
+impl Default for UpdateConfig {
+    fn default() -> Self {
+        Self {
+            check_interval: "1d".to_owned(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `config.yml` below `home`; all defaults where there is none.
+    pub fn read(home: &Path) -> Result<Self, YamlError> {
+        let path = home.join(FILE);
+        let config: Self = yaml::read(&path)?.unwrap_or_default();
+        config.check().map_err(|reason| YamlError::Content {
+            path,
+            line: 1,
+            reason,
+        })?;
+        Ok(config)
+    }
+
+    /// Returns what is wrong with the values, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        interval(&self.update.check_interval)?;
+        for (host, urls) in &self.registry.mirrors {
+            for url in urls {
+                if !(url.starts_with("http://") || url.starts_with("https://")) {
+                    return Err(format!(
+                        "`registry.mirrors` of `{host}`: `{url}` starts with neither `http://` nor `https://`"
+                    ));
+                }
+            }
+        }
+        for (key, repository) in [
+            ("final_repository", &self.registry.final_repository),
+            ("base_repository", &self.registry.base_repository),
+        ] {
+            format!("{repository}:tag")
+                .parse::<assembler::reference::ImageReference>()
+                .map_err(|error| format!("`registry.{key}`: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Returns how long an answer of a registry is good for.
+    pub fn check_interval(&self) -> Duration {
+        interval(&self.update.check_interval).unwrap_or(Duration::from_hours(24))
+    }
+}
+
+/// Reads `90s`, `15m`, `12h`, `30d`.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let error = || format!("`{text}` is not a time span such as `90s`, `15m`, `12h` or `1d`");
+    let unit = text.chars().next_back().ok_or_else(error)?;
+    let number: u64 = text
+        .strip_suffix(unit)
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(error)?;
+    let seconds = match unit {
+        's' => Some(number),
+        'm' => number.checked_mul(60),
+        'h' => number.checked_mul(3600),
+        'd' => number.checked_mul(86_400),
+        _ => None,
+    };
+    seconds.map(Duration::from_secs).ok_or_else(error)
+}

@@ -1,0 +1,168 @@
+//! Gets published images: what a registry says of a reference, asked as rarely as allowed, and the blobs.
+//!
+//! Invariant: offline nothing is asked; within the check interval nothing is asked again; a registry that cannot be
+//! reached is no reason to fail while an earlier answer is known.
+
+use assembler::{image::Image, reference::ImageReference, reporter::Event, store::RemoteRecord};
+use registry::RegistryError;
+
+use crate::{
+    clock,
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    memory::{self, Remembered},
+};
+
+/// How hard a registry is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// When the last answer is older than the check interval.
+    WhenOld,
+    /// Now.
+    Always,
+}
+
+/// What is known of a published image.
+#[derive(Clone, Debug)]
+pub enum Offer {
+    /// It is there; its manifest and config are in the store.
+    There(Box<RemoteRecord>),
+    /// The registry has no such image.
+    None,
+    /// Nothing is known, and the registry could not be asked; why is a sentence.
+    Unknown(String),
+}
+
+const ABSENT: &str = "absent";
+
+/// Returns what is known of `reference`, asking its registry as `ask` says.
+pub async fn look_up(
+    context: &Context,
+    reference: &ImageReference,
+    ask: Ask,
+) -> Result<Offer, Diagnostic> {
+    let (store, _) = context.store()?;
+    let remembered = store.remote(reference)?;
+    let name = reference.to_string();
+    let state = context.settings.state();
+    let absent = memory::recall(&state, ABSENT, &name);
+    if context.options.offline || ask == Ask::WhenOld {
+        let fresh = |checked_at: &str| context.options.offline || is_fresh(context, checked_at);
+        if let Some(record) = &remembered
+            && fresh(&record.checked_at)
+            && store.manifest(&record.manifest.digest)?.is_some()
+        {
+            return Ok(Offer::There(Box::new(record.clone())));
+        }
+        if let Some(absent) = &absent
+            && fresh(&absent.checked_at)
+        {
+            return Ok(Offer::None);
+        }
+    }
+    if context.options.offline {
+        return Ok(Offer::Unknown(format!(
+            "`--offline` was given, and nothing is known of {name}"
+        )));
+    }
+    context
+        .reporter
+        .event(Event::Resolving { reference: &name });
+    let client = context.client("looking up an image")?;
+    match client
+        .resolve(reference, &context.platform(), &context.destination()?)
+        .await
+    {
+        Ok(_resolved) => {
+            memory::forget(&state, ABSENT, &name);
+            let record = store.remote(reference)?.ok_or_else(|| {
+                Diagnostic::new(
+                    "store-record",
+                    ExitStatus::Failed,
+                    format!("what the registry said of {name} was not kept"),
+                )
+            })?;
+            Ok(Offer::There(Box::new(record)))
+        }
+        Err(RegistryError::NotFound { .. }) => {
+            let answer = Remembered {
+                value: None,
+                checked_at: context.now.clone(),
+            };
+            remember(context, ABSENT, &name, &answer);
+            Ok(Offer::None)
+        }
+        Err(error) if error.is_offline() || error.is_transient() => {
+            unreachable_registry(context, reference, (remembered, absent), error)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Fetches the layers that the store lacks and returns the image.
+pub async fn fetch(context: &Context, record: &RemoteRecord) -> Result<Image, Diagnostic> {
+    let (store, _) = context.store()?;
+    let image = store.image(&record.manifest.digest)?;
+    let mut missing = false;
+    for layer in image.layers() {
+        missing |= !store.has(&layer.descriptor)?;
+    }
+    if !missing {
+        return Ok(image);
+    }
+    let what = format!("fetching the layers of {}", record.reference);
+    let client = context.client(&what)?;
+    let destination = context.destination()?;
+    // Pinned: the tag may move between the question and the fetch.
+    let pinned: ImageReference = record
+        .reference
+        .pin(record.manifest.digest)
+        .to_string()
+        .parse()
+        .expect("a pinned reference is a reference");
+    let resolved = client
+        .resolve(&pinned, &context.platform(), &destination)
+        .await?;
+    Ok(client.fetch(&resolved, &destination).await?)
+}
+
+/// Tells whether an answer is younger than the check interval; one from the future is not.
+pub fn is_fresh(context: &Context, checked_at: &str) -> bool {
+    let interval = context.settings.config.check_interval().as_secs();
+    clock::seconds_between(checked_at, &context.now)
+        .and_then(|age| u64::try_from(age).ok())
+        .is_some_and(|age| age < interval)
+}
+
+/// Remembers an answer; a memory that cannot be written costs a question next time, nothing else.
+pub fn remember(context: &Context, kind: &str, name: &str, answer: &Remembered) {
+    if let Err(error) = memory::remember(&context.settings.state(), kind, name, answer) {
+        context
+            .printer
+            .warn(&format!("cannot remember an answer: {error}"));
+    }
+}
+
+fn unreachable_registry(
+    context: &Context,
+    reference: &ImageReference,
+    (remembered, absent): (Option<RemoteRecord>, Option<Remembered>),
+    error: RegistryError,
+) -> Result<Offer, Diagnostic> {
+    let (store, _) = context.store()?;
+    let registry = reference.registry();
+    if let Some(record) = remembered
+        && store.manifest(&record.manifest.digest)?.is_some()
+    {
+        context.printer.warn(&format!(
+            "{registry} cannot be reached; going by what it said of {reference} at {}",
+            record.checked_at
+        ));
+        return Ok(Offer::There(Box::new(record)));
+    }
+    if absent.is_some() {
+        return Ok(Offer::None);
+    }
+    Ok(Offer::Unknown(Diagnostic::from(error).sentence()))
+}

@@ -1,0 +1,103 @@
+//! The only place that knows which YAML library is in use (`doc/decisions/0003-yaml.md`).
+//!
+//! Invariant: input is bounded in size, anchors cannot explode, a key twice is an error, and every error has file and
+//! line.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The largest YAML file that is read, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// Why a YAML file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum YamlError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is too large to be one of ours.
+    #[error("{} is {size} bytes; at most {LIMIT} are read", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It is not UTF-8.
+    #[error("{} is not UTF-8 text", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not YAML, or not what this file should hold.
+    #[error("{}:{line}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value of ours cannot be written as YAML.
+    #[error("cannot write {} as YAML: {reason}", path.display())]
+    Write {
+        /// The file it was meant for.
+        path: PathBuf,
+        /// What the library said.
+        reason: String,
+    },
+}
+
+/// Reads `path`; `None` when there is no such file.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, YamlError> {
+    let error = |source| YamlError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = match fs_err::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(error(source)),
+    };
+    if metadata.len() > LIMIT {
+        return Err(YamlError::TooLarge {
+            path: path.to_owned(),
+            size: metadata.len(),
+        });
+    }
+    let bytes = fs_err::read(path).map_err(error)?;
+    parse(&bytes, path).map(Some)
+}
+
+/// Reads YAML from `bytes`, naming `path` in errors.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, YamlError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|_not_utf8| YamlError::Encoding {
+        path: path.to_owned(),
+    })?;
+    let options = serde_yaml::options! { with_snippet: false };
+    serde_yaml::from_str_with_options(text, options).map_err(|error| {
+        let reason = error.to_string();
+        YamlError::Content {
+            path: path.to_owned(),
+            line: error.location().map_or(1, |location| location.line()),
+            reason: reason.lines().next().unwrap_or("not valid").to_owned(),
+        }
+    })
+}
+
+/// Writes a value as YAML text; `path` is what it is meant for.
+pub fn to_text<T: Serialize>(value: &T, path: &Path) -> Result<String, YamlError> {
+    serde_yaml::to_string(value).map_err(|error| YamlError::Write {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
