@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub fn embed() {
+pub(crate) fn embed() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let definitions = root.join("definitions");
     println!("cargo::rerun-if-changed=definitions");

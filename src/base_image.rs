@@ -8,7 +8,6 @@
 
 use assembler::{
     image::Image,
-    manifest::Raw,
     provenance::{BaseRecord, Kind, Origin},
     reference::ImageReference,
     store::{ImageRecord, RemoteRecord},
@@ -149,9 +148,4 @@ fn unknown(
         .hint(hint.as_str());
     }
     missing(base, why, reference)
-}
-
-/// Reads a manifest that must be in the store.
-pub(crate) fn manifest_size(image: &Image) -> u64 {
-    Raw::size(image.manifest())
 }

@@ -108,7 +108,7 @@ fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Diagnostic> {
     }
     let printer = &context.printer;
     printer.line(&format!("{} ({})", agent.full_name, agent.id));
-    let mut line = |name: &str, value: String| {
+    let line = |name: &str, value: String| {
         if !value.is_empty() {
             printer.line(&format!("  {name:<12}{value}"));
         }
