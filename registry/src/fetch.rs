@@ -17,7 +17,7 @@ use assembler::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::{
-    Method, StatusCode,
+    Method, StatusCode, Url,
     header::{self, HeaderValue},
 };
 use tokio::sync::mpsc;
@@ -175,73 +175,58 @@ impl Download<'_> {
     /// Says of content that is not the blob where it came from.
     fn commit_error(&self, error: StoreError) -> RegistryError {
         match error {
-            StoreError::Corrupt { expected, found } => {
-                let what = format!("blobs/{expected}");
-                let url = self.session.endpoint.url(&self.session.repository, &what);
-                RegistryError::WrongDigest {
-                    url: RedactedUrl::new(&url),
-                    expected,
-                    found,
-                }
-            }
+            StoreError::Corrupt { expected, found } => RegistryError::WrongDigest {
+                url: RedactedUrl::new(&self.url()),
+                expected,
+                found,
+            },
             other => other.into(),
         }
     }
 
     /// Asks for what is missing and writes what comes.
-    async fn try_once(&self, part: PartWriter) -> Result<Tried, RegistryError> {
-        let mut part = part;
-        let answer = match self.ask(part.position()).await {
+    async fn try_once(&self, mut part: PartWriter) -> Result<Tried, RegistryError> {
+        let mut asked = self.ask(part.position()).await;
+        if matches!(asked, Ok(ControlFlow::Break(()))) {
+            // What we have cannot be the beginning of what the registry has.
+            part.restart()?;
+            asked = self.ask(0).await;
+        }
+        let answer = match asked {
             Ok(ControlFlow::Continue(answer)) => answer,
-            // The registry has no such range: what we have cannot be the beginning of the blob.
             Ok(ControlFlow::Break(())) => {
-                part.restart()?;
-                match self.ask(0).await {
-                    Ok(ControlFlow::Continue(answer)) => answer,
-                    Ok(ControlFlow::Break(())) => {
-                        let outcome = Err(self.no_range());
-                        return Ok(Tried { part, outcome });
-                    }
-                    Err(error) => {
-                        let outcome = Err(error);
-                        return Ok(Tried { part, outcome });
-                    }
-                }
+                let outcome = Err(self.no_range());
+                return Ok(Tried { part, outcome });
             }
             Err(error) => {
                 let outcome = Err(error);
                 return Ok(Tried { part, outcome });
             }
         };
-        if answer.status() == StatusCode::PARTIAL_CONTENT {
-            if let Err(error) = self.check_range(&answer, part.position()) {
-                part.restart()?;
-                let outcome = Err(error);
-                return Ok(Tried { part, outcome });
-            }
-        } else if part.position() > 0 {
+        if answer.status() != StatusCode::PARTIAL_CONTENT && part.position() > 0 {
             // `Range` was ignored: this is the blob from its beginning.
             part.restart()?;
         }
-        if let Some(error) = self.announced_too_much(&answer, part.position()) {
+        if let Err(error) = self.check_length(&answer, part.position()) {
             let outcome = Err(error);
             return Ok(Tried { part, outcome });
         }
         self.receive(answer, part).await
     }
 
-    /// Asks for the blob from `position` on; breaks off when the registry has no such range.
+    /// Asks for the blob from `position` on; breaks off when the registry has no such range or sends another.
     async fn ask(&self, position: u64) -> Result<ControlFlow<(), Answer>, RegistryError> {
-        let what = format!("blobs/{}", self.blob.digest);
-        let url = self.session.endpoint.url(&self.session.repository, &what);
-        let mut ask = Ask::new(Method::GET, url);
+        let mut ask = Ask::new(Method::GET, self.url());
         if position > 0 {
             let range = HeaderValue::from_str(&format!("bytes={position}-"))
                 .expect("digits are allowed in a header");
             ask.headers.insert(header::RANGE, range);
         }
         let reply = self.session.send(ask).await?;
-        if position > 0 && reply.answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        let status = reply.answer.status();
+        let elsewhere =
+            status == StatusCode::PARTIAL_CONTENT && !self.is_range_from(&reply.answer, position);
+        if status == StatusCode::RANGE_NOT_SATISFIABLE || elsewhere {
             return Ok(ControlFlow::Break(()));
         }
         let what = format!("layer {}", self.blob.digest);
@@ -251,45 +236,45 @@ impl Download<'_> {
             .map(ControlFlow::Continue)
     }
 
-    fn no_range(&self) -> RegistryError {
+    fn url(&self) -> Url {
         let what = format!("blobs/{}", self.blob.digest);
-        let url = self.session.endpoint.url(&self.session.repository, &what);
+        self.session.endpoint.url(&self.session.repository, &what)
+    }
+
+    fn no_range(&self) -> RegistryError {
         RegistryError::Protocol {
-            url: RedactedUrl::new(&url),
-            reason: "it answers 416 to a request without a range".to_owned(),
+            url: RedactedUrl::new(&self.url()),
+            reason: "it sends only a part, or 416, when all is asked for".to_owned(),
         }
     }
 
-    /// Checks that a partial answer is the part that was asked for.
-    fn check_range(&self, answer: &Answer, position: u64) -> Result<(), RegistryError> {
+    /// Tells whether a partial answer is the part that was asked for.
+    fn is_range_from(&self, answer: &Answer, position: u64) -> bool {
         let said = answer.header(header::CONTENT_RANGE).unwrap_or_default();
-        let fits = said.strip_prefix("bytes ").is_some_and(|range| {
+        said.strip_prefix("bytes ").is_some_and(|range| {
             let (span, total) = range.split_once('/').unwrap_or((range, "*"));
             let start = span.split('-').next().and_then(|start| start.parse().ok());
             let total_fits = total == "*" || total.parse() == Ok(self.blob.size);
             start == Some(position) && total_fits
-        });
-        if fits {
-            return Ok(());
-        }
-        let shown = crate::redact::printable(said, 100);
-        Err(RegistryError::Protocol {
-            url: answer.shown_url(),
-            reason: format!("asked for bytes from {position} on, it sent `{shown}`"),
         })
     }
 
     /// Refuses a body whose announced length does not fit, before reading it.
-    fn announced_too_much(&self, answer: &Answer, position: u64) -> Option<RegistryError> {
+    fn check_length(&self, answer: &Answer, position: u64) -> Result<(), RegistryError> {
         let missing = self.blob.size - position;
-        let announced = answer.length()?;
+        let Some(announced) = answer.length() else {
+            return Ok(());
+        };
         let whole = answer.status() != StatusCode::PARTIAL_CONTENT;
         let fits = if whole {
             announced == missing
         } else {
             announced <= missing
         };
-        (!fits).then(|| RegistryError::WrongSize {
+        if fits {
+            return Ok(());
+        }
+        Err(RegistryError::WrongSize {
             url: answer.shown_url(),
             expected: self.blob.size,
             found: position.saturating_add(announced),

@@ -42,7 +42,11 @@ impl RedactedUrl {
     /// Redacts a text that should be a URL but need not be one.
     pub fn of_text(text: &str) -> Self {
         Url::parse(text).map_or_else(
-            |_not_a_url| Self(printable(text.split(['?', '#']).next().unwrap_or(""), 100)),
+            |_not_a_url| {
+                let shown = text.split(['?', '#']).next().unwrap_or_default();
+                let shown = shown.rsplit('@').next().unwrap_or_default();
+                Self(printable(shown, 100))
+            },
             |url| Self::new(&url),
         )
     }
@@ -90,6 +94,7 @@ mod tests {
         );
         check("https://host/v2/", "https://host/v2/");
         check("not a url?token=abc", "not a url");
+        check("http://user:secret@[bad", "[bad");
         check("data:secret", "data:…");
         assert_eq!(printable("a\u{1b}[31mb\nc", 5), "a [31…");
     }

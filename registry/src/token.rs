@@ -90,8 +90,9 @@ impl Tokens {
                 });
             }
         }
-        let holds = |grant: &&Arc<Grant>| grant.expires.is_none_or(|end| now + MARGIN < end);
-        Ok(slot.grant.as_ref().filter(holds).cloned())
+        let holds = |grant: &Arc<Grant>| grant.expires.is_none_or(|end| now + MARGIN < end);
+        slot.grant = slot.grant.take().filter(holds);
+        Ok(slot.grant.clone())
     }
 
     /// Answers a challenge to a request that was sent with `used`.

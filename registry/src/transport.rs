@@ -15,10 +15,11 @@ use reqwest::{
     Method, StatusCode, Url,
     header::{self, HeaderMap, HeaderValue},
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::{sync::OnceCell, time::timeout};
 
 use crate::{
-    ClientConfig, RedactedUrl, RegistryError, TlsFault,
+    ClientConfig, NamedPem, RedactedUrl, RegistryError, TlsFault,
     endpoint::{allows_http, authority},
     protocol,
 };
@@ -368,16 +369,7 @@ fn connect(config: &ClientConfig) -> Result<reqwest::Client, RegistryError> {
     }
     let mut authorities = Vec::new();
     for file in &config.extra_ca {
-        let named = || format!("certificate authorities of {}", file.name);
-        let found = reqwest::Certificate::from_pem_bundle(&file.pem)
-            .map_err(|error| setting(named(), error))?;
-        if found.is_empty() {
-            return Err(RegistryError::Setting {
-                setting: named(),
-                source: None,
-            });
-        }
-        authorities.extend(found);
+        authorities.extend(certificates(file)?);
     }
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Whoever comes first wins; a loser finds an equal provider.
@@ -387,6 +379,29 @@ fn connect(config: &ClientConfig) -> Result<reqwest::Client, RegistryError> {
         .tls_certs_merge(authorities)
         .build()
         .map_err(|error| setting("the certificate authorities".to_owned(), error))
+}
+
+/// Reads a PEM file of certificate authorities; those that TLS cannot use are passed over, as long as one is left.
+fn certificates(file: &NamedPem) -> Result<Vec<reqwest::Certificate>, RegistryError> {
+    let mut usable = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&file.pem).flatten() {
+        if rustls::RootCertStore::empty()
+            .add(certificate.clone())
+            .is_ok()
+        {
+            usable.extend(reqwest::Certificate::from_der(&certificate));
+        }
+    }
+    if usable.is_empty() {
+        return Err(RegistryError::Setting {
+            setting: format!(
+                "the certificate authorities in {}: there are none",
+                file.name
+            ),
+            source: None,
+        });
+    }
+    Ok(usable)
 }
 
 /// Says what a failed request means.
