@@ -8,10 +8,6 @@
     clippy::disallowed_methods,
     reason = "a build script is told everything by its environment"
 )]
-#![expect(
-    clippy::print_stdout,
-    reason = "this is how a build script talks to cargo"
-)]
 
 use std::env::var;
 use std::path::{Path, PathBuf};
