@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     Docker,
     error::{EngineError, WireError, is_missing},
+    info::EngineStore,
 };
 
 /// An image as an engine describes it.
@@ -28,6 +29,8 @@ pub struct EngineImage {
     pub env: Vec<String>,
     /// Its user.
     pub user: String,
+    /// Whether all its blobs are there, where the engine tells.
+    pub complete: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +43,8 @@ struct Answer {
     root_fs: Option<RootFs>,
     #[serde(default)]
     config: Option<Config>,
+    #[serde(default)]
+    manifests: Option<Vec<ListedManifest>>,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +91,13 @@ pub(crate) struct ListedManifest {
 impl Docker {
     /// Looks an image up by name or id.
     pub async fn image(&self, name: &str) -> Result<Option<EngineImage>, EngineError> {
-        let path = self.path(&format!("/images/{}/json", encoded(name)));
+        // Only the containerd store answers this, and only there an image can lack blobs.
+        let query = if self.info.api >= (1, 48) && self.info.store == EngineStore::Containerd {
+            "?manifests=1"
+        } else {
+            ""
+        };
+        let path = self.path(&format!("/images/{}/json{query}", encoded(name)));
         let answer: Answer = match self.endpoint.get(&path).await {
             Ok((_, answer)) => answer,
             Err(WireError::Answer { status: 404, .. }) => return Ok(None),
@@ -109,6 +120,9 @@ impl Docker {
             entrypoint: config.entrypoint.unwrap_or_default(),
             env: config.env.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
+            complete: answer
+                .manifests
+                .map(|manifests| manifests.iter().any(|manifest| manifest.available)),
         }))
     }
 

@@ -9,9 +9,14 @@ mod endpoint;
 mod error;
 mod image;
 mod info;
+mod load;
+mod memory;
+mod owner;
+mod sandbox;
 mod session;
 mod streams;
 mod terminal;
+mod throwaway;
 mod wire;
 
 use std::sync::Arc;
@@ -22,6 +27,8 @@ pub use self::{
     error::{EngineError, WireError},
     image::EngineImage,
     info::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
+    load::{LoadRequest, Loaded},
+    sandbox::{DockerSandbox, SandboxSettings},
     session::{Access, Network, SessionInput, SessionMount, SessionSpec, run_session},
     wire::Endpoint,
 };

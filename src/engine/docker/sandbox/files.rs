@@ -1,0 +1,268 @@
+//! What the program in the container finds in its directory, `/.aicage-<nonce>`.
+//!
+//! `init` (the program), `step.json`, `scripts/…`, `index` (of the image's paths), `ca.pem`, and for a mounted directory
+//! the FIFO `out`. The nonce is random: a program that finds another one in `step.json` was given a directory that is
+//! not ours, because the engine sees other files at that path.
+
+use std::{
+    io::{self, Read as _},
+    os::fd::OwnedFd,
+    path::Path,
+};
+
+use assembler::sandbox::SandboxError;
+use bytes::Bytes;
+use layer::LayerPath;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::{
+    super::throwaway::{Hold, Way},
+    Job, SandboxSettings,
+};
+
+/// A name that nobody else has.
+#[derive(Debug)]
+pub(super) struct Nonce(String);
+
+/// What is wanted of the scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// What they change.
+    Capture,
+    /// What they print.
+    Query,
+}
+
+/// How files get in and the answer out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// By a mount and a FIFO.
+    Bind,
+    /// Through the engine.
+    Upload,
+}
+
+/// The files, not yet anywhere.
+#[derive(Debug)]
+pub(super) struct StepFiles<'a> {
+    files: Vec<(String, u32, &'a [u8])>,
+    spec: Vec<u8>,
+}
+
+/// The files where a container finds them, and our end of its answer.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) way: Way,
+    pub(super) answer: fs_err::File,
+    pub(super) hold: Option<Hold>,
+    /// Removed when dropped.
+    pub(super) directory: Option<TempDir>,
+}
+
+#[derive(Serialize)]
+struct Spec<'a> {
+    nonce: &'a str,
+    scripts: &'a [String],
+    mode: Mode,
+    output: &'a str,
+    ca: bool,
+    source_date_epoch: Option<i64>,
+    exclude: &'a [&'a str],
+}
+
+impl Nonce {
+    pub(super) fn new() -> io::Result<Self> {
+        let mut bytes = [0; 8];
+        fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        Ok(Self(format!("{:016x}", u64::from_be_bytes(bytes))))
+    }
+
+    fn directory(&self) -> String {
+        format!("/.aicage-{}", self.0)
+    }
+
+    /// The command line of the container.
+    pub(super) fn command(&self) -> Vec<String> {
+        let directory = self.directory();
+        vec![
+            format!("{directory}/init"),
+            "step".to_owned(),
+            directory,
+            self.0.clone(),
+        ]
+    }
+}
+
+impl<'a> StepFiles<'a> {
+    pub(super) fn new(
+        job: &'a Job<'_>,
+        nonce: &Nonce,
+        transport: Transport,
+        ca: Option<&'a [u8]>,
+    ) -> Result<Self, SandboxError> {
+        let mut files = Vec::new();
+        for (path, file) in job.request.files.iter() {
+            if LayerPath::new(path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes()) {
+                let mode = if file.executable { 0o755 } else { 0o644 };
+                files.push((format!("scripts/{path}"), mode, &*file.content));
+            } else {
+                return Err(SandboxError::Step {
+                    reason: format!("`{path}` is not a path below the definition"),
+                });
+            }
+        }
+        let index = layer::PathIndex::from_bytes(&job.index);
+        // The engine makes this link in every container, so the step did not; unless the image has it itself.
+        let mtab = LayerPath::new("etc/mtab").expect("it is a plain path");
+        let has_mtab = index.is_ok_and(|index| index.get(&mtab).is_some());
+        let exclude: &[&str] = if has_mtab { &[] } else { &["/etc/mtab"] };
+        if job.mode == Mode::Capture {
+            files.push(("index".to_owned(), 0o644, &job.index));
+        }
+        if let Some(ca) = ca {
+            files.push(("ca.pem".to_owned(), 0o644, ca));
+        }
+        let spec = serde_json::to_vec(&Spec {
+            nonce: &nonce.0,
+            scripts: job.request.run,
+            mode: job.mode,
+            output: match transport {
+                Transport::Bind => "fifo",
+                Transport::Upload => "stdout",
+            },
+            ca: ca.is_some(),
+            source_date_epoch: job.request.source_date,
+            exclude,
+        })
+        .expect("text and numbers are JSON");
+        Ok(Self { files, spec })
+    }
+
+    /// Puts the files where the container finds them.
+    pub(super) fn connect(
+        &self,
+        settings: &SandboxSettings,
+        nonce: &Nonce,
+        transport: Transport,
+    ) -> io::Result<Connected> {
+        match transport {
+            Transport::Bind => self.bind(settings, nonce),
+            Transport::Upload => self.upload(settings, nonce),
+        }
+    }
+
+    fn all<'s>(
+        &'s self,
+        settings: &SandboxSettings,
+    ) -> impl Iterator<Item = (&'s str, u32, &'s [u8])> {
+        let ours = [
+            ("init", 0o755, settings.init),
+            ("step.json", 0o644, self.spec.as_slice()),
+        ];
+        let theirs = self
+            .files
+            .iter()
+            .map(|(path, mode, content)| (path.as_str(), *mode, *content));
+        ours.into_iter().chain(theirs)
+    }
+
+    fn bind(&self, settings: &SandboxSettings, nonce: &Nonce) -> io::Result<Connected> {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs_err::create_dir_all(&settings.scratch)?;
+        let directory = tempfile::Builder::new()
+            .prefix("step-")
+            .tempdir_in(&settings.scratch)?;
+        let root = directory.path();
+        fs_err::create_dir(root.join("scripts"))?;
+        for (path, mode, content) in self.all(settings) {
+            let path = root.join(path);
+            if let Some(parent) = path.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            fs_err::write(&path, content)?;
+            fs_err::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        }
+        let (answer, hold) = fifo(&root.join("out"))?;
+        let hold = Hold::new(hold);
+        Ok(Connected {
+            way: Way::Bind {
+                source: root.to_string_lossy().into_owned(),
+                target: nonce.directory(),
+                hold: hold.clone(),
+            },
+            answer,
+            hold: Some(hold),
+            directory: Some(directory),
+        })
+    }
+
+    fn upload(&self, settings: &SandboxSettings, nonce: &Nonce) -> io::Result<Connected> {
+        let top = nonce.directory();
+        let top = Path::new(top.trim_start_matches('/'));
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut directories = vec![top.to_owned(), top.join("scripts")];
+        for (path, mode, content) in self.all(settings) {
+            let path = top.join(path);
+            let missing: Vec<_> = path
+                .ancestors()
+                .skip(1)
+                .filter(|parent| {
+                    parent.starts_with(top) && !directories.iter().any(|d| d == parent)
+                })
+                .map(Path::to_owned)
+                .collect();
+            directories.extend(missing.into_iter().rev());
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(mode);
+            header.set_size(content.len() as u64);
+            archive.append_data(&mut header, &path, content)?;
+        }
+        // An engine makes the directories above a file by itself, but empty ones, and with which mode is its own choice.
+        for directory in directories {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(0o755);
+            header.set_size(0);
+            archive.append_data(&mut header, &directory, io::empty())?;
+        }
+        let (answer, sender) = io::pipe()?;
+        Ok(Connected {
+            way: Way::Upload {
+                archive: Bytes::from(archive.into_inner()?),
+                answer: tokio::net::unix::pipe::Sender::from_owned_fd(OwnedFd::from(sender))?,
+            },
+            answer: fs_err::File::from_parts(OwnedFd::from(answer).into(), "the answer"),
+            hold: None,
+            directory: None,
+        })
+    }
+}
+
+/// Makes a FIFO and opens both ends: the reader waits for a program that has not opened it yet.
+#[cfg(target_os = "linux")]
+fn fifo(path: &Path) -> io::Result<(fs_err::File, fs_err::File)> {
+    use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat, open};
+    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR)?;
+    let flags = OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let reader = open(
+        path,
+        flags | OFlags::RDONLY | OFlags::NONBLOCK,
+        Mode::empty(),
+    )?;
+    let writer = open(path, flags | OFlags::WRONLY, Mode::empty())?;
+    fcntl_setfl(&reader, fcntl_getfl(&reader)? - OFlags::NONBLOCK)?;
+    // The default of 64 KiB means twice as many changes of context; what the kernel does not grant is no loss.
+    rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20).unwrap_or_default();
+    Ok((
+        fs_err::File::from_parts(reader.into(), path),
+        fs_err::File::from_parts(writer.into(), path),
+    ))
+}
+
+/// Elsewhere engines are in virtual machines, which no FIFO reaches.
+#[cfg(not(target_os = "linux"))]
+fn fifo(_path: &Path) -> io::Result<(fs_err::File, fs_err::File)> {
+    Err(io::ErrorKind::Unsupported.into())
+}

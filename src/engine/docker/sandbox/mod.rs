@@ -1,0 +1,441 @@
+//! Runs the scripts of a step in a throwaway container: `assembler`'s contract, kept by an engine.
+//!
+//! The container's first process is our own program (`init step`), which runs the scripts and answers with what they
+//! changed. On an engine that sees our files it is mounted with all it needs, and answers through a FIFO; where that
+//! does not work (a remote engine, a virtual machine, `SELinux`, a moved user range) the files are uploaded, and the
+//! answer comes as the container's stdout.
+
+mod answer;
+mod files;
+mod log;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufReader, Read, Write},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use assembler::{
+    reference::ImageReference,
+    reporter::{Event, Reporter},
+    sandbox::{Consume, Sandbox, SandboxError, StepRequest},
+};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    answer::{Answer, QUERY_LIMIT},
+    files::{Mode, Nonce, StepFiles, Transport},
+};
+use super::{
+    Docker,
+    error::EngineError,
+    info::{EngineFiles, EngineUsers},
+    load::LoadRequest,
+    owner::Owner,
+    session::Network,
+    throwaway::{LABEL, REPOSITORY, Throwaway, live, sweep},
+};
+
+/// Exit statuses by which our program says that the mount is not ours, or that its FIFO does not reach us.
+const NOT_CONNECTED: [i32; 2] = [97, 98];
+
+/// What all steps of a sandbox have in common.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    /// The program for containers of the image's architecture.
+    pub init: &'static [u8],
+    /// A directory of ours where files of running steps are kept; best below the home directory, which engines in
+    /// confinement can see too.
+    pub scratch: PathBuf,
+    /// Variables that scripts need to reach the network, such as proxies; no part of a step's meaning.
+    pub env: BTreeMap<String, String>,
+    /// Certificates to trust besides the image's own, PEM.
+    pub ca: Option<Vec<u8>>,
+    /// The steps' network.
+    pub network: Network,
+    /// Cancelled when the user interrupts.
+    pub interrupt: CancellationToken,
+}
+
+/// A sandbox that a container engine keeps.
+pub struct DockerSandbox<'a> {
+    docker: Docker,
+    runtime: Handle,
+    settings: SandboxSettings,
+    reporter: &'a dyn Reporter,
+    owner: Owner,
+    /// Names of images that were loaded for steps only.
+    names: Mutex<BTreeSet<String>>,
+    swept: AtomicBool,
+    /// Mounting did not work once; it is not tried again.
+    uploads: AtomicBool,
+}
+
+impl std::fmt::Debug for DockerSandbox<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DockerSandbox")
+            .field("docker", &self.docker)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a step is run with, made once for all ways to run it.
+struct Job<'a> {
+    request: &'a StepRequest<'a>,
+    mode: Mode,
+    image: String,
+    index: Vec<u8>,
+}
+
+/// What came of one way to run a step.
+enum Tried {
+    /// It ran.
+    Ran,
+    /// The container did not get at our files, or we not at its answer; nothing was run.
+    NotConnected,
+}
+
+/// Takes what comes after a good answer's first line.
+type Take<'a> = dyn FnMut(&mut dyn Read) -> Result<(), SandboxError> + 'a;
+
+/// Where what comes of a step goes.
+struct Sinks<'a> {
+    log: &'a mut (dyn Write + Send),
+    take: &'a mut Take<'a>,
+}
+
+impl<'a> DockerSandbox<'a> {
+    /// Makes a sandbox; nothing is done until a step runs.
+    ///
+    /// Steps are run on a thread that may block, never on one of the runtime's own.
+    pub fn new(
+        docker: Docker,
+        runtime: Handle,
+        settings: SandboxSettings,
+        reporter: &'a dyn Reporter,
+    ) -> Self {
+        let uploads = docker.info().files == EngineFiles::Elsewhere
+            || docker.info().users == EngineUsers::Remapped;
+        Self {
+            docker,
+            runtime,
+            settings,
+            reporter,
+            owner: Owner::this_process(),
+            names: Mutex::default(),
+            swept: AtomicBool::new(false),
+            uploads: AtomicBool::new(uploads),
+        }
+    }
+
+    /// Has all files uploaded, as for an engine on another machine.
+    #[must_use]
+    pub fn uploading(self) -> Self {
+        self.uploads.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Takes the names away under which images were loaded for steps only.
+    ///
+    /// To be called when the finished image is in the engine: until then its layers are held by those names.
+    pub async fn clean(&self) -> Result<(), EngineError> {
+        let names = {
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *names)
+        };
+        for name in names {
+            self.docker.remove_image(&name).await?;
+        }
+        Ok(())
+    }
+
+    fn execute(
+        &self,
+        request: &StepRequest<'_>,
+        mode: Mode,
+        sinks: &mut Sinks<'_>,
+    ) -> Result<(), SandboxError> {
+        let volumes = &request.image.config().value().config.volumes;
+        if !volumes.is_empty() && mode == Mode::Capture {
+            let paths: Vec<&str> = volumes.keys().map(String::as_str).collect();
+            let message = format!(
+                "the image declares volumes; what {} writes there is in no layer: {}",
+                request.title,
+                paths.join(", ")
+            );
+            self.reporter.event(Event::Warning { message: &message });
+        }
+        let job = self.prepare(request, mode)?;
+        if !self.uploads.load(Ordering::Relaxed) {
+            match self.attempt(&job, Transport::Bind, sinks)? {
+                Tried::Ran => return Ok(()),
+                Tried::NotConnected => self.uploads.store(true, Ordering::Relaxed),
+            }
+        }
+        match self.attempt(&job, Transport::Upload, sinks)? {
+            Tried::Ran => Ok(()),
+            Tried::NotConnected => Err(SandboxError::Step {
+                reason: "the container did not get the files of the step".to_owned(),
+            }),
+        }
+    }
+
+    /// Has the image in the engine and its index at hand; both take time, so both at once.
+    fn prepare<'r>(
+        &self,
+        request: &'r StepRequest<'r>,
+        mode: Mode,
+    ) -> Result<Job<'r>, SandboxError> {
+        std::thread::scope(|scope| {
+            let index = scope.spawn(|| match mode {
+                Mode::Capture => {
+                    let index = request.store.image_index(request.lock, request.image)?;
+                    Ok(index.to_bytes())
+                }
+                Mode::Query => Ok(Vec::new()),
+            });
+            let image = self.runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = self.settings.interrupt.cancelled() => Err(EngineError::Interrupted),
+                    image = self.image(request) => image,
+                }
+            });
+            let index = index
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok(Job {
+                request,
+                mode,
+                image: image.map_err(|error| self.failed(error))?,
+                index: index.map_err(assembler::sandbox::CaptureError::Store)?,
+            })
+        })
+    }
+
+    /// Returns the id of the request's image in the engine, after loading it if need be.
+    async fn image(&self, request: &StepRequest<'_>) -> Result<String, EngineError> {
+        if !self.swept.swap(true, Ordering::Relaxed) {
+            sweep(&self.docker).await?;
+        }
+        let id = self.docker.id_of(request.image);
+        if let Some(there) = self.docker.image(&id).await?
+            && there.diff_ids == request.image.diff_ids()
+            && there.complete != Some(false)
+        {
+            return Ok(id);
+        }
+        let name = format!(
+            "{REPOSITORY}:{}-{}",
+            self.owner,
+            request.image.digest().short()
+        );
+        let reference: ImageReference = name.parse().expect("an owner and a digest make a tag");
+        self.names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name);
+        let load = LoadRequest {
+            store: request.store,
+            lock: request.lock,
+            image: request.image,
+            reference: &reference,
+            reporter: self.reporter,
+        };
+        Ok(self.docker.load(&load).await?.id)
+    }
+
+    fn attempt(
+        &self,
+        job: &Job<'_>,
+        transport: Transport,
+        sinks: &mut Sinks<'_>,
+    ) -> Result<Tried, SandboxError> {
+        let nonce = Nonce::new().map_err(|error| self.host(error))?;
+        let files = StepFiles::new(job, &nonce, transport, self.settings.ca.as_deref())?;
+        let connected = {
+            // A tokio pipe registers with its runtime.
+            let _context = self.runtime.enter();
+            files
+                .connect(&self.settings, &nonce, transport)
+                .map_err(|error| self.host(error))?
+        };
+        let mut env = self.settings.env.clone();
+        env.extend(job.request.env.clone());
+        let throwaway = Throwaway {
+            image: job.image.clone(),
+            command: nonce.command(),
+            env,
+            labels: BTreeMap::from([
+                (LABEL.to_owned(), self.owner.to_string()),
+                (
+                    "io.github.aicage.title".to_owned(),
+                    job.request.title.to_owned(),
+                ),
+            ]),
+            network: self.settings.network.clone(),
+            way: connected.way,
+        };
+        let (lines, printed) = mpsc::channel(64);
+        let stop = self.settings.interrupt.child_token();
+        let life = live(self.docker.clone(), throwaway, lines, stop.clone());
+        let mut life = Life {
+            task: Some(self.runtime.spawn(life)),
+            runtime: &self.runtime,
+            stop,
+        };
+        let (answered, logged) = std::thread::scope(|scope| {
+            let log = &mut *sinks.log;
+            let logged = scope.spawn(move || log::write(printed, log));
+            let mut reader = BufReader::with_capacity(256 << 10, connected.answer);
+            let answer = Answer::read(&mut reader);
+            if let Some(hold) = &connected.hold {
+                // From here on the program itself holds the FIFO open, and its end is the answer's.
+                hold.let_go();
+            }
+            let answered = match answer {
+                Ok(Some(Answer::Ok)) => (sinks.take)(&mut reader).map(|()| true),
+                Ok(Some(Answer::Failed { script, exit })) => Err(SandboxError::Script {
+                    script,
+                    status: exit,
+                }),
+                Ok(Some(Answer::Error { message })) => Err(SandboxError::Step { reason: message }),
+                Ok(None) => Ok(false),
+                Err(reason) => Err(SandboxError::Step { reason }),
+            };
+            // Whoever stopped reading in the middle must not keep the container waiting.
+            drop(reader);
+            if answered.is_err() {
+                life.stop.cancel();
+            }
+            let ended = life.end();
+            let logged = logged
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            ((answered, ended), logged)
+        });
+        drop(connected.directory);
+        self.judge(answered, logged, transport)
+    }
+
+    /// Makes one verdict of what was answered, how the container ended and whether its output was kept.
+    fn judge(
+        &self,
+        (answered, ended): (Result<bool, SandboxError>, Result<i32, EngineError>),
+        logged: std::io::Result<()>,
+        transport: Transport,
+    ) -> Result<Tried, SandboxError> {
+        if self.settings.interrupt.is_cancelled() {
+            return Err(SandboxError::Interrupted);
+        }
+        let answered = answered?;
+        logged.map_err(|source| SandboxError::Log {
+            path: PathBuf::from("of the step"),
+            source,
+        })?;
+        match (answered, ended) {
+            (true, Ok(0)) => Ok(Tried::Ran),
+            (false, Ok(status)) if NOT_CONNECTED.contains(&status) => Ok(Tried::NotConnected),
+            (false, Err(EngineError::Start { .. })) if transport == Transport::Bind => {
+                Ok(Tried::NotConnected)
+            }
+            (_, Err(error)) => Err(self.failed(error)),
+            (_, Ok(137)) => Err(SandboxError::Step {
+                reason: "the container was killed; it may have run out of memory".to_owned(),
+            }),
+            (_, Ok(status)) => Err(SandboxError::Step {
+                reason: format!(
+                    "the container ended with status {status} before its work was done"
+                ),
+            }),
+        }
+    }
+
+    fn failed(&self, error: EngineError) -> SandboxError {
+        match error {
+            EngineError::Interrupted => SandboxError::Interrupted,
+            error => SandboxError::Engine {
+                engine: self.runner(),
+                source: Box::new(error),
+            },
+        }
+    }
+
+    fn host(&self, source: std::io::Error) -> SandboxError {
+        self.failed(EngineError::Host {
+            what: "prepare the files of the step",
+            source,
+        })
+    }
+}
+
+impl Sandbox for DockerSandbox<'_> {
+    fn run(
+        &self,
+        request: &StepRequest<'_>,
+        log: &mut (dyn Write + Send),
+        consume: &mut Consume<'_>,
+    ) -> Result<(), SandboxError> {
+        let take: &mut Take<'_> = &mut |answer| Ok(consume(answer)?);
+        self.execute(request, Mode::Capture, &mut Sinks { log, take })
+    }
+
+    fn query(
+        &self,
+        request: &StepRequest<'_>,
+        log: &mut (dyn Write + Send),
+    ) -> Result<Vec<u8>, SandboxError> {
+        let mut said = Vec::new();
+        let take: &mut Take<'_> = &mut |answer| {
+            let read = answer.take(QUERY_LIMIT).read_to_end(&mut said);
+            read.map(|_| ()).map_err(|source| SandboxError::Step {
+                reason: format!("the answer broke off: {source}"),
+            })
+        };
+        self.execute(request, Mode::Query, &mut Sinks { log, take })?;
+        Ok(said)
+    }
+
+    fn runner(&self) -> String {
+        let info = self.docker.info();
+        format!("{} {}", info.name, info.version)
+    }
+}
+
+/// A container's life, watched from here; it is brought to its end even when we panic.
+struct Life<'a> {
+    task: Option<JoinHandle<Result<i32, EngineError>>>,
+    runtime: &'a Handle,
+    stop: CancellationToken,
+}
+
+impl Life<'_> {
+    /// Waits for the end, the removal included.
+    fn end(&mut self) -> Result<i32, EngineError> {
+        let Some(task) = self.task.take() else {
+            return Err(EngineError::Interrupted);
+        };
+        self.runtime.block_on(task).unwrap_or_else(|error| {
+            Err(EngineError::Host {
+                what: "watch the container",
+                source: error.into(),
+            })
+        })
+    }
+}
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        if self.task.is_some() {
+            self.stop.cancel();
+            // We are unwinding; there is nobody left to tell.
+            self.end().map(|_| ()).unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The life of a throwaway container: created, started, listened to, removed.
+//!
+//! Invariant: whoever starts a life gets it to its end; the container is removed when its process ends, when the life
+//! is stopped, and when any call fails. Only `kill -9` of ourselves leaves one, with our label: see [`sweep`].
+
+use std::{collections::BTreeMap, io, sync::Arc, sync::Mutex};
+
+use bollard::{
+    models::{ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType},
+    query_parameters::{
+        ListContainersOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    },
+};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::{io::AsyncWriteExt as _, net::unix::pipe, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Docker,
+    attach::{Attach, Frames, Stream},
+    error::EngineError,
+    owner::Owner,
+    session::{Network, assignments, no_log},
+};
+
+/// The label by which our throwaway containers are known; its value is an [`Owner`].
+pub(crate) const LABEL: &str = "io.github.aicage.step";
+/// The repository of the names under which images for steps are loaded; the tag begins with an [`Owner`].
+pub(crate) const REPOSITORY: &str = "aicage-step";
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct Throwaway {
+    /// The image's id.
+    pub(crate) image: String,
+    /// The program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// Environment, on top of the image's.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Its network.
+    pub(crate) network: Network,
+    /// How our files get in and its answer out.
+    pub(crate) way: Way,
+}
+
+/// How our files get in and the answer out.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// A directory of ours is mounted; the answer comes through a FIFO in it, which we hold open until the process
+    /// has ended.
+    Bind {
+        /// The directory here.
+        source: String,
+        /// The directory there.
+        target: String,
+        /// Our writing end of the FIFO: as long as it is open, the reader waits.
+        hold: Hold,
+    },
+    /// A tar of the files is sent to the engine; the answer is the container's stdout.
+    Upload {
+        /// The tar.
+        archive: Bytes,
+        /// Where the answer is written to.
+        answer: pipe::Sender,
+    },
+}
+
+/// Keeps a FIFO from ending until it is let go.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold(Arc<Mutex<Option<fs_err::File>>>);
+
+impl Hold {
+    pub(crate) fn new(end: fs_err::File) -> Self {
+        Self(Arc::new(Mutex::new(Some(end))))
+    }
+
+    pub(crate) fn let_go(&self) {
+        let mut end = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        drop(end.take());
+    }
+}
+
+/// Lets go when dropped, so that the reader sees the end whatever happened.
+struct LetGo(Option<Hold>);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        if let Some(hold) = &self.0 {
+            hold.let_go();
+        }
+    }
+}
+
+/// Lives a container's life; what it prints goes to `log`. Returns its exit status.
+pub(crate) async fn live(
+    docker: Docker,
+    throwaway: Throwaway,
+    log: mpsc::Sender<Bytes>,
+    stop: CancellationToken,
+) -> Result<i32, EngineError> {
+    let let_go = LetGo(match &throwaway.way {
+        Way::Bind { hold, .. } => Some(hold.clone()),
+        Way::Upload { .. } => None,
+    });
+    if stop.is_cancelled() {
+        return Err(EngineError::Interrupted);
+    }
+    // Not to be cut short: a container that was created, but whose id we do not know, could not be removed.
+    let id = docker.create_container(None, body(&throwaway)).await?;
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(EngineError::Interrupted),
+        outcome = run(&docker, &id, throwaway.way, log) => outcome,
+    };
+    drop(let_go);
+    let removed = docker.remove_container(&id).await;
+    let status = outcome?;
+    removed?;
+    Ok(status)
+}
+
+async fn run(
+    docker: &Docker,
+    id: &str,
+    way: Way,
+    log: mpsc::Sender<Bytes>,
+) -> Result<i32, EngineError> {
+    let mut answer = match way {
+        Way::Bind { .. } => None,
+        Way::Upload { archive, answer } => {
+            let options = UploadToContainerOptionsBuilder::new().path("/").build();
+            let uploaded =
+                docker
+                    .client
+                    .upload_to_container(id, Some(options), bollard::body_full(archive));
+            uploaded
+                .await
+                .map_err(|error| EngineError::call("take the files of the step", error))?;
+            Some(answer)
+        }
+    };
+    let stream = docker.attach(id, Attach::Output).await?;
+    docker.start_container(id).await?;
+    let listened = async {
+        let mut frames = Frames::new(stream);
+        while let Some((stream, piece)) = frames.next().await? {
+            match (stream, &mut answer) {
+                (Stream::Stdout, Some(to)) => {
+                    if to.write_all(piece).await.is_err() {
+                        // Nobody wants the answer any more; the life is about to be stopped.
+                        answer = None;
+                    }
+                }
+                // Nobody reads the log any more only when the whole is being given up.
+                _ => log
+                    .send(Bytes::copy_from_slice(piece))
+                    .await
+                    .unwrap_or_default(),
+            }
+        }
+        Ok::<_, io::Error>(())
+    };
+    let (listened, status) = tokio::join!(listened, exit_status(docker, id));
+    let status = status?;
+    listened.map_err(|source| EngineError::Host {
+        what: "read what the container prints",
+        source,
+    })?;
+    Ok(status)
+}
+
+async fn exit_status(docker: &Docker, id: &str) -> Result<i32, EngineError> {
+    let options = WaitContainerOptionsBuilder::new()
+        .condition("not-running")
+        .build();
+    let mut waiting = Box::pin(docker.patient.wait_container(id, Some(options)));
+    let code = match waiting.next().await {
+        Some(Ok(answer)) => answer.status_code,
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
+        Some(Err(error)) => return Err(EngineError::call("wait for the container", error)),
+        None => {
+            return Err(EngineError::Host {
+                what: "wait for the container",
+                source: io::ErrorKind::UnexpectedEof.into(),
+            });
+        }
+    };
+    Ok(i32::try_from(code).unwrap_or(255))
+}
+
+fn body(throwaway: &Throwaway) -> ContainerCreateBody {
+    let mounts = match &throwaway.way {
+        Way::Bind { source, target, .. } => vec![Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.clone()),
+            target: Some(target.clone()),
+            read_only: Some(true),
+            ..Mount::default()
+        }],
+        Way::Upload { .. } => Vec::new(),
+    };
+    ContainerCreateBody {
+        image: Some(throwaway.image.clone()),
+        user: Some("0:0".to_owned()),
+        entrypoint: Some(throwaway.command.clone()),
+        cmd: Some(Vec::new()),
+        env: Some(assignments(&throwaway.env)),
+        // The image's own would be created if it is not there, and then be captured.
+        working_dir: Some("/".to_owned()),
+        labels: Some(throwaway.labels.clone().into_iter().collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthConfig::default()
+        }),
+        host_config: Some(HostConfig {
+            log_config: Some(no_log()),
+            mounts: Some(mounts),
+            network_mode: throwaway.network.mode(),
+            init: Some(false),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Removes the containers and names of runs of ours that are no more.
+pub(crate) async fn sweep(docker: &Docker) -> Result<(), EngineError> {
+    let filter = [("label".to_owned(), vec![LABEL.to_owned()])]
+        .into_iter()
+        .collect();
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filter)
+        .build();
+    let listed = docker.client.list_containers(Some(options));
+    let listed = listed
+        .await
+        .map_err(|error| EngineError::call("list its containers", error))?;
+    for container in listed {
+        let owner = container.labels.unwrap_or_default().remove(LABEL);
+        let gone = owner.and_then(|owner| Owner::parse(&owner));
+        if let (Some(id), true) = (container.id, gone.is_some_and(|owner| owner.is_gone())) {
+            docker.remove_container(&id).await?;
+        }
+    }
+    for image in docker.images().await? {
+        for name in image.repo_tags.unwrap_or_default() {
+            let tag = name
+                .rsplit_once(':')
+                .filter(|(repository, _)| repository.ends_with(REPOSITORY))
+                .and_then(|(_, tag)| tag.rsplit_once('-'))
+                .and_then(|(owner, _)| Owner::parse(owner));
+            if tag.is_some_and(|owner| owner.is_gone()) {
+                // Another run may be sweeping too, and a container may still use it.
+                docker.remove_image(&name).await.unwrap_or_default();
+            }
+        }
+    }
+    Ok(())
+}
