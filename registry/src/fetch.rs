@@ -64,17 +64,15 @@ impl Client {
                     source,
                 }
             })?;
-        // An image may have the same layer twice.
         let mut seen = BTreeSet::new();
-        let blobs: Vec<&Descriptor> = image
-            .layers()
-            .iter()
-            .map(|layer| &layer.descriptor)
-            .filter(|blob| seen.insert(blob.digest))
-            .collect();
-        let fetches = blobs
-            .into_iter()
-            .map(|blob| self.fetch_blob(reference, blob, to));
+        let mut fetches = Vec::new();
+        for layer in image.layers() {
+            let blob = &layer.descriptor;
+            // An image may have the same layer twice.
+            if seen.insert(blob.digest) {
+                fetches.push(self.fetch_blob(reference, blob, to));
+            }
+        }
         stream::iter(fetches)
             .buffer_unordered(self.shared.config.max_concurrent.max(1))
             .try_collect::<()>()

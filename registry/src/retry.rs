@@ -45,9 +45,10 @@ impl Backoff {
         }
     }
 
-    /// Forgets the failures so far, because the last try got somewhere.
+    /// Forgets the failures so far, because the last try got somewhere: such a place is worth patience.
     pub(crate) fn reset(&mut self) {
         self.tries = 1;
+        self.limit = PATIENT;
         self.reconnect = Reconnect::Yes;
     }
 

@@ -7,7 +7,7 @@ use fixtures::registry::{Access, Fault, Registry, Rule, TokenServer};
 use registry::RegistryError;
 use serde_json::json;
 
-use crate::setup::{Setup, layer};
+use crate::setup::{Setup, amd64, layer};
 
 const SIZE: usize = 1_000_000;
 
@@ -245,14 +245,23 @@ async fn a_layer_that_occurs_twice_is_fetched_once_and_many_side_by_side() {
     assert_eq!(setup.requests().len(), 2 + 12);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_pulls_of_one_image_at_once_fetch_each_layer_once() {
     let setup = Setup::new().await;
     let layers: Vec<_> = (0..6).map(|seed| layer(seed, 300_000)).collect();
     setup.registry.image("a", ("latest", "amd64"), &layers);
-    let (one, other) = tokio::join!(setup.pull("a"), setup.pull("a"));
-    setup.assert_whole(&one.unwrap());
-    setup.assert_whole(&other.unwrap());
+    // On threads of their own, as the program does it.
+    let pull = || {
+        let (client, to) = (setup.client(), setup.to.clone());
+        let reference = setup.reference("a");
+        tokio::spawn(async move {
+            let resolved = client.resolve(&reference, &amd64(), &to).await?;
+            client.fetch(&resolved, &to).await
+        })
+    };
+    let (one, other) = tokio::join!(pull(), pull());
+    setup.assert_whole(&one.unwrap().unwrap());
+    setup.assert_whole(&other.unwrap().unwrap());
     let requests = setup.registry.requests();
     let mut layers: Vec<_> = requests.iter().map(|request| &request.path).collect();
     layers.retain(|path| path.contains("/blobs/"));

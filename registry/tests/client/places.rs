@@ -103,6 +103,20 @@ async fn a_layer_that_a_mirror_breaks_or_falsifies_comes_from_the_registry() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_was_cut_is_asked_for_the_rest() {
+    let (setup, other) = mirrored(Registry::url).await;
+    other.image("org/a", ("latest", "amd64"), &layers());
+    other.rule(Rule::blobs(Fault::CutAt(100_000)));
+    let image = setup.pull("org/a").await.unwrap();
+    setup.assert_whole(&image);
+    assert_eq!(
+        setup.requests(),
+        [""; 0],
+        "the registry may be out of reach"
+    );
+}
+
+#[tokio::test]
 async fn a_proxy_is_used_for_others_but_never_for_loopback() {
     let mut setup = Setup::new().await;
     let proxy = Registry::start().await;
