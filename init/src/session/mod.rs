@@ -1,10 +1,144 @@
-//! stub
+//! A session: makes the container's user the caller's, then runs the agent and looks after its processes.
+//!
+//! Honours the environment of `entrypoint.sh` in images of older versions: `AICAGE_WORKSPACE`,
+//! `AICAGE_ENTRYPOINT_CMD`, `AICAGE_UID`, `AICAGE_GID`, `AICAGE_HOST_USER` (or `AICAGE_USERNAME`), `AICAGE_HOME`,
+//! `AICAGE_MOUNT_HOME` and `TZ`. Nothing of the image is needed for that, neither a shell nor `useradd`.
+
+mod command;
+mod contract;
+mod home;
+mod identity;
+mod supervise;
+mod timezone;
+
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use layer::capture::mountpoints;
+
+use self::contract::Contract;
+
+/// The verb by which this program starts itself once more to become the user and then the agent.
 pub(crate) const LAUNCH: &str = "launch";
-pub(crate) fn run(_arguments: &[OsString]) -> ExitCode {
-    ExitCode::from(2)
+
+/// Why a session could not begin.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error("{name} is {value}, which is no number")]
+    Number { name: &'static str, value: String },
+    #[error("something is mounted at {path}: mount below the home directory, not over it")]
+    Mounted { path: PathBuf },
+    #[error("cannot prepare the container's user")]
+    File(#[from] io::Error),
+    #[error("{command} is not in this image: no such program in PATH")]
+    NotFound { command: String },
+    #[error("{command} cannot be run: {path} is not executable")]
+    NotExecutable { command: String, path: PathBuf },
+    #[error("cannot look after the session's processes")]
+    Supervise(#[source] io::Error),
 }
-pub(crate) fn launch(_arguments: &[OsString]) -> ExitCode {
-    ExitCode::from(2)
+
+impl SessionError {
+    /// The codes that shells give for a command that cannot be run.
+    const fn code(&self) -> u8 {
+        match self {
+            Self::NotFound { .. } => 127,
+            Self::NotExecutable { .. } => 126,
+            _ => 1,
+        }
+    }
+}
+
+/// Prepares the container and runs the agent in it.
+pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
+    match prepared(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            crate::say(&crate::explain(&error));
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
+    let mut contract = Contract::new(std::env::vars_os())?;
+    let mounted = Mounted::read();
+    let mut groups = Vec::new();
+    if rustix::process::geteuid().is_root() {
+        for directory in ["/home", "/root"].map(Path::new) {
+            mounted.refuse_at_or_above(directory)?;
+        }
+        mounted.refuse_at_or_above(&contract.home)?;
+        mounted.refuse_at_or_above(&contract.mount_home)?;
+        if contract.is_root() {
+            home::link_mounts(&contract, &mounted)?;
+        } else {
+            groups = identity::install(&contract)?;
+            home::prepare(&contract, &mounted)?;
+        }
+        timezone::install(&contract);
+    } else {
+        contract.stay_who_we_are();
+    }
+    home::workspace(&contract, &mounted)?;
+    let environment = contract.environment();
+    let program = command::find(contract.command.as_deref(), &environment)?;
+    supervise::run(&supervise::Agent {
+        contract: &contract,
+        groups,
+        environment,
+        program,
+        arguments,
+    })
+}
+
+/// Becomes the user, goes to the workspace and becomes the agent: the second half of a session's start.
+pub(crate) fn launch(arguments: &[OsString]) -> ExitCode {
+    supervise::launch(arguments)
+}
+
+/// Where something is mounted.
+struct Mounted(BTreeSet<PathBuf>);
+
+impl Mounted {
+    fn read() -> Self {
+        use std::os::unix::ffi::OsStringExt as _;
+        let text = fs_err::read("/proc/self/mountinfo").unwrap_or_default();
+        let absolute = |path: &layer::LayerPath| {
+            Path::new("/").join(OsString::from_vec(path.as_bytes().to_vec()))
+        };
+        Self(mountpoints(&text).iter().map(absolute).collect())
+    }
+
+    fn contains(&self, path: &Path) -> bool {
+        self.0.contains(path)
+    }
+
+    /// Returns the mountpoints below a directory that are not below another one of them.
+    fn tops_below(&self, directory: &Path) -> Vec<&Path> {
+        let mut tops: Vec<&Path> = Vec::new();
+        for path in self
+            .0
+            .iter()
+            .filter(|path| path.starts_with(directory) && path.as_path() != directory)
+        {
+            if !tops.iter().any(|top| path.starts_with(top)) {
+                tops.push(path);
+            }
+        }
+        tops
+    }
+
+    /// A whole home that is mounted would be the caller's own, open to all that we change in it.
+    fn refuse_at_or_above(&self, path: &Path) -> Result<(), SessionError> {
+        match path.ancestors().find(|place| self.contains(place)) {
+            Some(place) => Err(SessionError::Mounted {
+                path: place.to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
 }
