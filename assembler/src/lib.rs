@@ -23,6 +23,7 @@ pub mod reference;
 pub mod reporter;
 pub mod sandbox;
 pub mod store;
+pub mod transport;
 
 #[cfg(test)]
 mod testing;

@@ -84,7 +84,7 @@ impl BlobStore {
     }
 
     /// Says of a failed read of a blob what it was.
-    pub(super) fn read_error(&self, digest: &Digest, error: io::Error) -> StoreError {
+    pub(crate) fn read_error(&self, digest: &Digest, error: io::Error) -> StoreError {
         StoreError::from_io(error)
             .unwrap_or_else(|error| StoreError::io(Doing::Read, &self.blob_path(digest), error))
     }

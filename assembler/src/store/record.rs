@@ -157,7 +157,7 @@ impl BlobStore {
 
     /// Notes what was seen of a layer that was just read to its end. It needs no proof of a lock: facts are true for
     /// as long as digests are.
-    pub(super) fn remember_facts(&self, layer: &Layer, size: u64) -> Result<(), StoreError> {
+    pub(crate) fn remember_facts(&self, layer: &Layer, size: u64) -> Result<(), StoreError> {
         let facts = LayerFacts {
             diff_id: layer.diff_id,
             uncompressed_size: size,

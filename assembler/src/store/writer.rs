@@ -65,7 +65,7 @@ impl BlobStore {
         publish(file, path, 0o644)
     }
 
-    pub(super) fn temporary(&self) -> Result<NamedTempFile, StoreError> {
+    pub(crate) fn temporary(&self) -> Result<NamedTempFile, StoreError> {
         let directory = self.path("ingest");
         tempfile::Builder::new()
             .prefix("tmp-")
