@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -131,6 +131,7 @@ impl Client {
                 transport: Transport::new(Arc::clone(&config)),
                 tokens: Tokens::new(Arc::clone(&config)),
                 blobs: Arc::new(Semaphore::new(config.max_concurrent.max(1))),
+                failed: Mutex::default(),
                 config,
             }),
         }
@@ -141,7 +142,9 @@ impl Client {
         &self,
         reference: &ImageReference,
     ) -> Result<Vec<Endpoint>, RegistryError> {
-        endpoints(&self.shared.config, reference.registry())
+        let mut endpoints = endpoints(&self.shared.config, reference.registry())?;
+        endpoints.retain(|endpoint| self.shared.is_worth_asking(endpoint));
+        Ok(endpoints)
     }
 
     /// Begins to ask about `reference`'s repository at `endpoint`.

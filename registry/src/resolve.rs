@@ -12,7 +12,7 @@ use assembler::{
     platform::Platform,
     reference::ImageReference,
     reporter::{Event, Reporter},
-    store::RemoteRecord,
+    store::{RemoteRecord, StoreError},
 };
 use reqwest::{
     Method, StatusCode,
@@ -93,35 +93,39 @@ impl Client {
         platform: &Platform,
         to: &Destination,
     ) -> Result<Option<Resolved>, RegistryError> {
-        let Some(record) = to.store.remote(reference)? else {
-            return Ok(None);
+        let record = to.store.remote(reference)?;
+        let (pinned, wanted) = match (&record, reference.digest()) {
+            (Some(record), _) => (record.digest, record.manifest.digest),
+            (None, Some(digest)) => (*digest, *digest),
+            (None, None) => return Ok(None),
         };
-        let Some(manifest) = to.store.manifest(&record.manifest.digest)? else {
+        // What a digest names cannot change.
+        if reference.digest().is_some_and(|digest| *digest != pinned) {
             return Ok(None);
+        }
+        let manifest = match to.store.manifest(&wanted) {
+            Ok(Some(manifest)) => manifest,
+            // An index, of which only the registry's answer tells what is ours.
+            Ok(None) | Err(StoreError::Manifest(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
         if !to.store.has(&manifest.value().config)? {
             return Ok(None);
         }
         let config = to.store.config(&manifest)?;
-        let fits = platform.rank(&config.value().platform()).is_some();
-        if !fits {
-            return Ok(None);
-        }
-        // A digest says all there is to say; a tag may have moved.
-        let same = match reference.digest() {
-            Some(digest) => *digest == record.digest,
-            None => self.head(reference, &*to.reporter).await?.digest == record.digest,
-        };
-        if !same {
+        if platform.rank(&config.value().platform()).is_none() {
             return Ok(None);
         }
         let resolved = Resolved {
-            reference: reference.pin(record.digest),
+            reference: reference.pin(pinned),
             index: None,
             manifest,
             config,
         };
         if reference.digest().is_none() {
+            if self.head(reference, &*to.reporter).await?.digest != pinned {
+                return Ok(None);
+            }
             self.remember(&resolved, to).await?;
         }
         Ok(Some(resolved))
@@ -362,9 +366,10 @@ pub(crate) fn pass_over(session: &Session<'_>, error: RegistryError) -> Result<(
         return Err(error);
     }
     // That a mirror does not have everything is its nature.
-    if !matches!(error, RegistryError::NotFound { .. }) {
+    let fault = !matches!(error, RegistryError::NotFound { .. });
+    if fault && session.shared.give_up(session.endpoint) {
         let mirror = &session.endpoint.registry;
-        let message = format!("mirror {mirror} is passed over: {error}");
+        let message = format!("mirror {mirror} is passed over from now on: {error}");
         session.reporter.event(Event::Warning { message: &message });
     }
     Ok(())

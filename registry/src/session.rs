@@ -1,6 +1,9 @@
 //! Requests about one repository at one place: authorized, and tried again where that helps.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use assembler::reporter::Reporter;
 use reqwest::{StatusCode, header};
@@ -20,6 +23,22 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     /// Bounds how many blobs are fetched at once; whoever waits longest is next.
     pub(crate) blobs: Arc<tokio::sync::Semaphore>,
+    /// Mirrors that failed, which are not asked again: each request would wait for them anew.
+    pub(crate) failed: Mutex<BTreeSet<String>>,
+}
+
+impl Shared {
+    /// Tells whether a place has not failed yet.
+    pub(crate) fn is_worth_asking(&self, endpoint: &Endpoint) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        !endpoint.is_mirror() || !failed.contains(&endpoint.registry)
+    }
+
+    /// Takes note that a mirror failed; tells whether that is news.
+    pub(crate) fn give_up(&self, mirror: &Endpoint) -> bool {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.insert(mirror.registry.clone())
+    }
 }
 
 /// One repository at one place.
@@ -56,7 +75,7 @@ impl Session<'_> {
             reporter: self.reporter,
         };
         let tokens = &self.shared.tokens;
-        let mut grant = tokens.current(caller).await?;
+        let mut grant = tokens.current(caller).await;
         let mut challenged = false;
         loop {
             ask.authorization = grant.as_ref().map(|grant| grant.header.clone());

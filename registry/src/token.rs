@@ -69,17 +69,14 @@ impl Tokens {
     }
 
     /// Returns what was granted earlier and still holds.
-    pub(crate) async fn current(
-        &self,
-        caller: Caller<'_>,
-    ) -> Result<Option<Arc<Grant>>, RegistryError> {
+    pub(crate) async fn current(&self, caller: Caller<'_>) -> Option<Arc<Grant>> {
         let slot = self.slot(caller);
         let mut slot = slot.lock().await;
         let now = (self.config.clock)();
         if !slot.looked_on_disk {
             slot.looked_on_disk = true;
-            if let Some(disk) = &self.disk {
-                let place = self.place(caller)?;
+            // Credentials that cannot be read are an error once they are asked for.
+            if let (Some(disk), Ok(place)) = (&self.disk, self.place(caller)) {
                 let kept = disk.load(&key(caller, &place), now);
                 slot.grant = kept.and_then(|(token, expires)| {
                     let asked_as = match place {
@@ -92,7 +89,7 @@ impl Tokens {
         }
         let holds = |grant: &Arc<Grant>| grant.expires.is_none_or(|end| now + MARGIN < end);
         slot.grant = slot.grant.take().filter(holds);
-        Ok(slot.grant.clone())
+        slot.grant.clone()
     }
 
     /// Answers a challenge to a request that was sent with `used`.

@@ -370,6 +370,7 @@ async fn a_damaged_file_of_credentials_is_named_once_they_are_needed() {
     let file = setup.directory.path().join("auth.json");
     fs_err::write(&file, "{damaged").unwrap();
     setup.config.credentials.files = vec![file.clone()];
+    setup.config.token_cache = Some(setup.directory.path().join("tokens"));
     setup.resolve("org/a").await.unwrap();
     setup.registry.access(Access::Bearer(token_server(None)));
     let error = setup.resolve("org/a").await.unwrap_err();

@@ -66,6 +66,7 @@ async fn a_mirror_that_fails_is_passed_over_with_a_warning_and_at_once() {
     setup.pull("org/a").await.unwrap();
     let warnings = setup.events.warnings();
     assert!(warnings[0].contains(&format!("mirror {address} is passed over")));
+    assert_eq!(warnings.len(), 1, "nobody waits for it twice: {warnings:?}");
 
     let (setup, other) = mirrored(Registry::url).await;
     other.rule(Rule::manifests(Fault::status(503)));

@@ -55,9 +55,11 @@ async fn an_open_registry_is_asked_once_for_each_thing_and_never_who_we_are() {
 
     setup.pull("org/a").await.unwrap();
     assert_eq!(setup.requests(), ["HEAD latest"], "nothing changed");
+    setup.pull(&format!("org/a@{}", amd.digest)).await.unwrap();
+    assert_eq!(setup.requests(), [""; 0], "the manifest is in the store");
     let pinned = format!("org/a@{}", index.digest);
     setup.pull(&pinned).await.unwrap();
-    setup.requests();
+    assert_eq!(setup.requests().len(), 1, "which of the index is ours");
     setup.pull(&pinned).await.unwrap();
     assert_eq!(setup.requests(), [""; 0], "a digest does not change");
 }

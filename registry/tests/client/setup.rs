@@ -15,6 +15,7 @@ use assembler::{
 use fixtures::registry::{Layer, Registry};
 use registry::{Client, ClientConfig, Destination, RegistryError, Resolved};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// A registry, a store and a client that is patient for milliseconds only.
 pub(crate) struct Setup {
@@ -25,9 +26,12 @@ pub(crate) struct Setup {
     pub(crate) config: ClientConfig,
 }
 
-/// Writes down what is told.
+/// Writes down what is told, and counts bytes.
 #[derive(Default)]
-pub(crate) struct Recorder(Mutex<Vec<String>>);
+pub(crate) struct Recorder {
+    told: Mutex<Vec<String>>,
+    fetched: watch::Sender<u64>,
+}
 
 impl Setup {
     pub(crate) async fn new() -> Self {
@@ -84,6 +88,14 @@ impl Setup {
         client.fetch(&resolved, &self.to).await
     }
 
+    /// Pulls until so many bytes were fetched, and stops in the middle.
+    pub(crate) async fn stop_at(&self, name: &str, bytes: u64) {
+        tokio::select! {
+            _ended = self.pull(name) => panic!("it should have stalled"),
+            () = self.events.fetched(bytes) => {}
+        }
+    }
+
     /// Returns `METHOD what` of each request so far, digests cut, and forgets them.
     pub(crate) fn requests(&self) -> Vec<String> {
         let requests = self.registry.requests();
@@ -126,7 +138,13 @@ impl Setup {
 impl Recorder {
     /// Returns what was told so far, and forgets it.
     pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+
+    /// Waits until so many bytes were fetched.
+    pub(crate) async fn fetched(&self, bytes: u64) {
+        let mut fetched = self.fetched.subscribe();
+        fetched.wait_for(|fetched| *fetched >= bytes).await.unwrap();
     }
 
     /// Returns the warnings among what was told so far.
@@ -139,7 +157,11 @@ impl Recorder {
 impl Reporter for Recorder {
     fn event(&self, event: Event<'_>) {
         let line = match event {
-            Event::Resolving { .. } | Event::Fetched { .. } => return,
+            Event::Resolving { .. } => return,
+            Event::Fetched { bytes, .. } => {
+                self.fetched.send_modify(|fetched| *fetched += bytes);
+                return;
+            }
             Event::FetchStarted { have, .. } => format!("started at {have}"),
             Event::FetchDone { .. } => "done".to_owned(),
             Event::FetchSkipped { .. } => "skipped".to_owned(),
@@ -147,7 +169,7 @@ impl Reporter for Recorder {
             Event::Warning { message } => format!("warning: {message}"),
             other => format!("{other:?}"),
         };
-        self.0.lock().unwrap().push(line);
+        self.told.lock().unwrap().push(line);
     }
 }
 
