@@ -4,6 +4,7 @@
 //! [`compose`] (recipe) → [`plan`] → [`supply`] and [`ensure`] (fetch, assemble) → [`engine`] (load) → [`session`] →
 //! [`exit_status`].
 
+pub mod aside;
 pub mod base_build;
 pub mod base_image;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod diagnostic;
 pub mod engine;
 pub mod ensure;
 pub mod exit_status;
+pub mod image_source;
 pub mod init_program;
 pub mod interrupt;
 pub mod memory;

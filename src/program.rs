@@ -13,7 +13,7 @@ use std::{
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
-    cli::{self, Cli, Command, ImageCommand},
+    cli::{self, Cli, Command},
     commands,
     context::Context,
     diagnostic::Diagnostic,
@@ -96,9 +96,14 @@ async fn dispatch(context: &Context, cli: Cli) -> Result<ExitStatus, Diagnostic>
                 .unless_interrupted(commands::update::update(context, &args))
                 .await
         }
-        Command::Image(ImageCommand::Pull(args)) => {
+        Command::Image(command) => {
             context
-                .unless_interrupted(commands::pull::pull(context, &args))
+                .unless_interrupted(commands::image::image(context, command))
+                .await
+        }
+        Command::Cache(command) => {
+            context
+                .unless_interrupted(commands::cache::cache(context, command))
                 .await
         }
         Command::Agent(command) => commands::agent::agent(context, &command),

@@ -103,13 +103,16 @@ pub enum Command {
     Update(commands::update::UpdateArgs),
     /// Look at and manage images.
     #[command(subcommand)]
-    Image(ImageCommand),
+    Image(commands::image::ImageCommand),
     /// Show the agents.
     #[command(subcommand)]
     Agent(commands::agent::AgentCommand),
     /// Show, build and import bases.
     #[command(subcommand)]
     Base(commands::base::BaseCommand),
+    /// Look at and clean the store.
+    #[command(subcommand)]
+    Cache(commands::cache::CacheCommand),
     /// Show and change `config.yml`.
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
@@ -143,13 +146,6 @@ pub struct RunCommand {
         num_args = 1..
     )]
     pub command: Vec<OsString>,
-}
-
-/// `aicage image`.
-#[derive(Debug, Subcommand)]
-pub enum ImageCommand {
-    /// Bring an image into the store.
-    Pull(commands::pull::PullArgs),
 }
 
 /// Words that can never be an agent's name on the command line: the verbs, those to come, and clap's own.

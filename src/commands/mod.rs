@@ -3,7 +3,9 @@
 pub mod agent;
 pub mod base;
 pub mod build;
+pub mod cache;
 pub mod config;
+pub mod image;
 pub mod plan;
 pub mod pull;
 pub mod run;

@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
@@ -127,6 +127,26 @@ pub enum PrintError {
     /// A value has no JSON form.
     #[error("cannot write the result as JSON")]
     Json(#[source] serde_json::Error),
+}
+
+/// A live line that shows how far something is.
+#[derive(Debug)]
+pub struct Meter {
+    bar: ProgressBar,
+}
+
+impl Meter {
+    /// Shows `done` of `total` bytes.
+    pub fn set(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 impl ProgressMode {
@@ -292,6 +312,16 @@ impl Printer {
     pub fn settle(&self) {
         drop(self.bars().clear());
         self.bars().set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Starts a live line that shows how far something is; it goes when the meter is dropped.
+    pub fn meter(&self, what: &'static str) -> Meter {
+        let template = "{msg:<9} {bar:20} {decimal_bytes}/{decimal_total_bytes} {eta}";
+        let style = ProgressStyle::with_template(template).expect("the template is well formed");
+        let bar = self.bars().add(ProgressBar::new(0));
+        bar.set_style(style.progress_chars("━╸ "));
+        bar.set_message(what);
+        Meter { bar }
     }
 
     /// Asks a yes-or-no question on stderr; the answer is no unless somebody says yes.

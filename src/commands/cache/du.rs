@@ -1,0 +1,91 @@
+//! `aicage cache du`: what takes how much room, by kind of file, by image and by contributor.
+
+use assembler::store::{Usage, UsageRow};
+use serde::Serialize;
+
+use super::prune;
+use crate::{
+    aside::aside,
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    image_source::owned_store,
+    printer::{Align, Role, Table, bytes},
+};
+
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    #[serde(flatten)]
+    usage: Usage,
+    /// What `aicage cache prune --all` makes free.
+    reclaimable: u64,
+}
+
+/// Adds up what the store holds.
+pub async fn du(context: &Context) -> Result<ExitStatus, Diagnostic> {
+    let (store, lock) = owned_store(context)?;
+    let policy = prune::everything(context)?;
+    let (usage, plan) = aside(move || {
+        let _lock = lock;
+        Ok::<_, assembler::store::StoreError>((store.usage()?, store.prune_plan(&policy)?))
+    })
+    .await?;
+    let reclaimable = plan.bytes();
+    let printer = &context.printer;
+    if printer.is_json() {
+        printer.json(&Report {
+            schema: "aicage.cache.du/1",
+            usage,
+            reclaimable,
+        })?;
+        return Ok(ExitStatus::Done);
+    }
+    let mut kinds = Table::new([
+        ("KIND", Align::Left),
+        ("FILES", Align::Right),
+        ("SIZE", Align::Right),
+    ]);
+    for kind in &usage.kinds {
+        kinds.row([
+            kind.kind.to_owned(),
+            kind.files.to_string(),
+            bytes(kind.bytes),
+        ]);
+    }
+    printer.table(&kinds);
+    for (head, rows) in [
+        ("IMAGE", &usage.images),
+        ("CONTRIBUTOR", &usage.contributors),
+    ] {
+        if !rows.is_empty() {
+            printer.line("");
+            printer.table(&table(head, rows));
+        }
+    }
+    printer.line("");
+    printer.line(&format!(
+        "total        {}",
+        printer.paint(Role::Heading, &bytes(usage.total))
+    ));
+    printer.line(&format!("reclaimable  {}", bytes(reclaimable)));
+    Ok(ExitStatus::Done)
+}
+
+fn table(head: &'static str, rows: &[UsageRow]) -> Table {
+    let mut table = Table::new([
+        (head, Align::Left),
+        ("SIZE", Align::Right),
+        ("SHARED", Align::Right),
+        ("UNIQUE", Align::Right),
+    ]);
+    for row in rows {
+        table.row([
+            row.name.clone(),
+            bytes(row.bytes),
+            bytes(row.shared),
+            bytes(row.unique),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,247 @@
+//! `aicage cache prune`: removes what nothing needs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use assembler::store::{BlobStore, PruneKind, PrunePlan, PrunePolicy};
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    aside::aside,
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    printer::{Align, Answer, Printer, Table, bytes},
+};
+
+/// How long others may go on using the store before we give up.
+const PATIENCE: Duration = Duration::from_secs(10);
+const DAY: Duration = Duration::from_hours(24);
+/// How long a step's layer stays after its last use, if nothing else is said.
+const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// What `aicage cache prune` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    aicage cache prune --dry-run           what would go\n  \
+    aicage cache prune                     what no image has and no step used for 30 days\n  \
+    aicage cache prune --older-than 7d -y  sooner, without asking\n  \
+    aicage cache prune --all --yes         all that no image has\n\n\
+    Images that have a name stay; `aicage image rm` takes the name away.")]
+pub struct PruneArgs {
+    /// How long a layer stays after its last use, such as `30d`, `12h` or `2w`.
+    #[arg(long, value_name = "TIME", value_parser = parse_age, conflicts_with = "all")]
+    pub older_than: Option<Duration>,
+    /// Remove all that no image has, however young.
+    #[arg(long)]
+    pub all: bool,
+    /// Only say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    dry_run: bool,
+    bytes: u64,
+    items: Vec<Item>,
+}
+
+/// What became of a plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Planned,
+    Removed,
+}
+
+#[derive(Serialize)]
+struct Item {
+    kind: PruneKind,
+    path: PathBuf,
+    bytes: u64,
+}
+
+/// Removes what nothing needs, after asking.
+pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Diagnostic> {
+    let policy = policy(context, args)?;
+    // Not the context's store: its shared lock would keep us from having the store to ourselves.
+    let store = BlobStore::open(&context.settings.store())?;
+    let planner = store.clone();
+    let plan = aside(move || {
+        let _lock = planner.share()?;
+        planner.prune_plan(&policy)
+    })
+    .await?;
+    let printer = &context.printer;
+    if plan.items.is_empty() || args.dry_run {
+        return report(printer, &plan, Outcome::Planned);
+    }
+    if !args.yes {
+        let question = format!(
+            "Remove {} files, {}?",
+            plan.items.len(),
+            bytes(plan.bytes())
+        );
+        match printer.ask(&question) {
+            Answer::Yes => {}
+            Answer::No => return Ok(ExitStatus::Done),
+            Answer::NobodyThere => return Err(unconfirmed(&question)),
+        }
+    }
+    let done = aside(move || {
+        let lock = store.exclusive(PATIENCE)?;
+        store.prune_apply(&lock, &plan)
+    })
+    .await?;
+    report(printer, &done, Outcome::Removed)
+}
+
+/// The policy of `--all`: all that no image has.
+pub(super) fn everything(context: &Context) -> Result<PrunePolicy, Diagnostic> {
+    Ok(PrunePolicy {
+        now: now(context)?,
+        older_than: Duration::ZERO,
+        keep_layers: Duration::ZERO,
+        keep: BTreeSet::new(),
+    })
+}
+
+fn policy(context: &Context, args: &PruneArgs) -> Result<PrunePolicy, Diagnostic> {
+    let everything = everything(context)?;
+    if args.all {
+        return Ok(everything);
+    }
+    let keep_layers = args.older_than.unwrap_or(KEPT);
+    Ok(PrunePolicy {
+        // What is a day old and needed by nothing is not about to be needed.
+        older_than: keep_layers.min(DAY),
+        keep_layers,
+        ..everything
+    })
+}
+
+fn now(context: &Context) -> Result<SystemTime, Diagnostic> {
+    let time: jiff::Timestamp = context
+        .now
+        .parse()
+        .map_err(|error| Diagnostic::of("clock", ExitStatus::Failed, &error))?;
+    Ok(time.into())
+}
+
+fn unconfirmed(question: &str) -> Diagnostic {
+    Diagnostic::new(
+        "not-confirmed",
+        ExitStatus::Usage,
+        format!("nobody is there to answer: {question}"),
+    )
+    .hint("add `--yes`, or `--dry-run` to see what would go")
+}
+
+fn report(printer: &Printer, plan: &PrunePlan, outcome: Outcome) -> Result<ExitStatus, Diagnostic> {
+    if printer.is_json() {
+        printer.json(&Report {
+            schema: "aicage.cache.prune/1",
+            dry_run: outcome == Outcome::Planned,
+            bytes: plan.bytes(),
+            items: plan
+                .items
+                .iter()
+                .map(|item| Item {
+                    kind: item.kind,
+                    path: item.path.clone(),
+                    bytes: item.bytes,
+                })
+                .collect(),
+        })?;
+        return Ok(ExitStatus::Done);
+    }
+    if plan.items.is_empty() {
+        printer.talk("There is nothing to remove.");
+        return Ok(ExitStatus::Done);
+    }
+    let mut kinds: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for item in &plan.items {
+        let (files, size) = kinds.entry(name(item.kind)).or_default();
+        *files += 1;
+        *size += item.bytes;
+    }
+    let mut table = Table::new([
+        ("KIND", Align::Left),
+        ("FILES", Align::Right),
+        ("SIZE", Align::Right),
+    ]);
+    for (kind, (files, size)) in kinds {
+        table.row([kind.to_owned(), files.to_string(), bytes(size)]);
+    }
+    printer.table(&table);
+    let verb = match outcome {
+        Outcome::Planned => "would free",
+        Outcome::Removed => "freed",
+    };
+    printer.line(&format!("{verb} {}", bytes(plan.bytes())));
+    Ok(ExitStatus::Done)
+}
+
+fn name(kind: PruneKind) -> &'static str {
+    match kind {
+        PruneKind::KeptLayer => "layers of steps",
+        PruneKind::Remote => "answers of registries",
+        PruneKind::Facts => "facts",
+        PruneKind::Tree => "path indexes",
+        PruneKind::Part => "broken-off downloads",
+        PruneKind::Temporary => "temporary files",
+        PruneKind::Damaged => "damaged records",
+        PruneKind::Blob => "blobs",
+    }
+}
+
+/// Reads `30d`, `12h`, `90m`, `45s` or `2w`.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as `30d`, `12h` or `2w`");
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let unit: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_not_a_number| wrong())?;
+    number
+        .checked_mul(unit)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_a_number_and_a_unit() {
+        assert_eq!(parse_age("30d"), Ok(30 * DAY));
+        assert_eq!(parse_age("2w"), Ok(14 * DAY));
+        for wrong in [
+            "",
+            "30",
+            "d",
+            "-1d",
+            "1.5h",
+            "1 d",
+            "99999999999999999999d",
+            "9999999999999999999w",
+        ] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+    }
+}
