@@ -24,6 +24,7 @@ pub mod reporter;
 pub mod sandbox;
 pub mod store;
 pub mod transport;
+pub mod validate;
 
 #[cfg(test)]
 mod testing;
