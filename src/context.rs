@@ -21,7 +21,7 @@ use crate::{
     clock,
     definition::catalogue::Catalogue,
     diagnostic::Diagnostic,
-    engine::docker::{self, Docker, EngineError},
+    engine::docker::{self, Docker, DockerSandbox, EngineError},
     exit_status::ExitStatus,
     interrupt::Interrupt,
     printer::Printer,
@@ -46,6 +46,7 @@ pub struct Context {
     store: OnceLock<(BlobStore, Arc<SharedLock>)>,
     client: OnceLock<Client>,
     docker: OnceCell<Docker>,
+    pub(crate) sandbox: OnceLock<DockerSandbox<'static>>,
 }
 
 impl Context {
@@ -67,6 +68,7 @@ impl Context {
             store: OnceLock::new(),
             client: OnceLock::new(),
             docker: OnceCell::new(),
+            sandbox: OnceLock::new(),
         }
     }
 
@@ -140,6 +142,12 @@ impl Context {
             docker::connect(&settings).await
         };
         self.docker.get_or_try_init(connect).await
+    }
+
+    /// Returns the reporter for what lives as long as the program: the one sandbox that a run has.
+    pub(crate) fn steady_reporter(&self) -> &'static dyn Reporter {
+        let kept: &'static Arc<dyn Reporter> = Box::leak(Box::new(Arc::clone(&self.reporter)));
+        kept.as_ref()
     }
 
     /// Does `work` unless the user interrupts it first.

@@ -5,8 +5,14 @@
 use std::io::Write;
 
 use assembler::sandbox::{Consume, Sandbox, SandboxError, StepRequest};
+use tokio::runtime::Handle;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    diagnostic::Diagnostic,
+    engine::docker::{DockerSandbox, EngineError, Network, SandboxSettings},
+    init_program,
+};
 
 /// Runs steps in the context's engine.
 #[derive(Debug)]
@@ -19,7 +25,37 @@ impl<'a> Runner<'a> {
     pub fn new(context: &'a Context) -> Self {
         Self { context }
     }
+
+    fn sandbox(&self, request: &StepRequest<'_>) -> Result<&'a DockerSandbox<'static>, SandboxError> {
+        if let Some(sandbox) = self.context.sandbox.get() {
+            return Ok(sandbox);
+        }
+        let runtime = Handle::current();
+        let docker = runtime
+            .block_on(self.context.docker())
+            .map_err(|source| SandboxError::Engine {
+                engine: "the container engine".to_owned(),
+                source: Box::new(source),
+            })?;
+        let architecture = request.image.platform().architecture;
+        let init = init_program::init_for(&architecture).map_err(|error| SandboxError::Step {
+            reason: error.to_string(),
+        })?;
+        let settings = SandboxSettings {
+            init,
+            scratch: self.context.settings.home.join("scratch"),
+            env: proxies(self.context),
+            ca: self.context.extra_ca().map_err(|diagnostic| SandboxError::Step {
+                reason: diagnostic.sentence(),
+            })?,
+            network: Network::default(),
+            interrupt: self.context.interrupt.token(),
+        };
+        let sandbox = DockerSandbox::new(docker.clone(), runtime, settings, self.context.steady_reporter());
+        Ok(self.context.sandbox.get_or_init(|| sandbox))
+    }
 }
+
 impl Sandbox for Runner<'_> {
     fn run(
         &self,
@@ -27,16 +63,49 @@ impl Sandbox for Runner<'_> {
         log: &mut (dyn Write + Send),
         consume: &mut Consume<'_>,
     ) -> Result<(), SandboxError> {
-        todo!()
+        self.sandbox(request)?.run(request, log, consume)
     }
+
     fn query(
         &self,
         request: &StepRequest<'_>,
         log: &mut (dyn Write + Send),
     ) -> Result<Vec<u8>, SandboxError> {
-        todo!()
+        self.sandbox(request)?.query(request, log)
     }
+
     fn runner(&self) -> String {
-        todo!()
+        self.context
+            .sandbox
+            .get()
+            .map_or_else(|| "no engine yet".to_owned(), Sandbox::runner)
     }
+}
+
+/// Takes away what the engine holds for steps only; to be called when the finished image is where it should be.
+pub async fn clean(context: &Context) -> Result<(), Diagnostic> {
+    match context.sandbox.get() {
+        Some(sandbox) => Ok(sandbox.clean().await.or_else(forgive)?),
+        None => Ok(()),
+    }
+}
+
+/// What is left behind is swept by the next run; it is no reason to fail this one.
+fn forgive(error: EngineError) -> Result<(), EngineError> {
+    match error {
+        EngineError::Refused { .. } => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// Programs look for proxies in both spellings; apt, for one, reads only the lower-case ones.
+fn proxies(context: &Context) -> std::collections::BTreeMap<String, String> {
+    let environment = &context.settings.environment;
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
+        .iter()
+        .filter_map(|name| Some((*name, environment.proxy(name)?)))
+        .flat_map(|(name, value)| {
+            [name.to_owned(), name.to_lowercase()].map(|name| (name, value.to_owned()))
+        })
+        .collect()
 }

@@ -3,7 +3,7 @@
 //! Invariant: offline nothing is asked; within the check interval nothing is asked again; a registry that cannot be
 //! reached is no reason to fail while an earlier answer is known.
 
-use assembler::{image::Image, reference::ImageReference, reporter::Event, store::RemoteRecord};
+use assembler::{image::Image, reference::ImageReference, store::RemoteRecord};
 use registry::RegistryError;
 
 use crate::{
@@ -66,9 +66,6 @@ pub async fn look_up(
             "`--offline` was given, and nothing is known of {name}"
         )));
     }
-    context
-        .reporter
-        .event(Event::Resolving { reference: &name });
     let client = context.client("looking up an image")?;
     match client
         .resolve(reference, &context.platform(), &context.destination()?)

@@ -4,6 +4,7 @@
 //! compresses and indexes.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufReader, BufWriter, Read, Write},
     num::NonZero,
 };
@@ -53,18 +54,19 @@ pub(crate) fn store_files(
     store_layer(store, lock, |sink| {
         let mut tar = Vec::new();
         let mut writer = LayerWriter::new(&mut tar);
-        let mut last_directory = None;
+        let mut directories = BTreeSet::new();
         for file in files {
             let path = LayerPath::new(&file.path)?;
-            // Only the directory that is ours alone gets an entry; directories above keep what the base says of them.
-            if let Some(directory) = path.parent()
-                && last_directory.as_ref() != Some(&directory)
-            {
-                let item = LayerItem::Entry(Entry::directory(directory.clone(), 0o755));
-                writer
-                    .append(&item, io::empty())
-                    .map_err(RecanonicaliseError::from)?;
-                last_directory = Some(directory);
+            // A layer names the directories of what it holds; ours are root's and open to all, as everywhere.
+            let parents = std::iter::successors(path.parent(), LayerPath::parent);
+            let parents: Vec<LayerPath> = parents.filter(|path| !path.as_bytes().is_empty()).collect();
+            for directory in parents.into_iter().rev() {
+                if directories.insert(directory.as_bytes().to_vec()) {
+                    let item = LayerItem::Entry(Entry::directory(directory, 0o755));
+                    writer
+                        .append(&item, io::empty())
+                        .map_err(RecanonicaliseError::from)?;
+                }
             }
             let size = file.content.len() as u64;
             let item = LayerItem::Entry(Entry::file(path, file.mode, size));

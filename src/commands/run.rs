@@ -12,10 +12,11 @@ use crate::{
     cli::RunOptions,
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{SessionInput, run_session},
+    engine::docker::{LoadRequest, SessionInput, run_session},
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
+    runner,
     selection::{Selection, select},
     session,
     supply::{self, Ask, Offer},
@@ -108,7 +109,17 @@ async fn mention_update(context: &Context, selection: Selection<'_>, plan: &Plan
 
 /// Loads `image` into the engine under its name.
 pub(crate) async fn load(context: &Context, plan: &Plan, image: &Image) -> Result<(), Diagnostic> {
-    let _ = (context, plan, image); // LOAD
+    let docker = context.docker().await?;
+    let (store, lock) = context.store()?;
+    let request = LoadRequest {
+        store,
+        lock,
+        image,
+        reference: &plan.reference,
+        reporter: context.reporter.as_ref(),
+    };
+    docker.load(&request).await?;
+    runner::clean(context).await?;
     Ok(())
 }
 
