@@ -63,7 +63,10 @@ impl Interrupt {
     }
 }
 
-#[expect(clippy::exit, reason = "the user insists; the next run sweeps what is left")]
+#[expect(
+    clippy::exit,
+    reason = "the user insists; the next run sweeps what is left"
+)]
 fn end_at_once() -> ! {
     std::process::exit(130)
 }

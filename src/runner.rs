@@ -26,17 +26,21 @@ impl<'a> Runner<'a> {
         Self { context }
     }
 
-    fn sandbox(&self, request: &StepRequest<'_>) -> Result<&'a DockerSandbox<'static>, SandboxError> {
+    fn sandbox(
+        &self,
+        request: &StepRequest<'_>,
+    ) -> Result<&'a DockerSandbox<'static>, SandboxError> {
         if let Some(sandbox) = self.context.sandbox.get() {
             return Ok(sandbox);
         }
         let runtime = Handle::current();
-        let docker = runtime
-            .block_on(self.context.docker())
-            .map_err(|source| SandboxError::Engine {
-                engine: "the container engine".to_owned(),
-                source: Box::new(source),
-            })?;
+        let docker =
+            runtime
+                .block_on(self.context.docker())
+                .map_err(|source| SandboxError::Engine {
+                    engine: "the container engine".to_owned(),
+                    source: Box::new(source),
+                })?;
         let architecture = request.image.platform().architecture;
         let init = init_program::init_for(&architecture).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
@@ -45,13 +49,21 @@ impl<'a> Runner<'a> {
             init,
             scratch: self.context.settings.home.join("scratch"),
             env: proxies(self.context),
-            ca: self.context.extra_ca().map_err(|diagnostic| SandboxError::Step {
-                reason: diagnostic.sentence(),
-            })?,
+            ca: self
+                .context
+                .extra_ca()
+                .map_err(|diagnostic| SandboxError::Step {
+                    reason: diagnostic.sentence(),
+                })?,
             network: Network::default(),
             interrupt: self.context.interrupt.token(),
         };
-        let sandbox = DockerSandbox::new(docker.clone(), runtime, settings, self.context.steady_reporter());
+        let sandbox = DockerSandbox::new(
+            docker.clone(),
+            runtime,
+            settings,
+            self.context.steady_reporter(),
+        );
         Ok(self.context.sandbox.get_or_init(|| sandbox))
     }
 }

@@ -1,30 +1,89 @@
-//! Images in files: where they are read from and written to.
-use crate::{context::Context, diagnostic::Diagnostic};
-use assembler::{image::Image, reference::ImageReference};
+//! Images in files and engines: where they are read from and written to, in the words of the command line.
+
 use std::path::Path;
-/// x
-pub async fn import(_c: &Context, _f: &str) -> Result<Option<Image>, Diagnostic> {
-    todo!()
+
+use assembler::{
+    image::Image,
+    reference::ImageReference,
+    transport::{self, Source, Target},
+};
+
+use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
+
+const DAEMON: &str = "docker-daemon:";
+
+/// Brings the image that `text` names into the store; `None` when it is no file and no engine's, but a registry's.
+pub async fn import(context: &Context, text: &str) -> Result<Option<Image>, Diagnostic> {
+    if let Some(name) = text.strip_prefix(DAEMON) {
+        return import_from_engine(context, name).await.map(Some);
+    }
+    let Some(source) = Source::parse(text) else {
+        return Ok(None);
+    };
+    read(context, &source).map(Some)
 }
-/// x
-pub fn name_for(_f: &str) -> ImageReference {
-    todo!()
+
+/// Returns the name under which an image from a file or an engine is kept.
+pub fn name_for(text: &str) -> ImageReference {
+    if let Some(name) = text.strip_prefix(DAEMON)
+        && let Ok(reference) = name.parse()
+    {
+        return reference;
+    }
+    let path = Source::parse(text).map(|source| source.path().to_owned());
+    let stem = path
+        .as_deref()
+        .and_then(Path::file_stem)
+        .unwrap_or_default();
+    let safe: String = stem
+        .to_string_lossy()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')
+        .take(60)
+        .collect();
+    let safe = safe.trim_matches('-');
+    let tag = if safe.is_empty() { "image" } else { safe };
+    format!("aicage-imported:{tag}")
+        .parse()
+        .expect("only what a tag may have is left")
 }
-/// x
-pub fn export_oci(
-    _c: &Context,
-    _i: &Image,
-    _r: &ImageReference,
-    _p: &Path,
+
+/// Writes an image to where `--output` says.
+pub fn export(
+    context: &Context,
+    image: &Image,
+    reference: &ImageReference,
+    target: &Target,
 ) -> Result<(), Diagnostic> {
-    todo!()
+    let (store, _) = context.store()?;
+    let exported = transport::export(store, image, std::slice::from_ref(reference), target)?;
+    context.printer.talk(&format!(
+        "wrote {} to {}",
+        crate::printer::bytes(exported.bytes),
+        exported.path.display()
+    ));
+    Ok(())
 }
-/// x
-pub fn export_docker_archive(
-    _c: &Context,
-    _i: &Image,
-    _r: &ImageReference,
-    _p: &Path,
-) -> Result<(), Diagnostic> {
-    todo!()
+
+fn read(context: &Context, source: &Source) -> Result<Image, Diagnostic> {
+    let (store, lock) = context.store()?;
+    let platform = context.platform();
+    Ok(tokio::task::block_in_place(|| {
+        transport::import(store, lock, source, &platform)
+    })?)
+}
+
+async fn import_from_engine(context: &Context, name: &str) -> Result<Image, Diagnostic> {
+    let docker = context.docker().await?;
+    let failed = |error: std::io::Error| Diagnostic::of("image-save", ExitStatus::Failed, &error);
+    let scratch = context.settings.home.join("scratch");
+    fs_err::create_dir_all(&scratch).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(&scratch).map_err(failed)?;
+    docker.save(name, &mut file).await?;
+    let source = Source::DockerArchive {
+        file: file.path().to_owned(),
+        reference: None,
+    };
+    read(context, &source)
 }

@@ -59,7 +59,8 @@ pub(crate) fn store_files(
             let path = LayerPath::new(&file.path)?;
             // A layer names the directories of what it holds; ours are root's and open to all, as everywhere.
             let parents = std::iter::successors(path.parent(), LayerPath::parent);
-            let parents: Vec<LayerPath> = parents.filter(|path| !path.as_bytes().is_empty()).collect();
+            let parents: Vec<LayerPath> =
+                parents.filter(|path| !path.as_bytes().is_empty()).collect();
             for directory in parents.into_iter().rev() {
                 if directories.insert(directory.as_bytes().to_vec()) {
                     let item = LayerItem::Entry(Entry::directory(directory, 0o755));

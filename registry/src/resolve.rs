@@ -73,6 +73,7 @@ impl Client {
             return Ok(known);
         }
         let endpoints = self.endpoints(reference)?;
+        let mut lacking = false;
         for endpoint in &endpoints {
             let session = self.session(endpoint, reference, &*to.reporter);
             match session.resolve(reference, platform, to).await {
@@ -80,7 +81,18 @@ impl Client {
                     self.remember(&resolved, to).await?;
                     return Ok(resolved);
                 }
-                Err(error) => pass_over(&session, error)?,
+                Err(error) => {
+                    let missing = matches!(error, RegistryError::NotFound { .. });
+                    match pass_over(&session, error) {
+                        Ok(()) => lacking |= missing,
+                        // A mirror answered that there is none, and the registry behind it cannot be asked: the
+                        // mirror's word stands, or a machine that has only mirrors could never be told "none".
+                        Err(error) if lacking && error.is_offline() => {
+                            return Err(no_place(reference));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
             }
         }
         Err(no_place(reference))

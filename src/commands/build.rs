@@ -1,7 +1,6 @@
 //! `aicage build`: makes an agent's image without running it.
 
-use std::path::PathBuf;
-
+use assembler::transport::Target;
 use clap::Args;
 
 use crate::{
@@ -27,32 +26,15 @@ pub struct BuildArgs {
     /// The base to build on; see `aicage base list`.
     #[arg(long, value_name = "BASE")]
     pub base: Option<String>,
-    /// Write the image to `oci:DIR` or `docker-archive:FILE` instead of loading it into Docker.
-    #[arg(long, value_name = "WHERE")]
-    pub output: Option<Output>,
+    /// Write the image to `oci:DIR[:TAG]`, `oci-archive:FILE` or `docker-archive:FILE` instead of loading it into Docker.
+    #[arg(long, value_name = "WHERE", value_parser = target)]
+    pub output: Option<Target>,
 }
 
-/// Where an image is written to.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// An OCI layout; one that is there gets the image added.
-    Oci(PathBuf),
-    /// An archive that `docker load` takes.
-    DockerArchive(PathBuf),
-}
-
-impl std::str::FromStr for Output {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("oci", path)) if !path.is_empty() => Ok(Self::Oci(path.into())),
-            Some(("docker-archive", path)) if !path.is_empty() => {
-                Ok(Self::DockerArchive(path.into()))
-            }
-            _ => Err("expected `oci:DIR` or `docker-archive:FILE`".to_owned()),
-        }
-    }
+fn target(text: &str) -> Result<Target, String> {
+    Target::parse(text).ok_or_else(|| {
+        "expected `oci:DIR[:TAG]`, `oci-archive:FILE` or `docker-archive:FILE`".to_owned()
+    })
 }
 
 /// Builds or pulls the image and puts it where it was asked for.
@@ -63,10 +45,7 @@ pub async fn build(context: &Context, args: &BuildArgs) -> Result<ExitStatus, Di
     let image = ensure::carry_out(context, selection, &plan).await?;
     match &args.output {
         None => run::load(context, &plan, &image).await?,
-        Some(Output::Oci(path)) => transport::export_oci(context, &image, &plan.reference, path)?,
-        Some(Output::DockerArchive(path)) => {
-            transport::export_docker_archive(context, &image, &plan.reference, path)?;
-        }
+        Some(target) => transport::export(context, &image, &plan.reference, target)?,
     }
     context
         .printer

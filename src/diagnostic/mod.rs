@@ -11,6 +11,7 @@ mod from_engine;
 mod from_layer;
 mod from_program;
 mod from_registry;
+mod from_transport;
 mod render;
 mod verdict;
 

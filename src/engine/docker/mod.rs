@@ -13,6 +13,7 @@ mod load;
 mod memory;
 mod owner;
 mod sandbox;
+mod save;
 mod session;
 mod streams;
 mod terminal;
