@@ -205,7 +205,7 @@ digest_of! {
 }
 
 digest_of! {
-    /// A digest of a stack of layers: what engines key unpacked layers by (OCI image-spec config.md, "Layer ChainID").
+    /// A digest of a stack of layers: what engines key unpacked layers by (OCI image-spec config.md, "Layer `ChainID`").
     ChainId
 }
 

@@ -14,7 +14,7 @@ fn skip(reason: &str) {
     eprintln!("SKIP: {reason}");
 }
 
-/// The part of [`a_writer_killed_at_any_moment_leaves_a_whole_store`] that is killed.
+/// The part of [`writers_killed_at_any_moment_leave_a_whole_store`] that is killed.
 #[test]
 #[expect(
     clippy::disallowed_methods,
@@ -61,30 +61,39 @@ fn victim() {
     }
 }
 
+fn victim_in(root: &Path) -> std::process::Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::faults::victim", "--nocapture"])
+        .env(VICTIM, root)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[test]
-fn a_writer_killed_at_any_moment_leaves_a_whole_store() {
+fn writers_killed_at_any_moment_leave_a_whole_store() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("store");
     let mut rounds = 0;
     for delay in 0..12_u64 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::tests::faults::victim", "--nocapture"])
-            .env(VICTIM, &root)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Wait for work, not for time: the victim dies after it has done this much more than before.
+        // Two at once, which write the same things.
+        let mut children = [victim_in(&root), victim_in(&root)];
+        // Wait for work, not for time: the victims die after they have done this much more than before.
         let target = delay * delay;
         let mut spins = 0_u64;
         while fs::read_dir(root.join("blobs/sha256")).map_or(0, Iterator::count) as u64 <= target {
-            assert_eq!(child.try_wait().unwrap(), None, "the victim works on");
+            for child in &mut children {
+                assert_eq!(child.try_wait().unwrap(), None, "the victims work on");
+            }
             std::thread::yield_now();
             spins += 1;
-            assert!(spins < 50_000_000, "the victim does nothing");
+            assert!(spins < 50_000_000, "the victims do nothing");
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
         let store = BlobStore::open(&root).unwrap();
         let lock = store.share().unwrap();
         let problems: Vec<_> = store
