@@ -42,6 +42,7 @@ pub struct Context {
     pub now: String,
     /// Tells when the user interrupts.
     pub interrupt: Interrupt,
+    platform: Platform,
     catalogue: OnceLock<Catalogue>,
     store: OnceLock<(BlobStore, Arc<SharedLock>)>,
     client: OnceLock<Client>,
@@ -64,6 +65,7 @@ impl Context {
             reporter,
             now: clock::now(),
             interrupt,
+            platform: Platform::linux(std::env::consts::ARCH),
             catalogue: OnceLock::new(),
             store: OnceLock::new(),
             client: OnceLock::new(),
@@ -168,7 +170,7 @@ impl Context {
 
     /// Returns the platform that images are for: Linux on this machine's architecture.
     pub fn platform(&self) -> Platform {
-        Platform::linux(std::env::consts::ARCH)
+        self.platform.clone()
     }
 
     /// Returns the extra certificate authorities, concatenated; `None` when none are configured.

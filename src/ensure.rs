@@ -47,9 +47,7 @@ pub async fn carry_out(
             let base_image = base_ready(context, selection, base).await?;
             let version = match version {
                 Some(version) => Some(version.clone()),
-                None => {
-                    version::newest(context, selection, &base_image.image, Ask::WhenOld).await?
-                }
+                None => version::newest(context, selection, &base_image.image, Ask::WhenOld)?,
             };
             let init = init_program::init_for(&base_image.image.platform().architecture)?;
             let below = Below {

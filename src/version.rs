@@ -29,7 +29,7 @@ pub fn known(context: &Context, selection: Selection<'_>) -> Option<String> {
 }
 
 /// Returns the newest version; `base` must be whole in the store.
-pub async fn newest(
+pub fn newest(
     context: &Context,
     selection: Selection<'_>,
     base: &Image,

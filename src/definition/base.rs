@@ -107,7 +107,8 @@ impl BaseDefinition {
             .map(|(path, _)| path)
             .filter(|path| {
                 path.strip_prefix("scripts/")
-                    .is_some_and(|name| name.ends_with(".sh") && !name.contains('/'))
+                    .and_then(|name| name.strip_suffix(".sh"))
+                    .is_some_and(|name| !name.contains('/'))
             })
             .map(str::to_owned)
             .collect()

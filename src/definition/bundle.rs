@@ -5,8 +5,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::Metadata,
     io::Read as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -102,22 +103,24 @@ impl Reading {
             if metadata.is_dir() {
                 self.walk(&path, &format!("{name}/"), depth + 1)?;
             } else {
-                self.read(&path, name, metadata.permissions().mode() & 0o100 != 0)?;
+                self.read(&path, name, &metadata)?;
             }
         }
         Ok(())
     }
 
-    fn read(&mut self, path: &Path, name: String, executable: bool) -> Result<(), DefinitionError> {
+    fn read(
+        &mut self,
+        path: &Path,
+        name: String,
+        metadata: &Metadata,
+    ) -> Result<(), DefinitionError> {
         let read_error = |source| DefinitionError::Read {
             path: path.to_owned(),
             source,
         };
-        if !fs_err::metadata(path)
-            .map_err(read_error)?
-            .file_type()
-            .is_file()
-        {
+        let kind = metadata.file_type();
+        if kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device() {
             return Err(self.refuse(format!("{} is not a regular file", path.display())));
         }
         let mut content = Vec::new();
@@ -134,7 +137,7 @@ impl Reading {
             )));
         }
         let file = ScriptFile {
-            executable,
+            executable: metadata.permissions().mode() & 0o100 != 0,
             content: content.into(),
         };
         self.files.insert(name, file);

@@ -1,6 +1,6 @@
 //! The environment of a session: the contract's variables, the time zone, proxies, certificates, and what was asked for.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use crate::{
     context::Context,
@@ -104,7 +104,6 @@ pub fn certificates(context: &Context) -> Result<Option<Bundle>, Diagnostic> {
         fs_err::create_dir_all(&directory)?;
         let file = tempfile::NamedTempFile::new_in(&directory)?;
         fs_err::write(file.path(), &bundle)?;
-        use std::os::unix::fs::PermissionsExt as _;
         fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))?;
         file.persist(&path).map_err(|error| error.error)?;
         Ok(())

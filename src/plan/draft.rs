@@ -1,161 +1,36 @@
-//! Plans: what a run would do to an agent's image, layer by layer, and why. Decided once; the run carries it out.
-//!
-//! Invariant: nothing is pulled or executed without a reason in words, and a plan changes nothing but what is known of
-//! registries.
+//! How a plan is made: what there is, what there should be, and each layer's part in it.
 
 use assembler::{
     assemble::{Foreseen, foresee},
     image::Image,
-    provenance::{How, Kind, LayerRecord, Origin},
-    recipe::{Addition, Recipe, Step},
+    provenance::{Kind, LayerRecord, Origin},
+    recipe::{Addition, Step},
     reference::ImageReference,
     store::{ImageRecord, RemoteRecord},
 };
 
+use super::{LayerAction, Plan, PlannedLayer, Work};
 use crate::{
     base_image::{self, BaseImage},
     compose::{self, Below},
     context::Context,
     diagnostic::Diagnostic,
-    names, printer,
+    printer,
     selection::Selection,
     supply::{self, Ask, Offer},
-    version,
 };
 
-/// Which state of the world a plan is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// What the image was built on, when there is an image; else the newest.
-    Held,
-    /// The newest, with registries asked as said.
-    Newest(Ask),
-}
-
-/// What is to be done to an agent's image.
-#[derive(Debug)]
-pub struct Plan {
-    /// The image's name.
-    pub reference: ImageReference,
-    /// What is to be done.
-    pub work: Work,
-    /// Why, in sentences; empty when nothing is.
-    pub reasons: Vec<String>,
-    /// The image's layers as far as they are known, bottom first.
-    pub layers: Vec<PlannedLayer>,
-    /// The image as it is now.
-    pub held: Option<ImageRecord>,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Work {
-    /// Nothing.
-    Nothing,
-    /// A finished image is pulled.
-    Pull(Box<RemoteRecord>),
-    /// The image is assembled on a base.
-    Build {
-        /// The base.
-        base: BaseImage,
-        /// The agent's version, where it is known.
-        version: Option<String>,
-    },
-}
-
-/// One layer of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedLayer {
-    /// Who contributes it.
-    pub origin: Origin,
-    /// What happens.
-    pub action: LayerAction,
-    /// Its compressed size in bytes, where it is known.
-    pub size: Option<u64>,
-}
-
-/// What happens to a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayerAction {
-    /// It is in the store.
-    Reuse,
-    /// It is fetched.
-    Pull,
-    /// Its scripts are run.
-    Execute,
-    /// It is made of the program's own files.
-    BuiltIn,
-}
-
-impl Plan {
-    /// Tells whether there is nothing to do.
-    pub fn is_done(&self) -> bool {
-        matches!(self.work, Work::Nothing)
-    }
-
-    /// Returns how many bytes are fetched from registries.
-    pub fn download(&self) -> u64 {
-        let pulled = self
-            .layers
-            .iter()
-            .filter(|layer| layer.action == LayerAction::Pull);
-        pulled.filter_map(|layer| layer.size).sum()
-    }
-}
-
-/// Plans the image of a selection.
-pub async fn plan(
-    context: &Context,
-    selection: Selection<'_>,
-    want: Want,
-) -> Result<Plan, Diagnostic> {
-    let (store, _) = context.store()?;
-    let reference = names::final_image(&selection.agent.id, &selection.base.id);
-    let held = store.tagged(&reference)?;
-    let draft = Draft {
-        context,
-        selection,
-        reference,
-        held,
-    };
-    if want == Want::Held
-        && let Some(record) = &draft.held
-        && let Some(plan) = draft.held(record)?
-    {
-        return Ok(plan);
-    }
-    let ask = match want {
-        Want::Newest(ask) => ask,
-        Want::Held => Ask::WhenOld,
-    };
-    if let Some(record) = draft.published(ask).await? {
-        return draft.pull(*record);
-    }
-    let base = base_image::find(context, selection.base, ask).await?;
-    let version = match (&base, ask) {
-        (BaseImage::ToBuild, _) => version::known(context, selection),
-        (_, Ask::Always) => match draft.base_documents(&base)? {
-            Some(image) if base_image::missing_bytes(context, &image)? == 0 => {
-                version::newest(context, selection, &image, ask).await?
-            }
-            _ => version::known(context, selection),
-        },
-        (_, Ask::WhenOld) => version::known(context, selection),
-    };
-    draft.build(base, version)
-}
-
-struct Draft<'a> {
-    context: &'a Context,
-    selection: Selection<'a>,
-    reference: ImageReference,
-    held: Option<ImageRecord>,
+/// What a plan is made from.
+pub(super) struct Draft<'a> {
+    pub(super) context: &'a Context,
+    pub(super) selection: Selection<'a>,
+    pub(super) reference: ImageReference,
+    pub(super) held: Option<ImageRecord>,
 }
 
 impl Draft<'_> {
     /// Plans for the image as it was made; `None` when what it was made of is no longer known.
-    fn held(&self, record: &ImageRecord) -> Result<Option<Plan>, Diagnostic> {
+    pub(super) fn held(&self, record: &ImageRecord) -> Result<Option<Plan>, Diagnostic> {
         let (store, _) = self.context.store()?;
         if store.manifest(&record.manifest.digest)?.is_none() {
             return Ok(None);
@@ -194,7 +69,10 @@ impl Draft<'_> {
     }
 
     /// Returns the published final image, where there can be one and there is.
-    async fn published(&self, ask: Ask) -> Result<Option<Box<RemoteRecord>>, Diagnostic> {
+    pub(super) async fn published(
+        &self,
+        ask: Ask,
+    ) -> Result<Option<Box<RemoteRecord>>, Diagnostic> {
         let Selection { agent, base } = self.selection;
         let (store, _) = self.context.store()?;
         if !agent.is_published()
@@ -223,7 +101,7 @@ impl Draft<'_> {
         }
     }
 
-    fn pull(&self, offered: RemoteRecord) -> Result<Plan, Diagnostic> {
+    pub(super) fn pull(&self, offered: RemoteRecord) -> Result<Plan, Diagnostic> {
         let (store, _) = self.context.store()?;
         let image = store.image(&offered.manifest.digest)?;
         let missing = base_image::missing_bytes(self.context, &image)?;
@@ -266,7 +144,11 @@ impl Draft<'_> {
         })
     }
 
-    fn build(&self, base: BaseImage, version: Option<String>) -> Result<Plan, Diagnostic> {
+    pub(super) fn build(
+        &self,
+        base: BaseImage,
+        version: Option<String>,
+    ) -> Result<Plan, Diagnostic> {
         let (store, _) = self.context.store()?;
         let Some(image) = self.base_documents(&base)? else {
             return Ok(self.build_unknown_base(base, version));
@@ -324,86 +206,6 @@ impl Draft<'_> {
         }
     }
 
-    /// Says why the image must be assembled; nothing when what is there is what the recipe gives.
-    fn reasons(
-        &self,
-        recipe: &Recipe,
-        foreseen: &[Foreseen],
-        base: &Image,
-    ) -> Result<Vec<String>, Diagnostic> {
-        let (store, _) = self.context.store()?;
-        let Some(held) = &self.held else {
-            return Ok(vec![format!(
-                "{} is not in the store",
-                self.reference.familiar()
-            )]);
-        };
-        let mut reasons = Vec::new();
-        if held.base.as_ref().map(|base| base.digest) != Some(recipe.base_record.digest) {
-            reasons.push(self.base_reason(held, base)?);
-        }
-        for (step, foreseen) in recipe.steps.iter().zip(foreseen) {
-            let before = held.layers.iter().find(|layer| {
-                layer.origin.kind == step.origin.kind && layer.origin.id == step.origin.id
-            });
-            reasons.extend(step_reason(step, foreseen, before));
-        }
-        if reasons.is_empty() {
-            let image = store.image(&held.manifest.digest)?;
-            let same_layers = image.diff_ids().iter().eq(base.diff_ids().iter().chain(
-                foreseen
-                    .iter()
-                    .filter_map(|step| step.kept.as_ref().map(|kept| &kept.diff_id)),
-            ));
-            if base_image::missing_bytes(self.context, &image)? > 0 {
-                reasons.push("layers of it are not in the store".to_owned());
-            } else if !same_layers {
-                reasons.push("its layers are not those that its definitions give".to_owned());
-            }
-        }
-        Ok(reasons)
-    }
-
-    fn base_reason(&self, held: &ImageRecord, base: &Image) -> Result<String, Diagnostic> {
-        let (store, _) = self.context.store()?;
-        let name = &self.selection.base.id;
-        let before = match &held.base {
-            Some(before) => store.manifest(&before.digest)?,
-            None => None,
-        };
-        let Some(before) = before else {
-            return Ok(format!(
-                "base `{name}` is another one than the image was built on"
-            ));
-        };
-        let new: Vec<_> = base
-            .layers()
-            .iter()
-            .map(|layer| &layer.descriptor)
-            .filter(|layer| {
-                before
-                    .value()
-                    .layers
-                    .iter()
-                    .all(|old| old.digest != layer.digest)
-            })
-            .collect();
-        let bytes = new.iter().map(|layer| layer.size).sum();
-        Ok(match new.as_slice() {
-            [] => format!("base `{name}` changed its settings or lost layers; no layer is new"),
-            [only] => format!(
-                "base `{name}` changed: layer {} is new, {}",
-                only.digest,
-                printer::bytes(bytes)
-            ),
-            [..] => format!(
-                "base `{name}` changed: {} layers are new, {}",
-                new.len(),
-                printer::bytes(bytes)
-            ),
-        })
-    }
-
     fn nothing(&self, image: &Image, record: &ImageRecord) -> Plan {
         let layers = image
             .layers()
@@ -451,7 +253,7 @@ impl Draft<'_> {
         Ok(layers)
     }
 
-    fn base_documents(&self, base: &BaseImage) -> Result<Option<Image>, Diagnostic> {
+    pub(super) fn base_documents(&self, base: &BaseImage) -> Result<Option<Image>, Diagnostic> {
         let (store, _) = self.context.store()?;
         match base.record() {
             Some(record) => Ok(Some(store.image(&record.digest)?)),
@@ -470,36 +272,6 @@ fn planned((step, foreseen): (&Step, &Foreseen)) -> PlannedLayer {
         origin: step.origin.clone(),
         action,
         size: foreseen.kept.as_ref().map(|kept| kept.layer.size),
-    }
-}
-
-fn step_reason(step: &Step, foreseen: &Foreseen, before: Option<&LayerRecord>) -> Option<String> {
-    let origin = &step.origin;
-    let name = format!("{} `{}`", origin.kind, origin.id);
-    let Some(before) = before else {
-        return Some(format!("the image has no layer of {name}"));
-    };
-    if before.origin.version != origin.version {
-        let shown =
-            |version: &Option<String>| version.clone().unwrap_or_else(|| "unknown".to_owned());
-        return Some(format!(
-            "{name}: version {} replaces {}",
-            shown(&origin.version),
-            shown(&before.origin.version)
-        ));
-    }
-    match &step.addition {
-        Addition::Scripts { files, .. } if before.script != Some(files.digest()) => {
-            Some(format!("{name}: its scripts or files changed"))
-        }
-        Addition::Files(_) if foreseen.key.is_some() && before.key != foreseen.key => {
-            // The glue follows every change below it; only its own change is a reason.
-            (before.how != How::BuiltIn).then(|| format!("{name}: it changed"))
-        }
-        Addition::Scripts { .. } if foreseen.key.is_some() && foreseen.kept.is_none() => {
-            Some(format!("{name}: its layer is not in the store"))
-        }
-        _ => None,
     }
 }
 

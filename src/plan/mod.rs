@@ -1,0 +1,145 @@
+//! Plans: what a run would do to an agent's image, layer by layer, and why. Decided once; the run carries it out.
+//!
+//! Invariant: nothing is pulled or executed without a reason in words, and a plan changes nothing but what is known of
+//! registries.
+
+mod draft;
+mod reasons;
+
+use assembler::{
+    provenance::Origin,
+    reference::ImageReference,
+    store::{ImageRecord, RemoteRecord},
+};
+
+use crate::{
+    base_image::{self, BaseImage},
+    context::Context,
+    diagnostic::Diagnostic,
+    names,
+    selection::Selection,
+    supply::Ask,
+    version,
+};
+
+use draft::Draft;
+
+/// Which state of the world a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// What the image was built on, when there is an image; else the newest.
+    Held,
+    /// The newest, with registries asked as said.
+    Newest(Ask),
+}
+
+/// What is to be done to an agent's image.
+#[derive(Debug)]
+pub struct Plan {
+    /// The image's name.
+    pub reference: ImageReference,
+    /// What is to be done.
+    pub work: Work,
+    /// Why, in sentences; empty when nothing is.
+    pub reasons: Vec<String>,
+    /// The image's layers as far as they are known, bottom first.
+    pub layers: Vec<PlannedLayer>,
+    /// The image as it is now.
+    pub held: Option<ImageRecord>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Work {
+    /// Nothing.
+    Nothing,
+    /// A finished image is pulled.
+    Pull(Box<RemoteRecord>),
+    /// The image is assembled on a base.
+    Build {
+        /// The base.
+        base: BaseImage,
+        /// The agent's version, where it is known.
+        version: Option<String>,
+    },
+}
+
+/// One layer of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedLayer {
+    /// Who contributes it.
+    pub origin: Origin,
+    /// What happens.
+    pub action: LayerAction,
+    /// Its compressed size in bytes, where it is known.
+    pub size: Option<u64>,
+}
+
+/// What happens to a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerAction {
+    /// It is in the store.
+    Reuse,
+    /// It is fetched.
+    Pull,
+    /// Its scripts are run.
+    Execute,
+    /// It is made of the program's own files.
+    BuiltIn,
+}
+
+impl Plan {
+    /// Tells whether there is nothing to do.
+    pub fn is_done(&self) -> bool {
+        matches!(self.work, Work::Nothing)
+    }
+
+    /// Returns how many bytes are fetched from registries.
+    pub fn download(&self) -> u64 {
+        let pulled = self
+            .layers
+            .iter()
+            .filter(|layer| layer.action == LayerAction::Pull);
+        pulled.filter_map(|layer| layer.size).sum()
+    }
+}
+
+/// Plans the image of a selection.
+pub async fn plan(
+    context: &Context,
+    selection: Selection<'_>,
+    want: Want,
+) -> Result<Plan, Diagnostic> {
+    let (store, _) = context.store()?;
+    let reference = names::final_image(&selection.agent.id, &selection.base.id);
+    let held = store.tagged(&reference)?;
+    let draft = Draft {
+        context,
+        selection,
+        reference,
+        held,
+    };
+    if want == Want::Held
+        && let Some(record) = &draft.held
+        && let Some(plan) = draft.held(record)?
+    {
+        return Ok(plan);
+    }
+    let ask = match want {
+        Want::Newest(ask) => ask,
+        Want::Held => Ask::WhenOld,
+    };
+    if let Some(record) = draft.published(ask).await? {
+        return draft.pull(*record);
+    }
+    let base = base_image::find(context, selection.base, ask).await?;
+    // `version.sh` runs on the base, so that it can be asked only where the base is at hand.
+    let version = match draft.base_documents(&base)? {
+        Some(image) if ask == Ask::Always && base_image::missing_bytes(context, &image)? == 0 => {
+            version::newest(context, selection, &image, ask)?
+        }
+        _ => version::known(context, selection),
+    };
+    draft.build(base, version)
+}
