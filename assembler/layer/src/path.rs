@@ -170,7 +170,14 @@ pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
         0 => 1,
         other => u16::from(other) + 1,
     };
-    match a.iter().zip(b).find(|(x, y)| x != y) {
+    // Neighbours share long prefixes: leap over them in words.
+    let words = a
+        .chunks_exact(8)
+        .zip(b.chunks_exact(8))
+        .take_while(|(x, y)| x == y)
+        .count();
+    let (rest_a, rest_b) = (&a[words * 8..], &b[words * 8..]);
+    match rest_a.iter().zip(rest_b).find(|(x, y)| x != y) {
         Some((x, y)) => weight(*x).cmp(&weight(*y)),
         None => a.len().cmp(&b.len()),
     }

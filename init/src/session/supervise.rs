@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use rustix::fs::FileType;
 use rustix::process::{Gid, Pid, Signal, Uid, kill_process, kill_process_group};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -120,6 +121,19 @@ fn become_user(uid: &OsStr, gid: &OsStr, groups: &OsStr) -> io::Result<()> {
         .map(Gid::from_raw)
         .collect();
     let (uid, gid) = (Uid::from_raw(number(uid)?), Gid::from_raw(number(gid)?));
+    // Else `/dev/stdout` and the terminal could not be opened by name.
+    for stream in [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ] {
+        let kind = rustix::fs::fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        if kind == Ok(FileType::Fifo)
+            || (kind == Ok(FileType::CharacterDevice) && rustix::termios::isatty(stream))
+        {
+            rustix::fs::fchown(stream, Some(uid), None).unwrap_or_default();
+        }
+    }
     // Root stays in the groups that the engine gave it. There is one thread, so its rights are the program's.
     if !uid.is_root() {
         rustix::thread::set_thread_groups(&groups)?;

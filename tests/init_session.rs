@@ -1,0 +1,194 @@
+//! The embedded program begins a session as PID 1 of a container made by hand, in an image that has only a shell.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+#![cfg(target_os = "linux")]
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use aicage::init_program::init_for;
+
+/// A root with a shell and nothing else, the project and one file of the caller's mounted into it.
+const CONTAINER: &str = r#"
+mount --bind "$ROOT" "$ROOT" && mount -t proc proc "$ROOT/proc" &&
+mount --bind "$PROJECT" "$ROOT/home/max/src/project" && mount --bind "$STATE" "$ROOT/home/max/.config/agent/state" &&
+cd "$ROOT" && exec env -i $VARIABLES "$(command -v chroot)" "$ROOT" /opt/aicage/init session -- "$@"
+"#;
+
+struct Session {
+    work: tempfile::TempDir,
+    output: String,
+    error: String,
+    code: Option<i32>,
+}
+
+fn can_make_containers() -> bool {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIP: making namespaces needs root");
+        return false;
+    }
+    if Command::new("busybox").arg("true").output().is_err() {
+        eprintln!("SKIP: busybox is not installed (package busybox-static)");
+        return false;
+    }
+    true
+}
+
+const MAX: &str = "AICAGE_UID=1234 AICAGE_GID=1235 AICAGE_HOST_USER=max AICAGE_HOME=/home/max \
+                   AICAGE_WORKSPACE=/home/max/src/project PATH=/bin TZ=Mars/Olympus";
+
+fn session(variables: &str, arguments: &[&str]) -> Session {
+    let work = tempfile::tempdir_in("/var/tmp").unwrap();
+    let at = |name: &str| work.path().join(name);
+    let root = [
+        "bin",
+        "etc/skel/.deep",
+        "proc",
+        "opt/aicage",
+        "home/max/src/project",
+        "home/max/.config/agent/state",
+    ];
+    for name in root
+        .map(|name| format!("root/{name}"))
+        .iter()
+        .map(String::as_str)
+        .chain(["project", "state"])
+    {
+        fs_err::create_dir_all(at(name)).unwrap();
+    }
+    for name in ["project", "state"] {
+        std::os::unix::fs::chown(at(name), Some(1234), Some(1235)).unwrap();
+    }
+    let busybox = Command::new("sh")
+        .args(["-c", "command -v busybox"])
+        .output()
+        .unwrap()
+        .stdout;
+    fs_err::copy(
+        PathBuf::from(String::from_utf8(busybox).unwrap().trim()),
+        at("root/bin/busybox"),
+    )
+    .unwrap();
+    for name in ["sh", "id", "pwd", "touch", "cat", "ls", "kill", "sleep"] {
+        symlink("busybox", at("root/bin").join(name)).unwrap();
+    }
+    fs_err::write(
+        at("root/etc/passwd"),
+        "root:x:0:0:root:/root:/bin/sh\nubuntu:x:1234:1234::/home/ubuntu:/bin/sh\n",
+    )
+    .unwrap();
+    fs_err::write(at("root/etc/skel/.deep/rc"), "rc").unwrap();
+    fs_err::write(at("root/bin/notes"), "no program").unwrap();
+    fs_err::write(
+        at("root/opt/aicage/init"),
+        init_for(std::env::consts::ARCH).unwrap(),
+    )
+    .unwrap();
+    fs_err::set_permissions(at("root/opt/aicage/init"), PermissionsExt::from_mode(0o755)).unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "sh", "-c", CONTAINER, "sh"])
+        .args(arguments)
+        .envs([
+            ("ROOT", at("root")),
+            ("PROJECT", at("project")),
+            ("STATE", at("state")),
+        ])
+        .env("VARIABLES", variables)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Session {
+        output: String::from_utf8_lossy(&output.stdout).into_owned(),
+        error: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code(),
+        work,
+    }
+}
+
+#[test]
+fn the_agent_is_the_caller_at_home_and_in_its_project() {
+    if !can_make_containers() {
+        return;
+    }
+    let script = "id; pwd; echo $HOME $USER $LOGNAME $PATH; touch made; touch ~/own; echo again > /proc/self/fd/1; exit 42";
+    let session = session(&format!("{MAX} AICAGE_ENTRYPOINT_CMD=sh"), &["-c", script]);
+    assert_eq!(
+        session.output,
+        "uid=1234(max) gid=1235(max)\n/home/max/src/project\n/home/max max max /home/max/.local/bin:/bin\nagain\n",
+        "{}",
+        session.error
+    );
+    assert_eq!(session.code, Some(42));
+    let owner = |name: &str| {
+        fs_err::metadata(session.work.path().join(name))
+            .unwrap()
+            .uid()
+    };
+    for name in [
+        "project/made",
+        "root/home/max",
+        "root/home/max/.config/agent",
+        "root/home/max/.deep/rc",
+        "root/home/max/own",
+    ] {
+        assert_eq!(owner(name), 1234, "of {name}");
+    }
+    assert_eq!(owner("root/home"), 0);
+    let users = fs_err::read_to_string(session.work.path().join("root/etc/passwd")).unwrap();
+    assert_eq!(
+        users,
+        "root:x:0:0:root:/root:/bin/sh\nmax:x:1234:1235:max:/home/max:/bin/sh\n"
+    );
+}
+
+#[test]
+fn without_a_user_the_agent_is_root_and_a_shell() {
+    if !can_make_containers() {
+        return;
+    }
+    let session = session("PATH=/bin", &["-c", "id -u; pwd; echo $HOME"]);
+    assert_eq!(
+        session.output, "0\n/workspace\n/root\n",
+        "{}",
+        session.error
+    );
+}
+
+#[test]
+fn an_agent_that_cannot_run_is_named() {
+    if !can_make_containers() {
+        return;
+    }
+    for (name, code) in [("codex", 127), ("notes", 126), ("/bin/nothing", 127)] {
+        let session = session(&format!("{MAX} AICAGE_ENTRYPOINT_CMD={name}"), &[]);
+        assert_eq!(session.code, Some(code), "{name}");
+        assert!(session.error.contains(name), "{}", session.error);
+    }
+}
+
+#[test]
+fn a_signal_ends_the_session_with_the_shells_code() {
+    if !can_make_containers() {
+        return;
+    }
+    let session = session("PATH=/bin", &["-c", "(sleep 1000 &); kill -9 $$"]);
+    assert_eq!(session.code, Some(137), "{}", session.error);
+}
+
+#[test]
+fn a_mounted_home_is_refused() {
+    if !can_make_containers() {
+        return;
+    }
+    let session = session(
+        &MAX.replace("AICAGE_HOME=/home/max", "AICAGE_HOME=/home/max/src/project"),
+        &[],
+    );
+    assert_eq!(session.code, Some(1));
+    assert!(
+        session.error.contains("/home/max/src/project"),
+        "{}",
+        session.error
+    );
+}
