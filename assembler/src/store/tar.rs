@@ -37,6 +37,14 @@ impl BlobStore {
     ///
     /// Errors while reading are [`StoreError`]s inside `io::Error`.
     pub fn layer_tar(&self, layer: &Layer) -> Result<Box<dyn Read + Send>, StoreError> {
+        self.layer_tar_within(layer, limit_of(layer.descriptor.size))
+    }
+
+    pub(super) fn layer_tar_within(
+        &self,
+        layer: &Layer,
+        limit: u64,
+    ) -> Result<Box<dyn Read + Send>, StoreError> {
         let blob = &layer.descriptor;
         let source = BufReader::with_capacity(BUFFER, self.read(blob)?);
         let decoder = Decoder::new(source).map_err(|error| decompress_error(blob.digest, error))?;
@@ -46,10 +54,7 @@ impl BlobStore {
             diff_id: layer.diff_id,
             hasher: Some(layer.diff_id.digest().hasher()),
             given: 0,
-            limit: blob
-                .size
-                .saturating_mul(RATIO_LIMIT)
-                .clamp(RATIO_FREE, TAR_LIMIT),
+            limit,
         }))
     }
 
@@ -115,6 +120,12 @@ impl Read for LayerTar {
         }
         Ok(count)
     }
+}
+
+/// Returns how large a tar a blob of this size may become.
+pub(super) fn limit_of(blob: u64) -> u64 {
+    blob.saturating_mul(RATIO_LIMIT)
+        .clamp(RATIO_FREE, TAR_LIMIT)
 }
 
 /// A wrong blob is reported as such; anything else is the decompressor's complaint about right bytes.

@@ -252,6 +252,9 @@ fn many_at_once_name_images_and_none_is_lost() {
                         reason: None,
                     };
                     store.tag(&lock, &record).unwrap();
+                    let index = fs::read_to_string(store.root().join("index.json")).unwrap();
+                    let name = format!("\"{}\"", record.reference.familiar());
+                    assert!(index.contains(&name), "{name} is in the index at once");
                 }
             });
         }

@@ -247,6 +247,33 @@ fn a_layer_that_is_cut_or_not_what_the_config_says_is_named() {
 }
 
 #[test]
+fn a_layer_that_grows_beyond_its_limit_is_stopped() {
+    let (_directory, store) = store();
+    let tar = tar(&[("a", &[b'x'; 5000])]);
+    let layer = put_layer(&store, &tar, &gzip(&tar));
+    let size = tar.len() as u64;
+    let mut bytes = Vec::new();
+    let mut right = store.layer_tar_within(&layer, size).unwrap();
+    right.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, tar);
+    let mut reader = store.layer_tar_within(&layer, size - 1).unwrap();
+    let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+    let error = StoreError::from_io(error).unwrap();
+    assert!(
+        matches!(error, StoreError::Bomb { limit, .. } if limit == size - 1),
+        "{error:?}"
+    );
+    let gib = 1 << 30;
+    for (blob, limit) in [
+        (0, 16 * gib),
+        (gib, 1024 * gib),
+        (gib / 32, 1100 * gib / 32),
+    ] {
+        assert_eq!(super::tar::limit_of(blob), limit, "of {blob}");
+    }
+}
+
+#[test]
 fn records_read_back_and_a_damaged_one_is_absent_and_set_aside() {
     let (_directory, store) = store();
     let lock = store.share().unwrap();
