@@ -28,6 +28,7 @@ pub mod program;
 pub mod progress;
 pub mod root_image;
 pub mod runner;
+pub mod schemas;
 pub mod selection;
 pub mod session;
 pub mod settings;

@@ -20,7 +20,7 @@ use crate::{
     exit_status::ExitStatus,
     interrupt::Interrupt,
     printer::{Colour, ColourWish, Format, Printer, PrinterSettings, Prompts, Stream},
-    progress,
+    progress, runner,
     settings::{Environment, Settings},
 };
 
@@ -67,7 +67,10 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
             (printer.clone(), progress),
             interrupt,
         );
-        dispatch(&context, cli).await
+        let outcome = dispatch(&context, cli).await;
+        // What the engine holds for steps only goes, whether they succeeded or not; what this misses the next run sweeps.
+        let cleaned = runner::clean(&context).await;
+        outcome.and_then(|status| cleaned.map(|()| status))
     });
     // A thread that still reads stdin must not keep the program from ending.
     runtime.shutdown_background();

@@ -16,7 +16,7 @@ use crate::{
     image::Image,
     key::layer_key,
     manifest::ManifestError,
-    provenance::{How, LabelRecord, LayerRecord, Origin, Provenance},
+    provenance::{How, Kind, LabelRecord, LayerRecord, Origin, Provenance},
     recipe::{Addition, Recipe, Step},
     reporter::Event,
     sandbox::{CaptureError, SandboxError, StepRequest, World},
@@ -283,12 +283,17 @@ fn base_records(world: &World<'_>, recipe: &Recipe, base: &Image) -> Vec<LayerRe
         return known
             .layers
             .into_iter()
-            .map(|record| match record.how {
-                How::Executed => LayerRecord {
-                    how: How::Reused,
-                    ..record
+            .map(|record| LayerRecord {
+                origin: match record.origin.kind {
+                    // It was pulled by name before anybody knew that it is a base.
+                    Kind::Unknown => recipe.base_origin.clone(),
+                    _ => record.origin,
                 },
-                _ => record,
+                how: match record.how {
+                    How::Executed => How::Reused,
+                    how => how,
+                },
+                ..record
             })
             .collect();
     }

@@ -150,7 +150,12 @@ fn value(values: &[String], default: &Value) -> Result<Value, String> {
 
 fn block(config: &Config, key: &str, path: &Path) -> Result<String, Diagnostic> {
     let mut only = Map::new();
-    let value = as_json(config).get(key).cloned().unwrap_or(Value::Null);
+    let mut value = as_json(config).get(key).cloned().unwrap_or(Value::Null);
+    // Defaults are left out, so that a later program's better ones count.
+    let defaults = as_json(&Config::default());
+    if let (Some(map), Some(Value::Object(defaults))) = (value.as_object_mut(), defaults.get(key)) {
+        map.retain(|name, value| defaults.get(name) != Some(value));
+    }
     only.insert(key.to_owned(), value);
     Ok(yaml::to_text(&only, path)?)
 }

@@ -16,7 +16,6 @@ use crate::{
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
-    runner,
     selection::{Selection, select},
     session,
     supply::{self, Ask, Offer},
@@ -119,7 +118,6 @@ pub(crate) async fn load(context: &Context, plan: &Plan, image: &Image) -> Resul
         reporter: context.reporter.as_ref(),
     };
     docker.load(&request).await?;
-    runner::clean(context).await?;
     Ok(())
 }
 

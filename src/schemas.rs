@@ -1,0 +1,17 @@
+//! JSON schemas of every file that a user may write, generated from the types that read them.
+
+use schemars::{Schema, schema_for};
+
+use crate::{
+    definition::{agent::AgentFile, base::BaseFile},
+    settings::Config,
+};
+
+/// Returns each schema with the name of its file in `schemas/`.
+pub fn all() -> [(&'static str, Schema); 3] {
+    [
+        ("agent.schema.json", schema_for!(AgentFile)),
+        ("base.schema.json", schema_for!(BaseFile)),
+        ("config.schema.json", schema_for!(Config)),
+    ]
+}
