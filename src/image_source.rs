@@ -3,12 +3,13 @@
 //! Invariant: parsing looks at the text alone; [`open`] touches the network only for a name that the store does not
 //! have, and never with `--offline`.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
 use assembler::{
     image::Image,
     reference::{ImageReference, ReferenceError},
     store::{BlobStore, ImageRecord, RemoteRecord, SharedLock},
+    transport::Source,
 };
 
 use crate::{
@@ -26,29 +27,8 @@ pub enum ImageSource {
     Name(ImageReference),
     /// `docker-daemon:REF`: an image that Docker has.
     DockerDaemon(String),
-    /// `oci:DIR[:TAG]`: an OCI image layout.
-    OciLayout {
-        /// The directory.
-        directory: PathBuf,
-        /// Which of its images.
-        tag: Option<String>,
-    },
-    /// `oci-archive:FILE[:TAG]`: a tar of an OCI image layout.
-    OciArchive {
-        /// The file.
-        file: PathBuf,
-        /// Which of its images.
-        tag: Option<String>,
-    },
-    /// `docker-archive:FILE[:REF]`: what `docker save` writes.
-    DockerArchive {
-        /// The file.
-        file: PathBuf,
-        /// Which of its images.
-        reference: Option<String>,
-    },
-    /// `rootfs:FILE`: a tar of a root filesystem.
-    Rootfs(PathBuf),
+    /// A file or a directory.
+    File(Source),
 }
 
 impl FromStr for ImageSource {
@@ -59,63 +39,20 @@ impl FromStr for ImageSource {
             text: text.chars().take(200).collect(),
             reason,
         };
-        let Some((transport, rest)) = text.split_once(':') else {
-            return text.parse().map(Self::Name);
-        };
-        let source = match transport {
-            "docker" => return rest.trim_start_matches("//").parse().map(Self::Name),
-            "docker-daemon" => Self::DockerDaemon(rest.to_owned()),
-            "oci" => {
-                let (directory, tag) = path_and_tag(rest);
-                Self::OciLayout { directory, tag }
-            }
-            "oci-archive" => {
-                let (file, tag) = path_and_tag(rest);
-                Self::OciArchive { file, tag }
-            }
-            "docker-archive" => {
-                // A reference has colons of its own, so the first one ends the path, as skopeo reads it.
-                let (file, reference) = rest.split_once(':').unwrap_or((rest, ""));
-                Self::DockerArchive {
-                    file: file.into(),
-                    reference: (!reference.is_empty()).then(|| reference.to_owned()),
-                }
-            }
-            "rootfs" => Self::Rootfs(rest.into()),
-            _ => return text.parse().map(Self::Name),
-        };
-        if rest.is_empty() {
-            return Err(error("nothing stands after the colon"));
-        }
-        Ok(source)
-    }
-}
-
-/// A tag has no slash, so that a colon in the middle of a path stays the path's.
-fn path_and_tag(text: &str) -> (PathBuf, Option<String>) {
-    match text.rsplit_once(':') {
-        Some((path, tag)) if !path.is_empty() && !tag.is_empty() && !tag.contains('/') => {
-            (path.into(), Some(tag.to_owned()))
-        }
-        _ => (text.into(), None),
-    }
-}
-
-impl fmt::Display for ImageSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let with =
-            |f: &mut fmt::Formatter<'_>, kind: &str, path: &PathBuf, tag: &Option<String>| {
-                write!(f, "{kind}:{}", path.display())?;
-                tag.as_ref().map_or(Ok(()), |tag| write!(f, ":{tag}"))
+        if let Some(name) = text.strip_prefix("docker-daemon:") {
+            return match name {
+                "" => Err(error("nothing stands after the colon")),
+                name => Ok(Self::DockerDaemon(name.to_owned())),
             };
-        match self {
-            Self::Name(reference) => f.write_str(&reference.familiar()),
-            Self::DockerDaemon(reference) => write!(f, "docker-daemon:{reference}"),
-            Self::OciLayout { directory, tag } => with(f, "oci", directory, tag),
-            Self::OciArchive { file, tag } => with(f, "oci-archive", file, tag),
-            Self::DockerArchive { file, reference } => with(f, "docker-archive", file, reference),
-            Self::Rootfs(file) => write!(f, "rootfs:{}", file.display()),
         }
+        if let Some(source) = Source::parse(text) {
+            if source.path().as_os_str().is_empty() {
+                return Err(error("nothing stands after the colon"));
+            }
+            return Ok(Self::File(source));
+        }
+        let name = text.strip_prefix("docker://").unwrap_or(text);
+        name.parse().map(Self::Name)
     }
 }
 
@@ -146,8 +83,8 @@ pub async fn open(context: &Context, text: &str) -> Result<Opened, Diagnostic> {
     let source: ImageSource = text.parse()?;
     match &source {
         ImageSource::Name(reference) => open_name(context, reference).await,
-        ImageSource::DockerDaemon(name) => open_daemon(context, &source, name).await,
-        _ => import(context, &source).await,
+        ImageSource::DockerDaemon(name) => open_daemon(context, text, name).await,
+        ImageSource::File(_) => import(context, text).await,
     }
 }
 
@@ -191,11 +128,7 @@ async fn open_name(context: &Context, reference: &ImageReference) -> Result<Open
 }
 
 /// An image of ours that Docker has as we sent it needs no copy: the store knows more about it than Docker does.
-async fn open_daemon(
-    context: &Context,
-    source: &ImageSource,
-    name: &str,
-) -> Result<Opened, Diagnostic> {
+async fn open_daemon(context: &Context, text: &str, name: &str) -> Result<Opened, Diagnostic> {
     let docker = context.docker().await?;
     let Some(theirs) = docker.image(name).await? else {
         return Err(Diagnostic::new(
@@ -213,22 +146,21 @@ async fn open_daemon(
             && image.diff_ids() == theirs.diff_ids
         {
             return Ok(Opened {
-                name: source.to_string(),
+                name: text.to_owned(),
                 image,
                 record: Some(record),
                 remote: None,
             });
         }
     }
-    import(context, source).await
+    import(context, text).await
 }
 
-async fn import(context: &Context, source: &ImageSource) -> Result<Opened, Diagnostic> {
-    let name = source.to_string();
-    let image = transport::import(context, &name).await?;
-    let image = image.ok_or_else(|| not_here(context, &name))?;
+async fn import(context: &Context, text: &str) -> Result<Opened, Diagnostic> {
+    let image = transport::import(context, text).await?;
+    let image = image.ok_or_else(|| not_here(context, text))?;
     Ok(Opened {
-        name,
+        name: text.to_owned(),
         image,
         record: None,
         remote: None,
@@ -291,9 +223,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &ImageSource) {
-        let source: ImageSource = text.parse().unwrap();
-        assert_eq!(&source, expected);
-        assert_eq!(source.to_string().parse::<ImageSource>().unwrap(), source);
+        assert_eq!(&text.parse::<ImageSource>().unwrap(), expected);
     }
 
     fn name(text: &str) -> ImageSource {
@@ -317,30 +247,32 @@ mod tests {
             "docker-daemon:a:b",
             &ImageSource::DockerDaemon("a:b".to_owned()),
         );
-        let layout = |directory: &str, tag: Option<&str>| ImageSource::OciLayout {
-            directory: directory.into(),
-            tag: tag.map(str::to_owned),
-        };
-        check("oci:out", &layout("out", None));
-        check("oci:/tmp/out:v1", &layout("/tmp/out", Some("v1")));
-        check("oci:/odd:name/out", &layout("/odd:name/out", None));
         check(
-            "docker-archive:saved.tar:aicage:codex-debian",
-            &ImageSource::DockerArchive {
-                file: "saved.tar".into(),
-                reference: Some("aicage:codex-debian".to_owned()),
-            },
-        );
-        check(
-            "rootfs:root.tar.gz",
-            &ImageSource::Rootfs("root.tar.gz".into()),
+            "oci:/tmp/out:v1",
+            &ImageSource::File(Source::Oci {
+                directory: "/tmp/out".into(),
+                tag: Some("v1".to_owned()),
+            }),
         );
     }
 
     #[test]
     fn what_is_neither_is_refused() {
-        for text in ["", "oci:", "rootfs:", "UPPER/case", "a b"] {
+        for text in ["", "oci:", "rootfs:", "docker-daemon:", "UPPER/case", "a b"] {
             assert!(text.parse::<ImageSource>().is_err(), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn only_names_that_this_program_gives_are_never_looked_for_in_a_registry() {
+        for (text, expected) in [
+            ("aicage:codex-debian", true),
+            ("aicage-image-base:debian", true),
+            ("aicages:x", false),
+            ("ghcr.io/aicage/aicage-image-base:debian", false),
+            ("debian", false),
+        ] {
+            assert_eq!(is_local_name(&text.parse().unwrap()), expected, "{text}");
         }
     }
 }

@@ -105,9 +105,10 @@ fn print(printer: &Printer, report: &InspectReport) {
     }
     let size: u64 = layers.iter().map(|layer| layer.size).sum();
     printer.line(&format!(
-        "size      {} in {} layers",
+        "size      {} in {} {}",
         bytes(size),
-        layers.len()
+        layers.len(),
+        if layers.len() == 1 { "layer" } else { "layers" }
     ));
     printer.line("");
     printer.table(&table(layers));
