@@ -9,18 +9,21 @@
 //! **Format read.** That, and whatever docker, `BuildKit`, buildah, bsdtar and GNU tar have left in registries: v7 and
 //! GNU headers, GNU long names, base-256 numbers, PAX local and global headers, sparse files, any order.
 
+mod error;
 mod header;
 mod limits;
+mod overrides;
 mod pax;
 mod reader;
 mod recanonicalise;
 mod sparse;
 mod writer;
 
+pub use error::{ReadError, WriteError};
 pub use limits::Limits;
-pub use reader::{LayerReader, ReadError};
+pub use reader::LayerReader;
 pub use recanonicalise::{RecanonicaliseError, recanonicalise};
-pub use writer::{LayerWriter, WriteError, write_sorted};
+pub use writer::{LayerWriter, write_sorted};
 
 /// The unit of a tar archive.
 const BLOCK: usize = 512;

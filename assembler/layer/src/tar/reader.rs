@@ -5,13 +5,14 @@
 
 use std::io::{self, Read};
 
+use super::error::ReadError;
 use super::header::{Block, Header};
 use super::limits::Limits;
-use super::pax;
-use super::sparse::{self, SparseMap, SparseRecords};
+use super::overrides::Overrides;
+use super::sparse::SparseMap;
 use super::{BLOCK, padding};
 use crate::entry::{Entry, EntryKind, LayerItem};
-use crate::path::{LayerPath, OPAQUE, PathError, WHITEOUT, base_name, parent, printable};
+use crate::path::{LayerPath, OPAQUE, WHITEOUT, base_name, parent, printable};
 
 /// What auxiliary files of the aufs driver start with; every engine skips them.
 const AUFS: &[u8] = b".wh..wh.";
@@ -22,14 +23,14 @@ const AUFS: &[u8] = b".wh..wh.";
 #[derive(Debug)]
 pub struct LayerReader<R> {
     inner: R,
-    limits: Limits,
+    pub(super) limits: Limits,
     /// Bytes taken from the archive, and bytes of holes given out.
-    passed: u64,
+    pub(super) passed: u64,
     entries: u64,
     /// Records of PAX global headers, which hold for all that follows.
     global: Overrides,
-    content: Content,
-    current: String,
+    pub(super) content: Content,
+    pub(super) current: String,
     end: End,
     buffer: Vec<u8>,
 }
@@ -45,81 +46,17 @@ enum End {
 
 /// What is left of the current item's content.
 #[derive(Debug, Default)]
-struct Content {
-    stored: u64,
+pub(super) struct Content {
+    pub(super) stored: u64,
     padding: u64,
-    holes: Option<Holes>,
+    pub(super) holes: Option<Holes>,
 }
 
 #[derive(Debug)]
-struct Holes {
-    map: SparseMap,
-    part: usize,
-    position: u64,
-}
-
-/// What extended headers say about the next entry.
-#[derive(Debug, Clone, Default)]
-struct Overrides {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<i64>,
-    xattrs: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
-    sparse: SparseRecords,
-}
-
-/// Why a layer could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The source failed.
-    #[error("cannot read the layer")]
-    Io {
-        /// What the source said.
-        #[source]
-        source: io::Error,
-    },
-    /// The archive stops in the middle.
-    #[error("the layer is cut off at {place}")]
-    Truncated {
-        /// The entry, or the position of the header.
-        place: String,
-    },
-    /// A header is not a header.
-    #[error("at byte {position} the layer is no tar: {reason}")]
-    Header {
-        /// Where in the archive.
-        position: u64,
-        /// What about it.
-        reason: &'static str,
-    },
-    /// An entry cannot be part of a layer.
-    #[error("entry {path} of the layer is refused: {reason}")]
-    Entry {
-        /// Its name, made printable.
-        path: String,
-        /// What about it.
-        reason: &'static str,
-    },
-    /// An entry's name, or the target of a hard link, is not a path of a layer.
-    #[error("an entry of the layer is refused")]
-    Path {
-        /// What about it.
-        #[source]
-        source: PathError,
-    },
-    /// The layer is larger than what is accepted.
-    #[error("the layer is refused at {place}: {what} is over the limit of {limit}")]
-    Limit {
-        /// The entry, or the position of the header.
-        place: String,
-        /// What there is too much of.
-        what: &'static str,
-        /// How much is accepted.
-        limit: u64,
-    },
+pub(super) struct Holes {
+    pub(super) map: SparseMap,
+    pub(super) part: usize,
+    pub(super) position: u64,
 }
 
 impl<R: Read> LayerReader<R> {
@@ -237,7 +174,7 @@ impl<R: Read> LayerReader<R> {
         Ok(Some((block, header, position)))
     }
 
-    fn block(&mut self, position: u64) -> Result<Option<Block>, ReadError> {
+    pub(super) fn block(&mut self, position: u64) -> Result<Option<Block>, ReadError> {
         let mut block = [0; BLOCK];
         let mut filled = 0;
         while filled < BLOCK {
@@ -394,79 +331,6 @@ impl<R: Read> LayerReader<R> {
         }
     }
 
-    fn open_old_sparse(&mut self, block: &Block) -> Result<(), ReadError> {
-        let (mut numbers, size, mut more) =
-            sparse::old_header(block).map_err(|reason| self.refuse(reason))?;
-        while more {
-            let extension = self
-                .block(self.passed)?
-                .ok_or_else(|| ReadError::Truncated {
-                    place: self.current.clone(),
-                })?;
-            let (next, again) =
-                sparse::old_extension(&extension).map_err(|reason| self.refuse(reason))?;
-            numbers.extend(next);
-            more = again;
-            if numbers.len() * 8 > self.limits.header_bytes {
-                return Err(self.over("its sparse map", self.limits.header_bytes as u64));
-            }
-        }
-        self.open_holes(&numbers, size)
-    }
-
-    fn open_sparse(&mut self, records: &SparseRecords) -> Result<(), ReadError> {
-        let size = records
-            .size
-            .ok_or_else(|| self.refuse("its sparse size is missing"))?;
-        if !records.map_in_content {
-            return self.open_holes(&records.numbers, size);
-        }
-        // The map is decimal lines in the first blocks of the content: a count, then offsets and lengths.
-        let mut numbers: Vec<u64> = Vec::new();
-        let mut line = Vec::new();
-        loop {
-            let mut block = Vec::with_capacity(BLOCK);
-            self.read_stored(&mut block, BLOCK as u64)?;
-            for byte in block {
-                let wanted = numbers
-                    .first()
-                    .map_or(1, |count| count.saturating_mul(2).saturating_add(1));
-                if numbers.len() as u64 == wanted {
-                    break;
-                }
-                if byte == b'\n' {
-                    numbers.push(pax::number(&line).map_err(|reason| self.refuse(reason))?);
-                    line.clear();
-                } else {
-                    line.push(byte);
-                }
-            }
-            let wanted = numbers
-                .first()
-                .map_or(1, |count| count.saturating_mul(2).saturating_add(1));
-            if numbers.len() as u64 == wanted {
-                return self.open_holes(numbers.get(1..).unwrap_or_default(), size);
-            }
-            if numbers.len() * 8 > self.limits.header_bytes || line.len() > 20 {
-                return Err(self.over("its sparse map", self.limits.header_bytes as u64));
-            }
-        }
-    }
-
-    fn open_holes(&mut self, numbers: &[u64], size: u64) -> Result<(), ReadError> {
-        let map = SparseMap::new(numbers, size).map_err(|reason| self.refuse(reason))?;
-        if map.stored() != self.content.stored {
-            return Err(self.refuse("its sparse map does not match its size"));
-        }
-        self.pass(size - map.stored())?;
-        self.content.holes = Some(Holes {
-            map,
-            part: 0,
-            position: 0,
-        });
-        Ok(())
-    }
-
     fn skip_content(&mut self) -> Result<(), ReadError> {
         self.content.holes = None;
         let mut rest = self.content.stored.saturating_add(self.content.padding);
@@ -494,7 +358,7 @@ impl<R: Read> LayerReader<R> {
     }
 
     /// Reads exactly this much of the content as it is stored.
-    fn read_stored(&mut self, to: &mut Vec<u8>, size: u64) -> Result<(), ReadError> {
+    pub(super) fn read_stored(&mut self, to: &mut Vec<u8>, size: u64) -> Result<(), ReadError> {
         let cut_off = || ReadError::Truncated {
             place: self.current.clone(),
         };
@@ -518,7 +382,7 @@ impl<R: Read> LayerReader<R> {
         Ok(())
     }
 
-    fn pass(&mut self, bytes: u64) -> Result<(), ReadError> {
+    pub(super) fn pass(&mut self, bytes: u64) -> Result<(), ReadError> {
         self.passed = self.passed.saturating_add(bytes);
         if self.passed > self.limits.total_bytes {
             return Err(self.over("the number of bytes", self.limits.total_bytes));
@@ -526,14 +390,14 @@ impl<R: Read> LayerReader<R> {
         Ok(())
     }
 
-    fn refuse(&self, reason: &'static str) -> ReadError {
+    pub(super) fn refuse(&self, reason: &'static str) -> ReadError {
         ReadError::Entry {
             path: self.current.clone(),
             reason,
         }
     }
 
-    fn over(&self, what: &'static str, limit: u64) -> ReadError {
+    pub(super) fn over(&self, what: &'static str, limit: u64) -> ReadError {
         let mut place = self.current.clone();
         if let Some((cut, _)) = place.char_indices().nth(200) {
             place.truncate(cut);
@@ -590,53 +454,6 @@ impl<R: Read> Read for LayerReader<R> {
         }
         self.pass(got as u64).map_err(io::Error::other)?;
         Ok(got)
-    }
-}
-
-impl Overrides {
-    fn take(&mut self, body: &[u8]) -> Result<(), &'static str> {
-        for (keyword, value) in pax::decode(body)? {
-            match keyword {
-                b"path" => self.path = text(value)?,
-                b"linkpath" => self.link = text(value)?,
-                b"size" => self.size = optional(value, pax::number)?,
-                b"uid" => self.uid = optional(value, pax::number)?,
-                b"gid" => self.gid = optional(value, pax::number)?,
-                b"mtime" => self.mtime = optional(value, pax::seconds)?,
-                _ => {
-                    if let Some(name) = keyword.strip_prefix(pax::XATTR) {
-                        if value.is_empty() {
-                            self.xattrs.remove(name);
-                        } else {
-                            self.xattrs.insert(name.to_vec(), value.to_vec());
-                        }
-                    } else if let Some(sparse) = keyword.strip_prefix(b"GNU.sparse.") {
-                        self.sparse.add(sparse, value)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An empty value takes back what a global header said.
-fn optional<T>(
-    value: &[u8],
-    parse: fn(&[u8]) -> Result<T, &'static str>,
-) -> Result<Option<T>, &'static str> {
-    if value.is_empty() {
-        Ok(None)
-    } else {
-        parse(value).map(Some)
-    }
-}
-
-fn text(value: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
-    if value.contains(&0) {
-        Err("a PAX path has a NUL byte in it")
-    } else {
-        Ok(Some(value.to_vec()).filter(|path| !path.is_empty()))
     }
 }
 

@@ -5,8 +5,9 @@
 
 use std::io::{self, Read, Write};
 
-use super::reader::{LayerReader, ReadError};
-use super::writer::{LayerWriter, WriteError};
+use super::error::{ReadError, WriteError};
+use super::reader::LayerReader;
+use super::writer::LayerWriter;
 use crate::index::{IndexBuilder, PathIndex};
 
 /// Why a captured layer was not taken over.

@@ -2,8 +2,12 @@
 //!
 //! GNU's own (`S` with a map in the header and in blocks after it) and PAX 0.0, 0.1 and 1.0.
 
+use std::io::Read;
+
+use super::error::ReadError;
 use super::header::{Block, number};
-use super::pax;
+use super::reader::{Holes, LayerReader};
+use super::{BLOCK, pax};
 
 /// The parts of a file that have bytes in the archive, in order: offset and length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,8 +79,84 @@ impl SparseMap {
     }
 }
 
+impl<R: Read> LayerReader<R> {
+    /// Reads the map of a file of GNU's own kind.
+    pub(super) fn open_old_sparse(&mut self, block: &Block) -> Result<(), ReadError> {
+        let (mut numbers, size, mut more) =
+            old_header(block).map_err(|reason| self.refuse(reason))?;
+        while more {
+            let extension = self
+                .block(self.passed)?
+                .ok_or_else(|| ReadError::Truncated {
+                    place: self.current.clone(),
+                })?;
+            let (next, again) = old_extension(&extension).map_err(|reason| self.refuse(reason))?;
+            numbers.extend(next);
+            more = again;
+            if numbers.len() * 8 > self.limits.header_bytes {
+                return Err(self.over("its sparse map", self.limits.header_bytes as u64));
+            }
+        }
+        self.open_holes(&numbers, size)
+    }
+
+    /// Reads or takes the map of a file that PAX records call sparse.
+    pub(super) fn open_sparse(&mut self, records: &SparseRecords) -> Result<(), ReadError> {
+        let size = records
+            .size
+            .ok_or_else(|| self.refuse("its sparse size is missing"))?;
+        if !records.map_in_content {
+            return self.open_holes(&records.numbers, size);
+        }
+        // The map is decimal lines in the first blocks of the content: a count, then offsets and lengths.
+        let mut numbers: Vec<u64> = Vec::new();
+        let mut line = Vec::new();
+        loop {
+            let mut block = Vec::with_capacity(BLOCK);
+            self.read_stored(&mut block, BLOCK as u64)?;
+            for byte in block {
+                let wanted = numbers
+                    .first()
+                    .map_or(1, |count| count.saturating_mul(2).saturating_add(1));
+                if numbers.len() as u64 == wanted {
+                    break;
+                }
+                if byte == b'\n' {
+                    numbers.push(pax::number(&line).map_err(|reason| self.refuse(reason))?);
+                    line.clear();
+                } else {
+                    line.push(byte);
+                }
+            }
+            let wanted = numbers
+                .first()
+                .map_or(1, |count| count.saturating_mul(2).saturating_add(1));
+            if numbers.len() as u64 == wanted {
+                return self.open_holes(numbers.get(1..).unwrap_or_default(), size);
+            }
+            if numbers.len() * 8 > self.limits.header_bytes || line.len() > 20 {
+                return Err(self.over("its sparse map", self.limits.header_bytes as u64));
+            }
+        }
+    }
+
+    fn open_holes(&mut self, numbers: &[u64], size: u64) -> Result<(), ReadError> {
+        let map = SparseMap::new(numbers, size).map_err(|reason| self.refuse(reason))?;
+        if map.stored() != self.content.stored {
+            return Err(self.refuse("its sparse map does not match its size"));
+        }
+        self.pass(size - map.stored())?;
+        self.content.holes = Some(Holes {
+            map,
+            part: 0,
+            position: 0,
+        });
+        Ok(())
+    }
+}
+
 /// Reads the part of GNU's map in a header: its numbers, the file's length, and whether a block with more follows.
-pub(super) fn old_header(block: &Block) -> Result<(Vec<u64>, u64, bool), &'static str> {
+fn old_header(block: &Block) -> Result<(Vec<u64>, u64, bool), &'static str> {
     let numbers = old_numbers(&block[386..482])?;
     let size = number(&block[483..495]).and_then(|size| u64::try_from(size).ok());
     Ok((
@@ -87,7 +167,7 @@ pub(super) fn old_header(block: &Block) -> Result<(Vec<u64>, u64, bool), &'stati
 }
 
 /// Reads one of the blocks that go on with GNU's map.
-pub(super) fn old_extension(block: &Block) -> Result<(Vec<u64>, bool), &'static str> {
+fn old_extension(block: &Block) -> Result<(Vec<u64>, bool), &'static str> {
     Ok((old_numbers(&block[..504])?, block[504] != 0))
 }
 
