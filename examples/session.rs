@@ -1,6 +1,6 @@
 //! Runs one container as a session of ours, for the tests of the engine and for trying it by hand.
 //!
-//! `session terminal|pipe|empty ENDPOINT IMAGE [NAME=VALUE…] [SOURCE=>TARGET…] -- PROGRAM [ARGUMENT…]`
+//! `session terminal|pipe|empty ENDPOINT IMAGE [@LABEL] [NAME=VALUE…] [SOURCE=>TARGET…] -- PROGRAM [ARGUMENT…]`
 #![expect(
     clippy::print_stderr,
     reason = "a program for tests says what went wrong"
@@ -27,11 +27,14 @@ async fn main() -> ExitCode {
         ..EngineSettings::default()
     };
     let image = next();
+    let mut label = "by hand".to_owned();
     let mut env = BTreeMap::new();
     let mut mounts = Vec::new();
     for argument in arguments.by_ref() {
         if argument == "--" {
             break;
+        } else if let Some(value) = argument.strip_prefix('@') {
+            value.clone_into(&mut label);
         } else if let Some((source, target)) = argument.split_once("=>") {
             mounts.push(SessionMount {
                 source: PathBuf::from(source),
@@ -51,7 +54,7 @@ async fn main() -> ExitCode {
         working_dir: None,
         user: None,
         name: None,
-        labels: BTreeMap::from([("io.github.aicage.session".to_owned(), "test".to_owned())]),
+        labels: BTreeMap::from([("io.github.aicage.session".to_owned(), label)]),
         input,
         network: Network::None,
         extra_hosts: Vec::new(),

@@ -299,6 +299,7 @@ impl<'a> DockerSandbox<'a> {
                 // From here on the program itself holds the FIFO open, and its end is the answer's.
                 hold.let_go();
             }
+            let malformed = answer.is_err();
             let answered = match answer {
                 Ok(Some(Answer::Ok)) => (sinks.take)(&mut reader).map(|()| true),
                 Ok(Some(Answer::Failed { script, exit })) => Err(SandboxError::Script {
@@ -309,9 +310,10 @@ impl<'a> DockerSandbox<'a> {
                 Ok(None) => Ok(false),
                 Err(reason) => Err(SandboxError::Step { reason }),
             };
-            // Whoever stopped reading in the middle must not keep the container waiting.
+            // Whoever stopped reading in the middle must not keep the container waiting. After an answer that tells of
+            // a failure it ends by itself, and what it has printed is still on the way.
             drop(reader);
-            if answered.is_err() {
+            if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
                 life.stop.cancel();
             }
             let ended = life.end();

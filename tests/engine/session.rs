@@ -1,0 +1,276 @@
+//! Sessions, through the example program: streams, exit status, signals, terminal, nothing left behind.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use aicage::engine::docker::LoadRequest;
+use assembler::reporter::Silent;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Ground, on_each_engine};
+
+const LABEL: &str = "io.github.aicage.session";
+
+fn program() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("examples/session")
+}
+
+/// Loads the ground's image and makes the command of a session.
+fn session(ground: &Ground, kind: &str, more: &[&str]) -> Command {
+    let reference = format!("aicage-test:session-{}", std::process::id());
+    let reference = reference.parse().unwrap();
+    let request = LoadRequest {
+        store: &ground.store,
+        lock: &ground.lock,
+        image: &ground.image,
+        reference: &reference,
+        reporter: &Silent,
+    };
+    let loaded = ground
+        .runtime
+        .block_on(ground.docker.load(&request))
+        .unwrap();
+    let mut command = Command::new(program());
+    command
+        .args([
+            kind,
+            &ground.address,
+            &loaded.id,
+            &format!("@{}", ground.title()),
+        ])
+        .args(more)
+        .stdin(Stdio::null());
+    command
+}
+
+fn on_each(salt: &str, test: impl Fn(&Ground)) {
+    on_each_engine(salt, |ground| {
+        test(ground);
+        assert_eq!(
+            ground.leftovers(LABEL),
+            Vec::<String>::new(),
+            "no container is left"
+        );
+        ground.docker(&[
+            "rmi",
+            "-f",
+            &format!("aicage-test:session-{}", std::process::id()),
+        ]);
+    });
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn check(output: &Output, status: i32, stdout: &str, stderr: &str) {
+    assert_eq!(
+        (
+            output.status.code(),
+            text(&output.stdout).as_str(),
+            text(&output.stderr).as_str()
+        ),
+        (Some(status), stdout, stderr)
+    );
+}
+
+#[test]
+fn streams_stay_apart_and_the_exit_status_comes_through() {
+    on_each("streams", |ground| {
+        let output = session(
+            ground,
+            "empty",
+            &["A=b, c", "--", "sh", "-c", "echo $A; echo no >&2; exit 7"],
+        )
+        .output()
+        .unwrap();
+        check(&output, 7, "b, c\n", "no\n");
+    });
+}
+
+#[test]
+fn what_cannot_be_started_gives_the_status_of_a_shell() {
+    on_each("status", |ground| {
+        for (command, status) in [("nothere", 127), ("/etc", 126), ("/etc/second", 126)] {
+            let output = session(ground, "empty", &["--", command]).output().unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(status),
+                "{command}: {}",
+                text(&output.stderr)
+            );
+        }
+        let output = session(ground, "empty", &["/not/here=>/mnt", "--", "true"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+    });
+}
+
+#[test]
+fn stdin_reaches_the_container_byte_for_byte_and_ends_there() {
+    on_each("stdin", |ground| {
+        let mut bytes = vec![0; 5_000_000];
+        fs_err::File::open("/dev/urandom")
+            .unwrap()
+            .read_exact(&mut bytes)
+            .unwrap();
+        let mut child = session(ground, "pipe", &["--", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let sent = bytes.clone();
+        let writer = std::thread::spawn(move || stdin.write_all(&sent).unwrap());
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        assert!(
+            output.stdout == bytes,
+            "{} bytes came back",
+            output.stdout.len()
+        );
+        assert_eq!(output.status.code(), Some(0));
+    });
+}
+
+#[test]
+fn a_session_ends_with_its_container_even_if_stdin_stays_open() {
+    on_each("open", |ground| {
+        let mut child = session(ground, "pipe", &["--", "true"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        drop(stdin);
+    });
+}
+
+/// Starts a session whose script first says `up`, and waits for that.
+fn running(ground: &Ground, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = session(ground, "empty", &["--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    (child, stdout)
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn signals_are_passed_on() {
+    on_each("signals", |ground| {
+        let loops = "echo up; while :; do sleep 0.1; done";
+        let (mut child, _stdout) = running(ground, &format!("trap 'exit 9' TERM; {loops}"));
+        signal(&child, Signal::TERM);
+        assert_eq!(
+            child.wait().unwrap().code(),
+            Some(9),
+            "the container handled the signal itself"
+        );
+
+        let (mut child, mut stdout) = running(ground, &format!("trap 'echo no' INT; {loops}"));
+        let mut line = String::new();
+        for _ in 0..2 {
+            signal(&child, Signal::INT);
+            line.clear();
+            stdout.read_line(&mut line).unwrap();
+            assert_eq!(line, "no\n");
+        }
+        signal(&child, Signal::INT);
+        assert_eq!(
+            child.wait().unwrap().code(),
+            Some(137),
+            "the third interrupt kills"
+        );
+    });
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_session() {
+    on_each("reader", |ground| {
+        let (mut child, stdout) = running(
+            ground,
+            "trap 'exit 3' TERM; echo up; while :; do echo more; done",
+        );
+        drop(stdout);
+        assert_eq!(child.wait().unwrap().code(), Some(3));
+    });
+}
+
+#[test]
+fn a_mount_may_have_any_name() {
+    on_each("mounts", |ground| {
+        let odd = ground.directory.path().join("a:b, c=d");
+        fs_err::create_dir(&odd).unwrap();
+        fs_err::write(odd.join("file"), "seen").unwrap();
+        let mount = format!("{}=>/mnt", odd.display());
+        let output = session(ground, "empty", &[&mount, "--", "cat", "/mnt/file"])
+            .output()
+            .unwrap();
+        check(&output, 0, "seen", "");
+    });
+}
+
+#[test]
+fn a_terminal_has_our_size_passes_bytes_and_is_restored() {
+    on_each("terminal", |ground| {
+        let session = session(ground, "terminal", &["--", "sh", "-c", "SCRIPT"]);
+        // The size is told after the start, so the script waits for it. `printf` sends what looks like a frame's header.
+        let script = "while [ \"$(stty size)\" != '33 77' ]; do sleep 0.1; done; stty size; printf '\\001\\002z'; read line; echo \"got $line\"; exit 5";
+        let mut words: Vec<String> = vec![session.get_program().to_string_lossy().into_owned()];
+        words.extend(
+            session
+                .get_args()
+                .map(|word| word.to_string_lossy().into_owned()),
+        );
+        *words.last_mut().unwrap() = script.to_owned();
+        let quoted: Vec<String> = words
+            .iter()
+            .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
+            .collect();
+        let line = format!(
+            "stty rows 33 cols 77; before=$(stty -g); {}; echo status $?; [ \"$before\" = \"$(stty -g)\" ] && echo restored",
+            quoted.join(" ")
+        );
+        let mut child = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut seen = Vec::new();
+        let mut byte = [0; 256];
+        while !text(&seen).contains('z') {
+            let read = stdout.read(&mut byte).unwrap();
+            assert!(read > 0, "it ended with {}", text(&seen));
+            seen.extend_from_slice(&byte[..read]);
+        }
+        stdin.write_all(b"typed\r").unwrap();
+        stdout.read_to_end(&mut seen).unwrap();
+        child.wait().unwrap();
+        let seen = text(&seen);
+        for expected in ["33 77", "\u{1}\u{2}z", "got typed", "status 5", "restored"] {
+            assert!(
+                seen.contains(expected),
+                "`{expected}` is missing in {seen:?}"
+            );
+        }
+    });
+}

@@ -1,0 +1,560 @@
+//! The contract of a sandbox, on real engines, by both ways into a container.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use aicage::{
+    engine::docker::{DockerSandbox, Network, SandboxSettings},
+    init_program::init_for,
+};
+use assembler::{
+    image::Image,
+    recipe::{ScriptFile, ScriptFiles},
+    sandbox::{CaptureError, Sandbox as _, SandboxError, StepRequest},
+};
+use layer::{
+    EntryKind, LayerItem,
+    tar::{LayerReader, Limits},
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Ground, Recorder, image_of, is_empty, on_each_engine};
+
+const LABEL: &str = "io.github.aicage.step";
+
+/// How a step's files get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Mounted,
+    Uploaded,
+}
+
+/// What came of a step.
+#[derive(Debug)]
+struct Ran {
+    outcome: Result<(), SandboxError>,
+    /// The layer's entries as `path kind mode uid:gid content`.
+    changes: Vec<String>,
+    log: String,
+    warnings: Vec<String>,
+}
+
+struct Step<'a> {
+    ground: &'a Ground,
+    way: Way,
+    image: &'a Image,
+    interrupt: CancellationToken,
+    env: BTreeMap<String, String>,
+    ca: Option<Vec<u8>>,
+}
+
+impl<'a> Step<'a> {
+    fn new(ground: &'a Ground, way: Way) -> Self {
+        Self {
+            ground,
+            way,
+            image: &ground.image,
+            interrupt: CancellationToken::new(),
+            env: BTreeMap::new(),
+            ca: None,
+        }
+    }
+
+    fn with_sandbox<T>(
+        &self,
+        script: &str,
+        recorder: &Recorder,
+        work: impl FnOnce(&DockerSandbox<'_>, &StepRequest<'_>) -> T,
+    ) -> T {
+        let settings = SandboxSettings {
+            init: init_for("amd64").unwrap(),
+            scratch: self.ground.scratch(),
+            env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
+            ca: self.ca.clone(),
+            network: Network::None,
+            interrupt: self.interrupt.clone(),
+        };
+        let sandbox = DockerSandbox::new(
+            self.ground.docker.clone(),
+            self.ground.runtime.handle().clone(),
+            settings,
+            recorder,
+        );
+        let sandbox = match self.way {
+            Way::Mounted => sandbox,
+            Way::Uploaded => sandbox.uploading(),
+        };
+        let file = |content: &str| ScriptFile {
+            executable: false,
+            content: Arc::from(content.as_bytes()),
+        };
+        let files = ScriptFiles::new(BTreeMap::from([
+            ("install.sh".to_owned(), file(script)),
+            ("data/deep/file.txt".to_owned(), file("deep")),
+        ]));
+        let request = StepRequest {
+            store: &self.ground.store,
+            lock: &self.ground.lock,
+            image: self.image,
+            files: &files,
+            run: &["install.sh".to_owned()],
+            env: &self.env,
+            source_date: None,
+            title: &self.ground.title(),
+        };
+        let result = work(&sandbox, &request);
+        self.ground.runtime.block_on(sandbox.clean()).unwrap();
+        assert_eq!(
+            self.ground.leftovers("io.github.aicage.title"),
+            Vec::<String>::new(),
+            "no container is left ({:?})",
+            self.way
+        );
+        assert!(
+            is_empty(&self.ground.scratch()),
+            "no file of the step is left"
+        );
+        result
+    }
+
+    fn run(&self, script: &str) -> Ran {
+        let recorder = Recorder::default();
+        let mut log = Vec::new();
+        let mut tar = Vec::new();
+        let outcome = self.with_sandbox(script, &recorder, |sandbox, request| {
+            sandbox.run(request, &mut log, &mut |answer| {
+                answer.read_to_end(&mut tar)?;
+                Ok(())
+            })
+        });
+        let changes = if outcome.is_ok() {
+            changes(&tar)
+        } else {
+            Vec::new()
+        };
+        Ran {
+            outcome,
+            changes,
+            log: String::from_utf8_lossy(&log).into_owned(),
+            warnings: recorder.warnings.into_inner().unwrap(),
+        }
+    }
+}
+
+fn changes(tar: &[u8]) -> Vec<String> {
+    let mut reader = LayerReader::new(tar, Limits::default());
+    let mut found = Vec::new();
+    while let Some(item) = reader.next_item().unwrap() {
+        match item {
+            LayerItem::Entry(entry) => {
+                let path = String::from_utf8_lossy(entry.path.as_bytes())
+                    .escape_debug()
+                    .to_string();
+                let mut content = Vec::new();
+                let kind = match &entry.kind {
+                    EntryKind::File { .. } => {
+                        reader.read_to_end(&mut content).unwrap();
+                        content.truncate(20);
+                        "file"
+                    }
+                    EntryKind::Directory => "dir",
+                    EntryKind::Symlink { target } => {
+                        content.clone_from(target);
+                        "link"
+                    }
+                    EntryKind::HardLink { .. } => "hardlink",
+                    EntryKind::Fifo => "fifo",
+                    EntryKind::CharDevice { .. } => "char",
+                    EntryKind::BlockDevice { .. } => "block",
+                };
+                let content = String::from_utf8_lossy(&content).escape_debug().to_string();
+                found.push(format!(
+                    "{path} {kind} {:o} {}:{} {content}",
+                    entry.mode, entry.uid, entry.gid
+                ));
+            }
+            LayerItem::Whiteout(path) => {
+                found.push(format!("{} gone", String::from_utf8_lossy(path.as_bytes())));
+            }
+            LayerItem::Opaque(path) => {
+                found.push(format!(
+                    "{} opaque",
+                    String::from_utf8_lossy(path.as_bytes())
+                ));
+            }
+        }
+    }
+    found
+}
+
+fn both_ways(salt: &str, test: impl Fn(&Ground, Way)) {
+    on_each_engine(salt, |ground| {
+        for way in [Way::Mounted, Way::Uploaded] {
+            test(ground, way);
+        }
+    });
+}
+
+#[test]
+fn what_a_script_changes_comes_back_and_nothing_else() {
+    both_ways("changes", |ground, way| {
+        let mut step = Step::new(ground, way);
+        step.env
+            .insert("FROM_STEP".to_owned(), "with, comma: and colon".to_owned());
+        let ran = step.run(
+            "#!/bin/sh\r\nset -e\r\nmkdir /opt\r\necho $FROM_IMAGE $FROM_SETTINGS $FROM_STEP > /opt/env\r\ncat data/deep/file.txt > /opt/deep\r\nrm -r /old\r\nchmod 4755 /etc/second\r\necho said\r\necho complained >&2\r\n",
+        );
+        ran.outcome.unwrap();
+        let expected = [
+            "etc dir 755 0:0 ",
+            "old gone",
+            "etc/second file 4755 0:0 2",
+            "opt dir 755 0:0 ",
+            "opt/deep file 644 0:0 deep",
+            "opt/env file 644 0:0 yes yes with, comma:",
+        ];
+        let mut found = ran.changes.clone();
+        found.sort();
+        let mut expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+        expected.sort();
+        assert_eq!(found, expected, "{way:?}: {}", ran.log);
+        assert!(
+            ran.log.contains("said") && ran.log.contains("complained"),
+            "{}",
+            ran.log
+        );
+        assert_eq!(ran.warnings, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_script_that_fails_is_named_with_its_status_and_its_output_is_kept() {
+    both_ways("fails", |ground, way| {
+        let ran = Step::new(ground, way).run("echo before\nexit 42\n");
+        match ran.outcome {
+            Err(SandboxError::Script { script, status }) => {
+                assert_eq!((script.as_str(), status), ("install.sh", 42));
+            }
+            other => panic!("{way:?}: {other:?}"),
+        }
+        assert_eq!(ran.log, "before\n");
+    });
+}
+
+#[test]
+fn an_interrupt_ends_a_step_that_hangs() {
+    both_ways("hangs", |ground, way| {
+        let step = Step::new(ground, way);
+        let interrupt = step.interrupt.clone();
+        let timer = std::thread::spawn(move || {
+            std::thread::park_timeout(Duration::from_secs(3));
+            interrupt.cancel();
+        });
+        let begun = std::time::Instant::now();
+        let ran = step.run("trap '' INT TERM HUP\necho up\nwhile :; do sleep 1000; done\n");
+        timer.join().unwrap();
+        assert!(
+            matches!(ran.outcome, Err(SandboxError::Interrupted)),
+            "{way:?}: {:?}",
+            ran.outcome
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it took {:?}",
+            begun.elapsed()
+        );
+    });
+}
+
+#[test]
+fn a_script_that_leaves_processes_and_deletes_everything_it_can_changes_nothing_for_us() {
+    both_ways("nasty", |ground, way| {
+        let ran = Step::new(ground, way).run(
+            "#!/bin/sh\nsleep 1000 &\necho '#!/bin/sh' > /tmp/init; chmod 755 /tmp/init\nfor d in /.aicage-*; do cp /tmp/init $d/init; rm -rf $d; done 2>/dev/null\nrm /tmp/init\necho x > /made\nkill -9 1\nexec /bin/rm -rf /bin\n",
+        );
+        ran.outcome.unwrap();
+        assert!(
+            ran.changes.contains(&"bin gone".to_owned()),
+            "{way:?}: {:?}",
+            ran.changes
+        );
+        assert!(
+            ran.changes.iter().any(|line| line.starts_with("made file")),
+            "{:?}",
+            ran.changes
+        );
+        assert!(
+            !ran.changes.iter().any(|line| line.contains(".aicage")),
+            "nothing of ours is captured: {:?}",
+            ran.changes
+        );
+    });
+}
+
+#[test]
+fn odd_names_devices_links_and_sparse_files_come_back() {
+    both_ways("odd", |ground, way| {
+        let ran = Step::new(ground, way).run(
+            "set -e\nmkdir /odd; cd /odd\ntouch \"$(printf 'new\\nline')\" \"$(printf 'latin\\351')\" ' space '\nmknod zero c 1 5\nmknod pipe p\necho a > one; ln one two; ln -s one sym\ntruncate -s 1000000 sparse\nchown 1234:5678 one\nchmod 2755 .\n",
+        );
+        ran.outcome.unwrap();
+        let has = |start: &str| {
+            assert!(
+                ran.changes.iter().any(|line| line.starts_with(start)),
+                "{way:?}: `{start}` is missing in {:?}",
+                ran.changes
+            );
+        };
+        has("odd dir 2755 0:0");
+        has("odd/new\\nline file 644");
+        has("odd/ space  file 644");
+        has("odd/zero char");
+        has("odd/pipe fifo");
+        has("odd/one file 644 1234:5678 a");
+        has("odd/two hardlink");
+        has("odd/sym link 777 0:0 one");
+        has("odd/sparse file 644");
+    });
+}
+
+#[test]
+fn a_hundred_thousand_files_come_back() {
+    on_each_engine("many", |ground| {
+        let ran = Step::new(ground, Way::Mounted).run(
+            "mkdir /many\nfor d in $(seq 100); do mkdir /many/$d; cd /many/$d; seq 1000 | while read n; do : > $n; done; done\n",
+        );
+        ran.outcome.unwrap();
+        assert_eq!(
+            ran.changes.len(),
+            100_101,
+            "the files and their directories"
+        );
+    });
+}
+
+#[test]
+fn a_flood_of_output_is_cut_and_stops_nobody() {
+    both_ways("flood", |ground, way| {
+        let ran = Step::new(ground, way)
+            .run("yes 0123456789abcdef | head -c 200000000\necho done > /done\n");
+        ran.outcome.unwrap();
+        assert_eq!(ran.changes, ["done file 644 0:0 done\\n"], "{way:?}");
+        assert!(
+            ran.log.len() < 70_000_000,
+            "{} bytes were kept",
+            ran.log.len()
+        );
+        assert!(ran.log.ends_with("and are not kept]\n"), "the log says so");
+    });
+}
+
+#[test]
+fn a_query_returns_what_scripts_print_and_keeps_no_change() {
+    both_ways("query", |ground, way| {
+        let recorder = Recorder::default();
+        let mut log = Vec::new();
+        let said = Step::new(ground, way).with_sandbox(
+            "echo 1.2.3; echo talk >&2; touch /x",
+            &recorder,
+            |sandbox, request| sandbox.query(request, &mut log),
+        );
+        assert_eq!(said.unwrap(), b"1.2.3\n", "{way:?}");
+        assert_eq!(log, b"talk\n", "{way:?}");
+    });
+}
+
+#[test]
+fn certificates_are_trusted_inside_and_leave_no_trace() {
+    both_ways("certificates", |ground, way| {
+        let mut step = Step::new(ground, way);
+        step.ca = Some(b"-----BEGIN CERTIFICATE-----\nours\n".to_vec());
+        let ran = step.run("cat \"$SSL_CERT_FILE\"\n");
+        ran.outcome.unwrap();
+        assert!(ran.log.contains("ours"), "{way:?}: {}", ran.log);
+        assert_eq!(ran.changes, Vec::<String>::new(), "{way:?}");
+    });
+}
+
+#[test]
+fn a_consumer_that_fails_ends_the_step() {
+    both_ways("full", |ground, way| {
+        let recorder = Recorder::default();
+        let outcome = Step::new(ground, way).with_sandbox(
+            "dd if=/dev/zero of=/big bs=1M count=50 2>/dev/null",
+            &recorder,
+            |sandbox, request| {
+                sandbox.run(request, &mut std::io::sink(), &mut |answer| {
+                    answer.read_exact(&mut [0; 1000])?;
+                    Err(CaptureError::Io(std::io::ErrorKind::StorageFull.into()))
+                })
+            },
+        );
+        assert!(
+            matches!(outcome, Err(SandboxError::Capture(CaptureError::Io(_)))),
+            "{way:?}: {outcome:?}"
+        );
+    });
+}
+
+struct FullDisk;
+
+impl Write for FullDisk {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_an_error() {
+    on_each_engine("log", |ground| {
+        let recorder = Recorder::default();
+        let outcome = Step::new(ground, Way::Mounted).with_sandbox(
+            "echo x",
+            &recorder,
+            |sandbox, request| {
+                sandbox.run(request, &mut FullDisk, &mut |answer| {
+                    answer.read_to_end(&mut Vec::new())?;
+                    Ok(())
+                })
+            },
+        );
+        assert!(
+            matches!(outcome, Err(SandboxError::Log { .. })),
+            "{outcome:?}"
+        );
+    });
+}
+
+#[test]
+fn a_panic_in_the_middle_leaves_no_container() {
+    on_each_engine("panic", |ground| {
+        let step = Step::new(ground, Way::Mounted);
+        let recorder = Recorder::default();
+        step.with_sandbox("sleep 0.1; touch /x", &recorder, |sandbox, request| {
+            let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                sandbox.run(request, &mut std::io::sink(), &mut |_| {
+                    panic!("a broken consumer")
+                })
+            }));
+            assert!(caught.is_err(), "the panic comes through");
+        });
+    });
+}
+
+#[test]
+fn what_a_killed_run_left_behind_is_removed_by_the_next() {
+    on_each_engine("sweep", |ground| {
+        let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let boot = boot.split('-').next().unwrap();
+        let namespace = fs_err::read_link("/proc/self/ns/pid").unwrap();
+        let namespace = namespace.to_string_lossy();
+        let namespace = namespace.trim_start_matches("pid:[").trim_end_matches(']');
+        // The first run loads the image; we give it a name as of another run.
+        let name = format!("aicage-step:{boot}-{namespace}-1-1-0123456789ab");
+        let id = ground.docker.id_of(&ground.image);
+        let ran = Step::new(ground, Way::Mounted).with_sandbox(
+            "true",
+            &Recorder::default(),
+            |sandbox, request| {
+                let outcome = sandbox.run(request, &mut std::io::sink(), &mut |answer| {
+                    answer.read_to_end(&mut Vec::new())?;
+                    Ok(())
+                });
+                ground.docker(&["tag", &id, &name]);
+                outcome
+            },
+        );
+        ran.unwrap();
+        let of = |owner: &str| format!("{LABEL}={owner}");
+        let title = format!("io.github.aicage.title={}", ground.title());
+        let dead = of(&format!("{boot}-{namespace}-1-1"));
+        let foreign = of(&format!("ffffffff-{namespace}-1-1"));
+        ground.docker(&[
+            "create",
+            "--label",
+            &dead,
+            "--label",
+            &title,
+            "--network",
+            "none",
+            &name,
+            "true",
+        ]);
+        let kept = ground.docker(&[
+            "create",
+            "--label",
+            &foreign,
+            "--label",
+            &title,
+            "--network",
+            "none",
+            &name,
+            "true",
+        ]);
+        let kept = kept.trim();
+        let mut left = Vec::new();
+        let ran = Step::new(ground, Way::Mounted).with_sandbox(
+            "true",
+            &Recorder::default(),
+            |sandbox, request| {
+                let outcome = sandbox.run(request, &mut std::io::sink(), &mut |answer| {
+                    answer.read_to_end(&mut Vec::new())?;
+                    Ok(())
+                });
+                left = ground.leftovers("io.github.aicage.title");
+                ground.docker(&["rm", "-f", kept]);
+                outcome
+            },
+        );
+        ran.unwrap();
+        ground.docker(&["rmi", "-f", &name]);
+        assert_eq!(
+            left.len(),
+            1,
+            "the dead one is gone, the other machine's stays: {left:?}"
+        );
+        assert!(kept.starts_with(&left[0]), "{kept} {left:?}");
+    });
+}
+
+#[test]
+fn an_image_with_volumes_is_warned_of() {
+    on_each_engine("volumes", |ground| {
+        let mut layers = Vec::new();
+        for layer in ground.image.layers() {
+            let mut tar = Vec::new();
+            ground
+                .store
+                .layer_tar(layer)
+                .unwrap()
+                .read_to_end(&mut tar)
+                .unwrap();
+            layers.push(tar);
+        }
+        let volumes = json!({"Volumes": {"/data": {}}});
+        let image = image_of(&ground.store, &ground.lock, &layers, &volumes);
+        let mut step = Step::new(ground, Way::Mounted);
+        step.image = &image;
+        let ran = step.run("mkdir -p /data; touch /data/lost /kept");
+        ran.outcome.unwrap();
+        assert!(
+            ran.warnings.len() == 1 && ran.warnings[0].contains("/data"),
+            "{:?}",
+            ran.warnings
+        );
+        assert!(
+            ran.changes.iter().any(|line| line.starts_with("kept")),
+            "{:?}",
+            ran.changes
+        );
+    });
+}

@@ -1,0 +1,252 @@
+//! Engines to test on, and a small image with a shell.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use aicage::engine::docker::{Docker, EngineSettings, connect};
+use assembler::{
+    descriptor::{Descriptor, media_type},
+    digest::Digest,
+    image::Image,
+    reporter::{Event, Reporter},
+    store::{BlobStore, SharedLock},
+};
+use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+/// The engines of the world: name and address.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the world is described by variables"
+)]
+pub(crate) fn engines() -> Vec<(&'static str, String)> {
+    ["AICAGE_TEST_DOCKER_OLD", "AICAGE_TEST_DOCKER_NEW"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var(name).ok()?)))
+        .collect()
+}
+
+/// Says that a test has nothing to run on.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn skip(reason: &str) {
+    eprintln!("SKIP: {reason}");
+}
+
+/// A store, an engine, and an image with a shell in the store.
+pub(crate) struct Ground {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) runtime: Runtime,
+    pub(crate) docker: Docker,
+    pub(crate) address: String,
+    pub(crate) store: BlobStore,
+    pub(crate) lock: SharedLock,
+    pub(crate) image: Image,
+}
+
+/// Runs a test on every engine there is. `salt` makes the image another one than that of any other test.
+pub(crate) fn on_each_engine(salt: &str, test: impl Fn(&Ground)) {
+    let engines = engines();
+    if engines.is_empty() {
+        skip("no container engine (AICAGE_TEST_DOCKER_OLD, AICAGE_TEST_DOCKER_NEW)");
+        return;
+    }
+    let Some(busybox) = busybox() else {
+        skip("no static busybox (package busybox-static)");
+        return;
+    };
+    for (_, address) in engines {
+        test(&Ground::new(address, salt, &busybox));
+    }
+}
+
+fn busybox() -> Option<Vec<u8>> {
+    ["/bin/busybox", "/usr/bin/busybox"]
+        .iter()
+        .find_map(|path| fs_err::read(path).ok())
+}
+
+impl Ground {
+    fn new(address: String, salt: &str, busybox: &[u8]) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let settings = EngineSettings {
+            host: Some(address.clone()),
+            ..EngineSettings::default()
+        };
+        let docker = runtime.block_on(connect(&settings)).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let store = BlobStore::open(&home.path().join("store")).unwrap();
+        let lock = store.share().unwrap();
+        // Unlike that of any other run, so that nothing of it is in the engine yet.
+        let salt = format!("{salt} {}", home.path().display());
+        let layers = [
+            shell(busybox, &salt),
+            tar_of(&[directory("etc", 0o755), file("etc/second", b"2", 0o644)]),
+        ];
+        let image = image_of(&store, &lock, &layers, &json!({}));
+        Self {
+            directory: home,
+            runtime,
+            docker,
+            address,
+            store,
+            lock,
+            image,
+        }
+    }
+
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.directory.path().join("scratch")
+    }
+
+    /// A name that only containers of this test carry; tests run at the same time on the same engine.
+    pub(crate) fn title(&self) -> String {
+        self.directory.path().display().to_string()
+    }
+
+    /// What is left in the engine of this test's containers, which have `label` with its title.
+    pub(crate) fn leftovers(&self, label: &str) -> Vec<String> {
+        let filter = format!("label={label}={}", self.title());
+        let ids = self.docker(&["ps", "-aq", "--filter", &filter]);
+        ids.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Asks the engine with its own client.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        let output = std::process::Command::new("docker")
+            .arg("-H")
+            .arg(&self.address)
+            .args(arguments)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// One entry of a layer.
+pub(crate) fn file<'a>(path: &str, content: &'a [u8], mode: u32) -> (LayerItem, &'a [u8]) {
+    let path = LayerPath::new(path).unwrap();
+    let entry = Entry::file(path, mode, content.len() as u64);
+    (LayerItem::Entry(entry), content)
+}
+
+pub(crate) fn directory(path: &str, mode: u32) -> (LayerItem, &'static [u8]) {
+    let entry = Entry::directory(LayerPath::new(path).unwrap(), mode);
+    (LayerItem::Entry(entry), b"")
+}
+
+fn link(path: &str, target: &str) -> (LayerItem, &'static [u8]) {
+    let entry = Entry::symlink(LayerPath::new(path).unwrap(), target);
+    (LayerItem::Entry(entry), b"")
+}
+
+pub(crate) fn tar_of(items: &[(LayerItem, &[u8])]) -> Vec<u8> {
+    let mut writer = LayerWriter::new(Vec::new());
+    for (item, content) in items {
+        writer.append(item, *content).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn shell(busybox: &[u8], salt: &str) -> Vec<u8> {
+    let tools = "sh ls cat echo sleep kill env stty head wc dd true false mkdir rm rmdir cp mv id ps touch ln chmod chown \
+                 mknod md5sum seq test tr yes find stat truncate printf sync";
+    let mut items = vec![directory("bin", 0o755), file("bin/busybox", busybox, 0o755)];
+    let mut links: Vec<String> = tools
+        .split_whitespace()
+        .map(|tool| format!("bin/{tool}"))
+        .collect();
+    links.sort();
+    items.extend(links.iter().map(|path| link(path, "busybox")));
+    items.push(directory("etc", 0o755));
+    items.push(file(
+        "etc/passwd",
+        b"root:x:0:0:root:/root:/bin/sh\n",
+        0o644,
+    ));
+    items.push(file("etc/salt", salt.as_bytes(), 0o644));
+    items.push(directory("old", 0o755));
+    items.push(file("old/file", b"old", 0o644));
+    items.push(directory("root", 0o700));
+    items.push(directory("tmp", 0o1777));
+    tar_of(&items)
+}
+
+/// Puts an image of these layers into a store.
+pub(crate) fn image_of(
+    store: &BlobStore,
+    lock: &SharedLock,
+    layers: &[Vec<u8>],
+    more: &serde_json::Value,
+) -> Image {
+    let blobs: Vec<Descriptor> = layers
+        .iter()
+        .map(|tar| {
+            let blob = gzip(tar);
+            store
+                .write_bytes(lock, media_type::OCI_LAYER_GZIP, &blob)
+                .unwrap()
+        })
+        .collect();
+    let mut run = json!({"Env": ["PATH=/bin", "FROM_IMAGE=yes"], "WorkingDir": "/nowhere"});
+    for (name, value) in more.as_object().unwrap() {
+        run[name] = value.clone();
+    }
+    let config = json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|tar| Digest::of(tar)).collect::<Vec<_>>()},
+        "history": layers.iter().map(|_| json!({"created_by": "test"})).collect::<Vec<_>>(),
+    });
+    let config = config.to_string();
+    let config = store
+        .write_bytes(lock, media_type::OCI_CONFIG, config.as_bytes())
+        .unwrap();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_MANIFEST,
+        "config": config,
+        "layers": blobs,
+    });
+    let manifest = manifest.to_string();
+    let manifest = store
+        .write_bytes(lock, media_type::OCI_MANIFEST, manifest.as_bytes())
+        .unwrap();
+    store.image(&manifest.digest).unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    flate2::read::GzEncoder::new(bytes, flate2::Compression::fast())
+        .read_to_end(&mut packed)
+        .unwrap();
+    packed
+}
+
+/// Takes note of warnings and of bytes sent.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) warnings: std::sync::Mutex<Vec<String>>,
+    pub(crate) sent: std::sync::atomic::AtomicU64,
+}
+
+impl Reporter for Recorder {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Warning { message } => self.warnings.lock().unwrap().push(message.to_owned()),
+            Event::LoadSent { bytes } => {
+                self.sent
+                    .fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Is there anything in a directory?
+pub(crate) fn is_empty(directory: &Path) -> bool {
+    !directory.exists() || fs_err::read_dir(directory).unwrap().next().is_none()
+}
