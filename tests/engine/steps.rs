@@ -326,7 +326,7 @@ fn odd_names_devices_links_and_sparse_files_come_back() {
 fn a_hundred_thousand_files_come_back() {
     on_each_engine("many", |ground| {
         let ran = Step::new(ground, Way::Mounted).run(
-            "mkdir /many\nfor d in $(seq 100); do mkdir /many/$d; cd /many/$d; seq 1000 | while read n; do : > $n; done; done\n",
+            "mkdir /many\nfor d in $(seq 100); do mkdir /many/$d; cd /many/$d; touch $(seq 1000); done\n",
         );
         ran.outcome.unwrap();
         assert_eq!(
@@ -341,7 +341,7 @@ fn a_hundred_thousand_files_come_back() {
 fn a_flood_of_output_is_cut_and_stops_nobody() {
     both_ways("flood", |ground, way| {
         let ran = Step::new(ground, way)
-            .run("yes 0123456789abcdef | head -c 200000000\necho done > /done\n");
+            .run("yes 0123456789abcdef | head -c 80000000\necho done > /done\n");
         ran.outcome.unwrap();
         assert_eq!(ran.changes, ["done file 644 0:0 done\\n"], "{way:?}");
         assert!(
