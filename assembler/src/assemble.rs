@@ -20,7 +20,7 @@ use crate::{
     recipe::{Addition, Recipe, Step},
     reporter::Event,
     sandbox::{CaptureError, SandboxError, StepRequest, World},
-    store::{KeptLayer, StoreError},
+    store::{ImageRecord, KeptLayer, StoreError},
 };
 
 /// An assembled image and how each of its layers came to be.
@@ -273,16 +273,25 @@ fn log_path(world: &World<'_>, origin: &Origin) -> PathBuf {
 
 /// What this machine knows of the base's layers: its own record of the image, else what its label says.
 fn base_records(world: &World<'_>, recipe: &Recipe, base: &Image) -> Vec<LayerRecord> {
-    let known = world.store.tags().ok().and_then(|tags| {
-        tags.into_iter()
-            .find(|record| record.manifest.digest == *base.digest())
-    });
-    if let Some(known) = known
-        && known.layers.len() == base.layers().len()
-    {
+    let tags = world.store.tags().unwrap_or_default();
+    let count = base.layers().len();
+    // The base under its own name, else another image on it: both know when its layers came.
+    let known = tags
+        .iter()
+        .find(|tag| tag.manifest.digest == *base.digest())
+        .or_else(|| {
+            let on_it = |tag: &&ImageRecord| {
+                tag.base
+                    .as_ref()
+                    .is_some_and(|known| known.digest == *base.digest())
+            };
+            tags.iter().find(on_it)
+        })
+        .and_then(|tag| tag.layers.get(..count));
+    if let Some(known) = known {
         return known
-            .layers
-            .into_iter()
+            .iter()
+            .cloned()
             .map(|record| LayerRecord {
                 origin: match record.origin.kind {
                     // It was pulled by name before anybody knew that it is a base.

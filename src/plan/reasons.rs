@@ -46,7 +46,7 @@ impl Draft<'_> {
             if base_image::missing_bytes(self.context, &image)? > 0 {
                 reasons.push("layers of it are not in the store".to_owned());
             } else if !same_layers {
-                reasons.push("its layers are not those that its definitions give".to_owned());
+                reasons.push("aicage's own program in the image is another one".to_owned());
             }
         }
         Ok(reasons)
