@@ -13,6 +13,7 @@ use assembler::{
     image::Image,
     provenance::{BaseRecord, Kind, Origin},
     reference::ImageReference,
+    transport::Source,
 };
 
 use crate::{
@@ -41,7 +42,7 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
         // A name keeps what came from a file from being pruned: it cannot be fetched again.
         ensure::name_fetched(context, &image, &names::root_image(base), &origin)?;
         let record = BaseRecord {
-            reference: from.to_owned(),
+            reference: shown(from),
             digest: *image.digest(),
         };
         return Ok(RootImage { image, record });
@@ -86,13 +87,26 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
 
 /// Returns who contributed a root image's layers.
 pub fn origin(from: &str) -> Origin {
-    let id = from.parse::<ImageReference>().map_or_else(
-        |_not_a_reference| from.to_owned(),
-        |reference| reference.familiar(),
-    );
+    let is_file = Source::parse(from).is_some() || from.starts_with("docker-daemon:");
+    let id = match from.parse::<ImageReference>() {
+        Ok(reference) if !is_file => reference.familiar(),
+        _ => shown(from),
+    };
     Origin {
         kind: Kind::Root,
         id,
         version: None,
+    }
+}
+
+/// Returns how a root image is named in what is built on it: without directories, which are this machine's alone.
+fn shown(from: &str) -> String {
+    match Source::parse(from) {
+        Some(source) => {
+            let kind = from.split(':').next().unwrap_or_default();
+            let file = source.path().file_name().unwrap_or_default();
+            format!("{kind}:{}", file.to_string_lossy())
+        }
+        None => from.to_owned(),
     }
 }

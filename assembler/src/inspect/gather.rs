@@ -29,7 +29,14 @@ pub fn inspect(
         upstream: BaseState::Unknown,
         known: &known,
     };
-    let remote = remote(store, &input)?;
+    let remote = match upstream(store, &input)? {
+        Found::Remote(remote) => Some(*remote),
+        Found::Local => {
+            input.upstream = BaseState::Local;
+            None
+        }
+        Found::Nothing => None,
+    };
     if let Some(remote) = &remote {
         input.upstream = BaseState::Offered(remote);
     }
@@ -72,18 +79,51 @@ fn known_images(store: &BlobStore, image: &Image) -> Result<Vec<KnownImage>, Sto
     Ok(known)
 }
 
-/// Finds what a registry said last: of the base, or of the image itself where that is what was pulled.
-fn remote(store: &BlobStore, input: &InspectInput<'_>) -> Result<Option<RemoteRecord>, StoreError> {
+/// What the store knows of where an image's lowest layers came from.
+enum Found {
+    /// A registry, which said this last.
+    Remote(Box<RemoteRecord>),
+    /// No registry: a file, or an engine.
+    Local,
+    /// Nothing.
+    Nothing,
+}
+
+/// The most images that are followed from one to what it was built on.
+const STACK_LIMIT: usize = 8;
+
+/// Finds what a registry said last: of the base, or of the image itself where that is what was pulled. A base that was
+/// assembled here is followed to what it was built on.
+fn upstream(store: &BlobStore, input: &InspectInput<'_>) -> Result<Found, StoreError> {
     if let Some(record) = input.record
         && record.base.is_none()
         && let Some(remote) = store.remote(&record.reference)?
     {
-        return Ok(Some(remote));
+        return Ok(Found::Remote(Box::new(remote)));
     }
-    let base = super::base_of(input).and_then(|(reference, _digest)| reference.parse().ok());
-    let name: Option<ImageReference> = base.or_else(|| input.reference.parse().ok());
-    match name {
-        Some(name) => store.remote(&name),
-        None => Ok(None),
+    let mut name = match super::base_of(input) {
+        Some((base, _digest)) => base,
+        None => input.reference.to_owned(),
+    };
+    for _ in 0..STACK_LIMIT {
+        if is_no_registry(&name) {
+            return Ok(Found::Local);
+        }
+        let Ok(reference) = name.parse::<ImageReference>() else {
+            return Ok(Found::Nothing);
+        };
+        if let Some(remote) = store.remote(&reference)? {
+            return Ok(Found::Remote(Box::new(remote)));
+        }
+        match store.tagged(&reference)?.and_then(|record| record.base) {
+            Some(below) => name = below.reference,
+            None => return Ok(Found::Nothing),
+        }
     }
+    Ok(Found::Nothing)
+}
+
+/// Tells whether a base's name is of a kind that no registry gives.
+fn is_no_registry(name: &str) -> bool {
+    name.starts_with("docker-daemon:") || crate::transport::Source::parse(name).is_some()
 }

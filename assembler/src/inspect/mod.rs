@@ -138,6 +138,8 @@ pub enum BaseState<'a> {
         /// When, RFC 3339.
         checked_at: &'a str,
     },
+    /// It never came from a registry.
+    Local,
     /// Nothing: it was never asked.
     Unknown,
 }
@@ -177,7 +179,7 @@ pub fn report(input: &InspectInput<'_>) -> InspectReport {
     let checked_at = match input.upstream {
         BaseState::Offered(record) => Some(record.checked_at.clone()),
         BaseState::Gone { checked_at } => Some(checked_at.to_owned()),
-        BaseState::Unknown => None,
+        BaseState::Local | BaseState::Unknown => None,
     };
     let judge = Judge::new(input);
     let history = origin::history(image);
@@ -285,6 +287,7 @@ impl<'a> Judge<'a> {
             return Upstream::Local;
         }
         match (self.input.upstream, self.same(index)) {
+            (BaseState::Local, _) => Upstream::Local,
             (BaseState::Gone { .. }, _) => Upstream::Gone,
             (BaseState::Offered(_), Some(true)) => Upstream::Current,
             (BaseState::Offered(_), Some(false)) if self.comparable => Upstream::Superseded,
