@@ -133,7 +133,8 @@ fn now(context: &Context) -> Result<SystemTime, Diagnostic> {
         .now
         .parse()
         .map_err(|error| Diagnostic::of("clock", ExitStatus::Failed, &error))?;
-    Ok(time.into())
+    // Our time is cut to the second; what was written within that second is no younger than now.
+    Ok(SystemTime::from(time) + Duration::from_secs(1))
 }
 
 fn unconfirmed(question: &str) -> Diagnostic {
