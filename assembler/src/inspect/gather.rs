@@ -103,6 +103,8 @@ fn upstream(store: &BlobStore, input: &InspectInput<'_>) -> Result<Found, StoreE
     }
     let mut name = match super::base_of(input) {
         Some((base, _digest)) => base,
+        // Where an image was found says nothing of where it was made.
+        None if is_no_registry(input.reference) => return Ok(Found::Nothing),
         None => input.reference.to_owned(),
     };
     for _ in 0..STACK_LIMIT {
