@@ -55,7 +55,12 @@ impl<'a> Runner<'a> {
                 .map_err(|diagnostic| SandboxError::Step {
                     reason: diagnostic.sentence(),
                 })?,
-            network: Network::default(),
+            // `--offline` is a promise for scripts too.
+            network: if self.context.options.offline {
+                Network::None
+            } else {
+                Network::default()
+            },
             interrupt: self.context.interrupt.token(),
         };
         let sandbox = DockerSandbox::new(
