@@ -147,7 +147,8 @@ async fn run(
     };
     let stream = docker.attach(id, Attach::Output).await?;
     docker.start_container(id).await?;
-    let listened = async {
+    // What it owns ends with the output, which is before the engine has noticed the exit.
+    let listened = async move {
         let mut frames = Frames::new(stream);
         while let Some((stream, piece)) = frames.next().await? {
             match (stream, &mut answer) {

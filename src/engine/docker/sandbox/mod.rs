@@ -74,6 +74,8 @@ pub struct DockerSandbox<'a> {
     swept: AtomicBool,
     /// Mounting did not work once; it is not tried again.
     uploads: AtomicBool,
+    /// Containers that have answered and are being removed.
+    ending: Mutex<Vec<JoinHandle<Result<i32, EngineError>>>>,
 }
 
 impl std::fmt::Debug for DockerSandbox<'_> {
@@ -131,6 +133,7 @@ impl<'a> DockerSandbox<'a> {
             names: Mutex::default(),
             swept: AtomicBool::new(false),
             uploads: AtomicBool::new(uploads),
+            ending: Mutex::default(),
         }
     }
 
@@ -141,10 +144,18 @@ impl<'a> DockerSandbox<'a> {
         self
     }
 
-    /// Takes the names away under which images were loaded for steps only.
+    /// Waits until the containers of all steps are gone, and takes the names away under which images were loaded for
+    /// steps only.
     ///
     /// To be called when the finished image is in the engine: until then its layers are held by those names.
     pub async fn clean(&self) -> Result<(), EngineError> {
+        let ending = {
+            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *ending)
+        };
+        for life in ending {
+            ended(life.await)?;
+        }
         let names = {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *names)
@@ -316,7 +327,17 @@ impl<'a> DockerSandbox<'a> {
             if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
                 life.stop.cancel();
             }
-            let ended = life.end();
+            // The answer is whole; nobody needs to wait for the container to be removed.
+            let whole = matches!(answered, Ok(true));
+            let ended = if let Some(task) = life.task.take_if(|_| whole) {
+                self.ending
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(task);
+                Ok(0)
+            } else {
+                life.end()
+            };
             let logged = logged
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -410,6 +431,17 @@ impl Sandbox for DockerSandbox<'_> {
     }
 }
 
+fn ended(
+    life: Result<Result<i32, EngineError>, tokio::task::JoinError>,
+) -> Result<i32, EngineError> {
+    life.unwrap_or_else(|error| {
+        Err(EngineError::Host {
+            what: "watch the container",
+            source: error.into(),
+        })
+    })
+}
+
 /// A container's life, watched from here; it is brought to its end even when we panic.
 struct Life<'a> {
     task: Option<JoinHandle<Result<i32, EngineError>>>,
@@ -423,12 +455,7 @@ impl Life<'_> {
         let Some(task) = self.task.take() else {
             return Err(EngineError::Interrupted);
         };
-        self.runtime.block_on(task).unwrap_or_else(|error| {
-            Err(EngineError::Host {
-                what: "watch the container",
-                source: error.into(),
-            })
-        })
+        ended(self.runtime.block_on(task))
     }
 }
 
