@@ -1,6 +1,9 @@
 //! Finding an engine, and saying what is wrong when there is none to use.
 
-use std::os::unix::{fs::PermissionsExt as _, net::UnixListener};
+use std::{
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    sync::Arc,
+};
 
 use aicage::engine::docker::{EngineError, EngineSettings, EngineStore, connect};
 
@@ -72,4 +75,76 @@ fn absent_stopped_forbidden_and_old_engines_are_told_apart() {
     fs_err::set_permissions(&socket, std::fs::Permissions::from_mode(0o000)).unwrap();
     let error = attempt(&address).unwrap_err();
     assert!(matches!(error, EngineError::NotPermitted { .. }), "{error}");
+}
+
+/// Writes a key and a certificate for `name` that the authority signed.
+fn certificate(
+    authority: &rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+    name: &str,
+) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+#[test]
+fn an_engine_behind_tls_is_asked_with_our_certificate() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let authority = rcgen::CertifiedIssuer::self_signed(params, key).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, our_key) = certificate(&authority, "client");
+    for (name, content) in [
+        ("ca.pem", authority.pem()),
+        ("cert.pem", ours),
+        ("key.pem", our_key),
+    ] {
+        fs_err::write(directory.path().join(name), content).unwrap();
+    }
+
+    let (theirs, their_key) = certificate(&authority, "localhost");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::clone(&provider),
+    )
+    .build()
+    .unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(theirs.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(their_key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        let mut request = [0; 1024];
+        std::io::Read::read(&mut stream, &mut request).unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 24\r\n\r\n{\"ServerVersion\":\"tls\"} ";
+        std::io::Write::write_all(&mut stream, answer).unwrap();
+    });
+    let settings = EngineSettings {
+        host: Some(format!("tcp://localhost:{port}")),
+        cert_path: Some(directory.path().to_owned()),
+        tls_verify: true,
+        ..EngineSettings::default()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let docker = runtime.block_on(connect(&settings)).unwrap();
+    serving.join().unwrap();
+    assert_eq!(docker.info().version, "tls");
 }

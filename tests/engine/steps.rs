@@ -510,6 +510,7 @@ fn what_a_killed_run_left_behind_is_removed_by_the_next() {
                     answer.read_to_end(&mut Vec::new())?;
                     Ok(())
                 });
+                ground.runtime.block_on(sandbox.clean()).unwrap();
                 left = ground.leftovers("io.github.aicage.title");
                 ground.docker(&["rm", "-f", kept]);
                 outcome

@@ -18,6 +18,7 @@ mod session;
 mod streams;
 mod terminal;
 mod throwaway;
+mod tls;
 mod wire;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 
-use super::error::WireError;
+use super::{error::WireError, tls};
 
 /// Longest answer we read into memory.
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -70,9 +70,13 @@ impl Endpoint {
                 stream.set_nodelay(true).map_err(WireError::Connect)?;
                 exchange(stream, request).await
             }
-            Self::Tls { .. } => Err(WireError::Connect(io::Error::from(
-                io::ErrorKind::Unsupported,
-            ))),
+            Self::Tls {
+                address,
+                certificates,
+            } => {
+                let stream = tls::connect(address, certificates).await;
+                exchange(stream.map_err(WireError::Connect)?, request).await
+            }
         }
     }
 
