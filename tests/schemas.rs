@@ -5,7 +5,6 @@
     clippy::disallowed_methods,
     reason = "a test is told what to do by its environment"
 )]
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::Path;
 

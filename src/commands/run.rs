@@ -47,6 +47,8 @@ pub async fn run(
     };
     let spec = session::compose(context, docker, start)?;
     context.interrupt.give_away();
+    // The agent has the terminal to itself.
+    context.printer.settle();
     let status = run_session(docker, &spec).await?;
     Ok(ExitStatus::Agent(u8::try_from(status).unwrap_or(1)))
 }
