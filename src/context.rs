@@ -101,6 +101,11 @@ impl Context {
         Ok((store, lock))
     }
 
+    /// Gives the store back, so that `cache prune` need not wait for an agent to end.
+    pub fn close_store(&mut self) {
+        drop(self.store.take());
+    }
+
     /// Returns where fetched things go.
     pub fn destination(&self) -> Result<Destination, Diagnostic> {
         let (store, lock) = self.store()?;

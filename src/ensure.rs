@@ -172,7 +172,15 @@ async fn base_ready(
     let (store, _) = context.store()?;
     let image = match base {
         BaseImage::Published(record) => supply::fetch(context, record).await?,
-        BaseImage::Local(record) => store.image(&record.manifest.digest)?,
+        BaseImage::Local(record) => {
+            let image = store.image(&record.manifest.digest)?;
+            if base_image::missing_bytes(context, &image)? == 0 {
+                image
+            } else {
+                // No registry has what was assembled here.
+                base_build::build(context, selection.base, None).await?
+            }
+        }
         BaseImage::ToBuild => base_build::build(context, selection.base, None).await?,
     };
     let record = base

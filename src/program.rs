@@ -61,23 +61,23 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         let interrupt = Interrupt::listen()
             .map_err(|error| Diagnostic::of("signals", ExitStatus::Failed, &error))?;
         let progress = progress::reporter(printer, Instant::now());
-        let context = Context::new(
+        let mut context = Context::new(
             settings,
             cli.global.clone(),
             (printer.clone(), progress),
             interrupt,
         );
-        let outcome = dispatch(&context, cli).await;
+        let outcome = dispatch(&mut context, cli).await;
         // What the engine holds for steps only goes, whether they succeeded or not; what this misses the next run sweeps.
-        let cleaned = runner::clean(&context).await;
-        outcome.and_then(|status| cleaned.map(|()| status))
+        runner::clean(&context).await;
+        outcome
     });
     // A thread that still reads stdin must not keep the program from ending.
     runtime.shutdown_background();
     status
 }
 
-async fn dispatch(context: &Context, cli: Cli) -> Result<ExitStatus, Diagnostic> {
+async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnostic> {
     match cli.command {
         Command::Start(words) => commands::run::run(context, &cli.run, words).await,
         Command::Run(run) => {

@@ -9,8 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     context::Context,
-    diagnostic::Diagnostic,
-    engine::docker::{DockerSandbox, EngineError, Network, SandboxSettings},
+    engine::docker::{DockerSandbox, Network, SandboxSettings},
     init_program,
 };
 
@@ -100,18 +99,15 @@ impl Sandbox for Runner<'_> {
 }
 
 /// Takes away what the engine holds for steps only; to be called when the finished image is where it should be.
-pub async fn clean(context: &Context) -> Result<(), Diagnostic> {
-    match context.sandbox.get() {
-        Some(sandbox) => Ok(sandbox.clean().await.or_else(forgive)?),
-        None => Ok(()),
-    }
-}
-
+///
 /// What is left behind is swept by the next run; it is no reason to fail this one.
-fn forgive(error: EngineError) -> Result<(), EngineError> {
-    match error {
-        EngineError::Refused { .. } => Ok(()),
-        error => Err(error),
+pub async fn clean(context: &Context) {
+    if let Some(sandbox) = context.sandbox.get()
+        && let Err(error) = sandbox.clean().await
+    {
+        context.printer.warn(&format!(
+            "the engine keeps a name that was for steps only: {error}"
+        ));
     }
 }
 

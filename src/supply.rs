@@ -90,6 +90,13 @@ pub async fn look_up(
             remember(context, ABSENT, &name, &answer);
             Ok(Offer::None)
         }
+        // Registries answer anonymous requests for what does not exist in the same way as for what is private.
+        Err(
+            error @ RegistryError::Unauthorized {
+                had_credentials: false,
+                ..
+            },
+        ) => unreachable_registry(context, reference, (remembered, absent), error),
         Err(error) if error.is_offline() || error.is_transient() => {
             unreachable_registry(context, reference, (remembered, absent), error)
         }

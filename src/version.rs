@@ -28,6 +28,13 @@ pub fn known(context: &Context, selection: Selection<'_>) -> Option<String> {
     recall(context, selection)?.value
 }
 
+/// Returns the version that was last seen, if that is not too long ago to be believed.
+pub fn fresh(context: &Context, selection: Selection<'_>) -> Option<String> {
+    recall(context, selection)
+        .filter(|known| context.options.offline || supply::is_fresh(context, &known.checked_at))?
+        .value
+}
+
 /// Returns the newest version; `base` must be whole in the store.
 pub fn newest(
     context: &Context,

@@ -16,6 +16,7 @@ use crate::{
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
+    runner,
     selection::{Selection, select},
     session,
     supply::{self, Ask, Offer},
@@ -26,7 +27,7 @@ const CHECK_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Runs the agent that `command` names with the arguments that follow it.
 pub async fn run(
-    context: &Context,
+    context: &mut Context,
     options: &RunOptions,
     command: Vec<OsString>,
 ) -> Result<ExitStatus, Diagnostic> {
@@ -37,6 +38,12 @@ pub async fn run(
     let reference = context
         .unless_interrupted(prepare(context, selection))
         .await?;
+    let base = selection.base.id.clone();
+    // What the engine holds for steps only goes before the session, which may last for days.
+    runner::clean(context).await;
+    context.close_store();
+    let context = &*context;
+    let selection = select(context, &name, Some(&base))?;
     let docker = context.docker().await?;
     let start = session::Start {
         agent: selection.agent,

@@ -1,7 +1,7 @@
 //! Turns errors into words: what could not be done, why, where to look, and one useful next step.
 //!
 //! Invariant: every variant of every error of the workspace has its own code, exit status and hint, by exhaustive
-//! matches in the `from_*` files; an error is rendered once, by [`Diagnostic::render`] or [`Diagnostic::to_json`].
+//! matches in the `from_*` files; an error is rendered once, by `Diagnostic::render` or `Diagnostic::to_json`.
 
 #[cfg(test)]
 mod catalogue;

@@ -3,10 +3,10 @@
 use assembler::{
     assemble::{Foreseen, foresee},
     image::Image,
-    provenance::{Kind, LayerRecord, Origin},
+    provenance::{BaseRecord, Kind, LayerRecord, Origin},
     recipe::{Addition, Step},
     reference::ImageReference,
-    store::{ImageRecord, RemoteRecord},
+    store::{ImageRecord, RemoteRecord, StoreError},
 };
 
 use super::{LayerAction, Plan, PlannedLayer, Work};
@@ -32,22 +32,35 @@ impl Draft<'_> {
     /// Plans for the image as it was made; `None` when what it was made of is no longer known.
     pub(super) fn held(&self, record: &ImageRecord) -> Result<Option<Plan>, Diagnostic> {
         let (store, _) = self.context.store()?;
-        if store.manifest(&record.manifest.digest)?.is_none() {
+        let Some(image) = there(store.image(&record.manifest.digest))? else {
             return Ok(None);
-        }
-        let Some(base) = &record.base else {
-            let image = store.image(&record.manifest.digest)?;
+        };
+        let finals = &self.context.settings.config.registry.final_repository;
+        let is_pulled = |base: &BaseRecord| {
+            base.reference
+                .strip_prefix(finals.as_str())
+                .is_some_and(|rest| rest.starts_with(':'))
+        };
+        // A finished image that was pulled, as it is or with our entrypoint on top.
+        let Some(base) = record.base.as_ref().filter(|base| !is_pulled(base)) else {
             let complete = base_image::missing_bytes(self.context, &image)? == 0;
             return Ok(complete.then(|| self.nothing(&image, record)));
         };
         // A base that was assembled here, or by the user's definition, is followed at once: it cost no network.
         let local = store.tagged(&base_image::local_name(self.selection.base))?;
-        if local.is_some_and(|local| local.manifest.digest != base.digest) {
-            return Ok(None);
+        let version = agent_record(record).and_then(|layer| layer.origin.version.clone());
+        if let Some(local) = local {
+            return match there(store.image(&local.manifest.digest))? {
+                Some(_) if local.manifest.digest == base.digest => self
+                    .build(BaseImage::Local(Box::new(local)), version)
+                    .map(Some),
+                _ => Ok(None),
+            };
         }
-        let Some(manifest) = store.manifest(&base.digest)? else {
+        let Some(base_image) = there(store.image(&base.digest))? else {
             return Ok(None);
         };
+        let manifest = base_image.manifest();
         let remembered = RemoteRecord {
             reference: base
                 .reference
@@ -63,7 +76,6 @@ impl Draft<'_> {
             layers: manifest.value().layers.clone(),
             checked_at: record.made_at.clone(),
         };
-        let version = agent_record(record).and_then(|layer| layer.origin.version.clone());
         self.build(BaseImage::Published(Box::new(remembered)), version)
             .map(Some)
     }
@@ -280,4 +292,15 @@ fn agent_record(record: &ImageRecord) -> Option<&LayerRecord> {
         .layers
         .iter()
         .find(|layer| layer.origin.kind == Kind::Agent)
+}
+
+/// Takes what is lost or damaged as not there, so that it is made or fetched anew.
+fn there(image: Result<Image, StoreError>) -> Result<Option<Image>, StoreError> {
+    match image {
+        Ok(image) => Ok(Some(image)),
+        Err(
+            StoreError::Missing { .. } | StoreError::Corrupt { .. } | StoreError::WrongSize { .. },
+        ) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

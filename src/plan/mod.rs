@@ -139,6 +139,8 @@ pub async fn plan(
         Some(image) if ask == Ask::Always && base_image::missing_bytes(context, &image)? == 0 => {
             version::newest(context, selection, &image, ask)?
         }
+        // For a first build an old answer would be recorded as the version of what the script installs now.
+        _ if draft.held.is_none() => version::fresh(context, selection),
         _ => version::known(context, selection),
     };
     draft.build(base, version)

@@ -211,7 +211,7 @@ impl Printer {
         self.shared.settings.progress
     }
 
-    /// Returns the live lines, for [`crate::progress::Progress`].
+    /// Returns the live lines, for [`crate::progress`].
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.shared.bars
     }

@@ -5,8 +5,11 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::DirBuilderExt as _,
     path::{Component, Path, PathBuf},
 };
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use crate::{
     context::Context,
@@ -14,6 +17,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::docker::{Access, SessionMount},
     exit_status::ExitStatus,
+    settings::Settings,
 };
 
 /// Composes the mounts, outermost first, one for each path.
@@ -27,6 +31,7 @@ pub fn compose(
     let mut mounts: BTreeMap<PathBuf, (PathBuf, Access)> = BTreeMap::new();
     let project = &settings.directory;
     refuse_home(home, project, "the project")?;
+    refuse_own(settings, project, "the project")?;
     mounts.insert(project.clone(), (project.clone(), Access::ReadWrite));
     for share in shares {
         let (path, access) = match share.strip_suffix(":ro") {
@@ -43,6 +48,7 @@ pub fn compose(
             .hint("`--share` takes a file or directory that exists, and `:ro` after it"));
         }
         refuse_home(home, &path, "a share")?;
+        refuse_own(settings, &path, "a share")?;
         mounts.insert(path.clone(), (path, access));
     }
     let paths = &agent.settings.agent_path;
@@ -82,14 +88,15 @@ fn create(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
             return Ok(());
         }
         match kind {
-            Kind::Directory => fs_err::create_dir_all(path),
+            Kind::Directory => private_directory(path),
             Kind::File => {
                 if let Some(parent) = path.parent() {
-                    fs_err::create_dir_all(parent)?;
+                    private_directory(parent)?;
                 }
                 fs_err::OpenOptions::new()
                     .create(true)
                     .append(true)
+                    .mode(0o600)
                     .open(path)
                     .map(drop)
             }
@@ -108,8 +115,37 @@ fn create(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
     })
 }
 
+/// Agents keep tokens there.
+fn private_directory(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// Refuses what would give the agent aicage's own files: the store, tokens, the configuration.
+fn refuse_own(settings: &Settings, path: &Path, what: &str) -> Result<(), Diagnostic> {
+    let own = real(&settings.home);
+    let path = real(path);
+    if !own.starts_with(&path) && !path.starts_with(&own) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        "own-files-exposed",
+        ExitStatus::Refused,
+        format!(
+            "{what} is {}, where aicage keeps its own files",
+            path.display()
+        ),
+    )
+    .hint("choose another directory; `AICAGE_HOME` says where aicage keeps its own"))
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_missing| tidy(path))
+}
+
 fn refuse_home(home: &Path, path: &Path, what: &str) -> Result<(), Diagnostic> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_missing| tidy(path));
     if !real(home).starts_with(real(path)) {
         return Ok(());
     }

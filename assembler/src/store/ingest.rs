@@ -133,11 +133,12 @@ impl PartWriter {
             });
         }
         let failed = |error| StoreError::io(Doing::Write, &path, error);
+        self.file.sync_all().map_err(failed)?;
+        self.store.publish_part(&path, &self.digest)?;
+        // Only now: a part that cannot be written could not be resumed after a kill in between.
         self.file
             .set_permissions(std::fs::Permissions::from_mode(0o444))
-            .map_err(failed)?;
-        self.file.sync_all().map_err(failed)?;
-        self.store.publish_part(&path, &self.digest)
+            .map_err(failed)
     }
 
     fn rehash(&mut self) -> Result<(), StoreError> {

@@ -45,19 +45,18 @@ impl BlobStore {
             marked.blobs.insert(*digest);
             match self.image(digest) {
                 Ok(image) => marked.image(&image),
-                // Without its config an image is broken, but what its manifest names may be all that is left of it.
-                Err(StoreError::Missing { .. }) => {
-                    if let Some(manifest) = self.manifest(digest)? {
+                Err(error @ (StoreError::Io { .. } | StoreError::Full { .. })) => {
+                    return Err(error);
+                }
+                // Without its config, or with a damaged one, an image is broken, but what its manifest names may be
+                // all that is left of it. A manifest that cannot be read names nothing; verifying says so.
+                Err(_) => {
+                    if let Ok(Some(manifest)) = self.manifest(digest) {
                         let layers = manifest.value().layers.iter();
                         marked.blobs.extend(layers.map(|layer| layer.digest));
                         marked.blobs.insert(manifest.value().config.digest);
                     }
                 }
-                Err(error @ (StoreError::Io { .. } | StoreError::Full { .. })) => {
-                    return Err(error);
-                }
-                // A damaged one needs nothing; verifying says so.
-                Err(_) => {}
             }
         }
         Ok(marked)
