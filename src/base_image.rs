@@ -7,6 +7,7 @@
 //! | built-in | `<registry.base_repository>:<base>`, pulled |
 
 use assembler::{
+    descriptor::Descriptor,
     image::Image,
     provenance::{BaseRecord, Kind, Origin},
     reference::ImageReference,
@@ -18,8 +19,9 @@ use crate::{
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
-    names,
+    names, printer,
     supply::{self, Ask, Offer},
+    transport,
 };
 
 /// What is known of a base image before anything is fetched or built.
@@ -29,6 +31,13 @@ pub enum BaseImage {
     Published(Box<RemoteRecord>),
     /// Assembled here.
     Local(Box<ImageRecord>),
+    /// Assembled here on a root image that its registry has replaced since.
+    Outdated {
+        /// The root image's reference.
+        from: String,
+        /// What is new, in words.
+        reason: String,
+    },
     /// Defined by the user and not assembled yet.
     ToBuild,
 }
@@ -42,6 +51,11 @@ pub async fn find(
     let (store, _) = context.store()?;
     let local = local_name(base);
     if let Some(record) = store.tagged(&local)? {
+        if ask == Ask::Always
+            && let Some(outdated) = outdated(context, &record).await?
+        {
+            return Ok(outdated);
+        }
         return Ok(BaseImage::Local(Box::new(record)));
     }
     if base.is_custom() {
@@ -71,8 +85,61 @@ impl BaseImage {
                 reference: record.reference.to_string(),
                 digest: record.manifest.digest,
             }),
-            Self::ToBuild => None,
+            Self::Outdated { .. } | Self::ToBuild => None,
         }
+    }
+}
+
+/// Asks the registry of a base's root image whether it has replaced it; a root image from a file is never replaced.
+async fn outdated(
+    context: &Context,
+    record: &ImageRecord,
+) -> Result<Option<BaseImage>, Diagnostic> {
+    let Some(root) = &record.base else {
+        return Ok(None);
+    };
+    if transport::is_file(&root.reference) {
+        return Ok(None);
+    }
+    let Ok(reference) = root.reference.parse::<ImageReference>() else {
+        return Ok(None);
+    };
+    let Offer::There(offered) = supply::look_up(context, &reference, Ask::Always).await? else {
+        return Ok(None);
+    };
+    if offered.manifest.digest == root.digest {
+        return Ok(None);
+    }
+    let (store, _) = context.store()?;
+    let before = store.manifest(&root.digest)?;
+    let old = before
+        .as_ref()
+        .map_or(&[][..], |before| &before.value().layers);
+    Ok(Some(BaseImage::Outdated {
+        from: root.reference.clone(),
+        reason: format!(
+            "root image {} changed: {}",
+            reference.familiar(),
+            new_layers(old, &offered.layers)
+        ),
+    }))
+}
+
+/// Says which layers are new and how large they are.
+pub fn new_layers(old: &[Descriptor], now: &[Descriptor]) -> String {
+    let new: Vec<&Descriptor> = now
+        .iter()
+        .filter(|layer| old.iter().all(|old| old.digest != layer.digest))
+        .collect();
+    let bytes = printer::bytes(new.iter().map(|layer| layer.size).sum());
+    match new.as_slice() {
+        [] => "only its settings or fewer layers; no layer is new".to_owned(),
+        [only] => format!("layer {} is new, {bytes}", only.digest),
+        [first, ..] => format!(
+            "{} layers are new, {bytes}; the lowest is {}",
+            new.len(),
+            first.digest
+        ),
     }
 }
 

@@ -181,6 +181,9 @@ async fn base_ready(
                 base_build::build(context, selection.base, None).await?
             }
         }
+        BaseImage::Outdated { from, .. } => {
+            base_build::build(context, selection.base, Some(from)).await?
+        }
         BaseImage::ToBuild => base_build::build(context, selection.base, None).await?,
     };
     let record = base

@@ -12,6 +12,11 @@ use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
 
 const DAEMON: &str = "docker-daemon:";
 
+/// Tells whether `text` names a file or an engine's image, and no registry's.
+pub fn is_file(text: &str) -> bool {
+    text.starts_with(DAEMON) || Source::parse(text).is_some()
+}
+
 /// Brings the image that `text` names into the store; `None` when it is no file and no engine's, but a registry's.
 pub async fn import(context: &Context, text: &str) -> Result<Option<Image>, Diagnostic> {
     if let Some(name) = text.strip_prefix(DAEMON) {

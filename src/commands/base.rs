@@ -194,11 +194,9 @@ async fn build(context: &Context, args: &BuildArgs) -> Result<ExitStatus, Diagno
         ));
     }
     let image = base_build::build(context, base, args.from.as_deref()).await?;
-    context.printer.line(&format!(
-        "{} {}",
-        base_image::local_name(base).familiar(),
-        image.digest()
-    ));
+    context
+        .printer
+        .image(&base_image::local_name(base).familiar(), image.digest())?;
     Ok(ExitStatus::Done)
 }
 
@@ -266,11 +264,10 @@ async fn import(context: &Context, args: &ImportArgs) -> Result<ExitStatus, Diag
         )
         .caused_by(Some(&error))
     })?;
-    context.printer.line(&format!(
-        "{} {}",
-        base_image::local_name(&definition).familiar(),
-        image.digest()
-    ));
+    context.printer.image(
+        &base_image::local_name(&definition).familiar(),
+        image.digest(),
+    )?;
     Ok(ExitStatus::Done)
 }
 

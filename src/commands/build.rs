@@ -49,6 +49,6 @@ pub async fn build(context: &Context, args: &BuildArgs) -> Result<ExitStatus, Di
     }
     context
         .printer
-        .line(&format!("{} {}", plan.reference.familiar(), image.digest()));
+        .image(&plan.reference.familiar(), image.digest())?;
     Ok(ExitStatus::Done)
 }

@@ -39,7 +39,7 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
         ensure::name_fetched(context, &image, &reference, &origin)?;
         context
             .printer
-            .line(&format!("{} {}", reference.familiar(), image.digest()));
+            .image(&reference.familiar(), image.digest())?;
         return Ok(ExitStatus::Done);
     }
     let reference: ImageReference = args.image.parse()?;
@@ -71,6 +71,6 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
     ensure::name_fetched(context, &image, &reference, &origin)?;
     context
         .printer
-        .line(&format!("{} {}", reference.familiar(), image.digest()));
+        .image(&reference.familiar(), image.digest())?;
     Ok(ExitStatus::Done)
 }

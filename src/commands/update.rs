@@ -13,7 +13,7 @@ use crate::{
     ensure,
     exit_status::ExitStatus,
     names,
-    plan::{self, Want},
+    plan::{self, Plan, Want},
     printer,
     selection::{Selection, find_agent, find_base},
     supply::Ask,
@@ -47,30 +47,21 @@ pub async fn update(context: &Context, args: &UpdateArgs) -> Result<ExitStatus, 
     let selections = selections(context, args)?;
     let mut reports = Vec::new();
     let mut outdated = false;
+    let mut failed = false;
     for selection in selections {
-        let plan = plan::plan(context, selection, Want::Newest(Ask::Always)).await?;
-        outdated |= !plan.is_done();
-        if !context.printer.is_json() {
-            let verdict = if plan.is_done() {
-                "up to date".to_owned()
-            } else {
-                plan.reasons.join("; ")
-            };
-            context
-                .printer
-                .line(&format!("{}: {verdict}", plan.reference.familiar()));
-            if plan.download() > 0 {
-                context.printer.line(&format!(
-                    "  to download: {}",
-                    printer::bytes(plan.download())
-                ));
+        match one(context, args, selection).await {
+            Ok(plan) => {
+                outdated |= !plan.is_done();
+                reports.push(report(selection, &plan));
             }
-        }
-        reports.push(report(selection, &plan));
-        if !args.check && !plan.is_done() {
-            run::tell(context, selection, &plan);
-            let image = ensure::carry_out(context, selection, &plan).await?;
-            run::load(context, &plan, &image).await?;
+            Err(diagnostic) if diagnostic.status() == ExitStatus::Interrupted => {
+                return Err(diagnostic);
+            }
+            // One image that cannot be updated keeps no other from it.
+            Err(diagnostic) => {
+                context.printer.diagnostic(&diagnostic);
+                failed = true;
+            }
         }
     }
     if context.printer.is_json() {
@@ -79,11 +70,44 @@ pub async fn update(context: &Context, args: &UpdateArgs) -> Result<ExitStatus, 
             images: reports,
         })?;
     }
-    Ok(if args.check && outdated {
+    Ok(if failed {
+        ExitStatus::Failed
+    } else if args.check && outdated {
         ExitStatus::Difference
     } else {
         ExitStatus::Done
     })
+}
+
+/// Checks one image, and without `--check` brings it up to date.
+async fn one(
+    context: &Context,
+    args: &UpdateArgs,
+    selection: Selection<'_>,
+) -> Result<Plan, Diagnostic> {
+    let plan = plan::plan(context, selection, Want::Newest(Ask::Always)).await?;
+    if !context.printer.is_json() {
+        let verdict = if plan.is_done() {
+            "up to date".to_owned()
+        } else {
+            plan.reasons.join("; ")
+        };
+        context
+            .printer
+            .line(&format!("{}: {verdict}", plan.reference.familiar()));
+        if plan.download() > 0 {
+            context.printer.line(&format!(
+                "  to download: {}",
+                printer::bytes(plan.download())
+            ));
+        }
+    }
+    if !args.check && !plan.is_done() {
+        run::tell(context, selection, &plan);
+        let image = ensure::carry_out(context, selection, &plan).await?;
+        run::load(context, &plan, &image).await?;
+    }
+    Ok(plan)
 }
 
 /// Returns what there are images of, narrowed as was asked.

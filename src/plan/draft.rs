@@ -203,13 +203,14 @@ impl Draft<'_> {
             action: LayerAction::Execute,
             size: None,
         };
+        let reason = match &base {
+            BaseImage::Outdated { reason, .. } => reason.clone(),
+            _ => format!("base `{}` is not assembled yet", self.selection.base.id),
+        };
         Plan {
             reference: self.reference.clone(),
             work: Work::Build { base, version },
-            reasons: vec![format!(
-                "base `{}` is not assembled yet",
-                self.selection.base.id
-            )],
+            reasons: vec![reason],
             layers: vec![
                 executed(base_image::origin(&self.selection.base.id)),
                 executed(agent),

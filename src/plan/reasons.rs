@@ -9,7 +9,7 @@ use assembler::{
 };
 
 use super::draft::Draft;
-use crate::{base_image, diagnostic::Diagnostic, printer};
+use crate::{base_image, diagnostic::Diagnostic};
 
 impl Draft<'_> {
     /// Says why the image must be assembled; nothing when what is there is what the recipe gives.
@@ -64,32 +64,15 @@ impl Draft<'_> {
                 "base `{name}` is another one than the image was built on"
             ));
         };
-        let new: Vec<_> = base
+        let now: Vec<_> = base
             .layers()
             .iter()
-            .map(|layer| &layer.descriptor)
-            .filter(|layer| {
-                before
-                    .value()
-                    .layers
-                    .iter()
-                    .all(|old| old.digest != layer.digest)
-            })
+            .map(|layer| layer.descriptor.clone())
             .collect();
-        let bytes = new.iter().map(|layer| layer.size).sum();
-        Ok(match new.as_slice() {
-            [] => format!("base `{name}` changed its settings or lost layers; no layer is new"),
-            [only] => format!(
-                "base `{name}` changed: layer {} is new, {}",
-                only.digest,
-                printer::bytes(bytes)
-            ),
-            [..] => format!(
-                "base `{name}` changed: {} layers are new, {}",
-                new.len(),
-                printer::bytes(bytes)
-            ),
-        })
+        Ok(format!(
+            "base `{name}` changed: {}",
+            base_image::new_layers(&before.value().layers, &now)
+        ))
     }
 }
 

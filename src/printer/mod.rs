@@ -247,6 +247,17 @@ impl Printer {
         Ok(())
     }
 
+    /// Prints an image's name and digest: what a command that makes an image has to say.
+    pub fn image(&self, reference: &str, digest: &impl fmt::Display) -> Result<(), PrintError> {
+        if self.is_json() {
+            return self.json(&serde_json::json!({
+                "schema": "aicage.image/1", "reference": reference, "digest": digest.to_string(),
+            }));
+        }
+        self.line(&format!("{reference} {digest}"));
+        Ok(())
+    }
+
     /// Prints a table; on a terminal its widest columns give way, elsewhere nothing is cut.
     pub fn table(&self, table: &Table) {
         let Stream { width, colour } = self.shared.settings.stdout;
