@@ -1,6 +1,6 @@
 //! The schemas in `schemas/` are those of the types, and the built-in definitions keep to them.
 //!
-//! `AICAGE_BLESS=1 cargo test --test schemas` writes them anew.
+//! `AICAGE_UPDATE=1 cargo test --test schemas` writes them anew.
 #![expect(
     clippy::disallowed_methods,
     reason = "a test is told what to do by its environment"
@@ -19,13 +19,13 @@ fn the_schemas_in_the_tree_are_those_of_the_types() {
     for (name, schema) in schemas::all() {
         let path = directory.join(name);
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-        if std::env::var("AICAGE_BLESS").is_ok() {
+        if std::env::var("AICAGE_UPDATE").is_ok() {
             fs_err::write(&path, &text).unwrap();
         }
         let there = fs_err::read_to_string(&path).unwrap_or_default();
         assert!(
             there == text,
-            "schemas/{name} is not what the types give; write it anew with AICAGE_BLESS=1"
+            "schemas/{name} is not what the types give; write it anew with AICAGE_UPDATE=1"
         );
     }
 }
