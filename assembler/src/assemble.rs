@@ -176,9 +176,12 @@ fn make(
 ) -> Result<KeptLayer, AssembleError> {
     let captured = match &step.addition {
         Addition::Files(files) => {
-            store_files(world.store, world.lock, files).map_err(|source| AssembleError::Files {
-                origin: step.origin.clone(),
-                source,
+            let below = world.store.image_index(world.lock, below)?;
+            store_files(world.store, world.lock, (files, &below)).map_err(|source| {
+                AssembleError::Files {
+                    origin: step.origin.clone(),
+                    source,
+                }
             })?
         }
         Addition::Scripts { files, run, env } => {

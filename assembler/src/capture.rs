@@ -10,7 +10,7 @@ use std::{
 };
 
 use layer::{
-    Entry, LayerItem, LayerPath, PathIndex,
+    Entry, IndexKind, LayerItem, LayerPath, PathIndex,
     tar::{LayerReader, LayerWriter, Limits, RecanonicaliseError, recanonicalise},
 };
 
@@ -45,11 +45,11 @@ pub(crate) fn store_tar(
     })
 }
 
-/// Stores a layer that puts `files` in place, owned by root.
+/// Stores a layer that puts `files` in place, owned by root; the directories that lead there stay as they are `below`.
 pub(crate) fn store_files(
     store: &BlobStore,
     lock: &SharedLock,
-    files: &[PlacedFile],
+    (files, below): (&[PlacedFile], &PathIndex),
 ) -> Result<CapturedLayer, CaptureError> {
     store_layer(store, lock, |sink| {
         let mut tar = Vec::new();
@@ -57,13 +57,13 @@ pub(crate) fn store_files(
         let mut directories = BTreeSet::new();
         for file in files {
             let path = LayerPath::new(&file.path)?;
-            // A layer names the directories of what it holds; ours are root's and open to all, as everywhere.
+            // A layer names the directories of what it holds: an engine that finds none makes its own choice of them.
             let parents = std::iter::successors(path.parent(), LayerPath::parent);
             let parents: Vec<LayerPath> =
                 parents.filter(|path| !path.as_bytes().is_empty()).collect();
             for directory in parents.into_iter().rev() {
                 if directories.insert(directory.as_bytes().to_vec()) {
-                    let item = LayerItem::Entry(Entry::directory(directory, 0o755));
+                    let item = LayerItem::Entry(directory_as_below(directory, below));
                     writer
                         .append(&item, io::empty())
                         .map_err(RecanonicaliseError::from)?;
@@ -81,6 +81,20 @@ pub(crate) fn store_files(
             .map(|(_sink, index)| index)
             .map_err(CaptureError::from)
     })
+}
+
+/// Returns the entry of a directory as it is below; a new one is root's and open to all.
+fn directory_as_below(path: LayerPath, below: &PathIndex) -> Entry {
+    let mut entry = Entry::directory(path, 0o755);
+    if let Some(there) = below.get(&entry.path)
+        && there.kind == IndexKind::Directory
+    {
+        entry.mode = there.mode;
+        entry.uid = there.uid;
+        entry.gid = there.gid;
+        entry.mtime = there.mtime;
+    }
+    entry
 }
 
 /// Runs `write` with a sink that hashes, compresses and stores.

@@ -1,0 +1,15 @@
+//! The program from end to end, through its command line, on the real engines and registries of `fixtures/world`.
+//!
+//! Each test has its own home, project and names, runs on every engine there is, and removes what it made there.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the world is found by environment variables"
+)]
+#![cfg(target_os = "linux")]
+
+mod ground;
+mod nasty;
+mod session;
+mod updates;

@@ -1,0 +1,254 @@
+//! A base whose tag moves, an agent with a new version, and a network that goes away.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::ground::{Ground, on_every_engine, shell};
+
+/// Stands between the program and the registry: notes each request, and can go away.
+struct Wire {
+    /// `HOST:PORT` to ask instead of the registry.
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    cut: Arc<AtomicBool>,
+}
+
+impl Wire {
+    fn to(registry: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wire = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            requests: Arc::default(),
+            cut: Arc::default(),
+        };
+        let (registry, requests, cut) = (
+            registry.to_owned(),
+            Arc::clone(&wire.requests),
+            Arc::clone(&wire.cut),
+        );
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                requests.lock().unwrap().push("a connection".to_owned());
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let server = TcpStream::connect(&registry).unwrap();
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let requests = Arc::clone(&requests);
+                std::thread::spawn(move || pass(from, to, |bytes| note(bytes, &requests)));
+                std::thread::spawn(move || pass(server, client, |_| ()));
+            }
+        });
+        wire
+    }
+
+    /// Returns what was asked since the last time, connections included.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// Closes every connection from now on.
+    fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+}
+
+fn note(bytes: &[u8], requests: &Mutex<Vec<String>>) {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().next().unwrap_or_default();
+    if line.starts_with("GET ") || line.starts_with("HEAD ") {
+        requests.lock().unwrap().push(line.to_owned());
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, look: impl Fn(&[u8])) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        look(&buffer[..count]);
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    // The other side may be gone already.
+    let _gone = to.shutdown(Shutdown::Write);
+}
+
+/// Pushes a base under the tag: busybox, with one more layer for each generation. Returns its layers, bottom first, as
+/// `DIGEST SIZE`.
+fn push(ground: &Ground, generation: u32) -> Vec<String> {
+    let layout = ground.path("base");
+    let script = r#"
+        if [ ! -e "$1" ]; then skopeo copy -q --src-tls-verify=false "docker://$3/library/busybox:latest" "oci:$1:base"; fi
+        if [ "$5" -gt 1 ]; then
+          mkdir -p "$1.tree/etc"; echo "$5" >"$1.tree/etc/generation"; head -c 100000 /dev/urandom >"$1.tree/etc/bytes"
+          tar --numeric-owner -C "$1.tree" -cf "$1.tar" .
+          umoci raw add-layer --image "$1:base" "$1.tar"
+        fi
+        skopeo copy -q --dest-tls-verify=false "oci:$1:base" "docker://$3/$4/base:debian"
+        skopeo inspect --raw "oci:$1:base" | jq -r '.layers[] | "\(.digest) \(.size)"'"#;
+    let text = |text: &str| Path::new(text).to_owned();
+    let said = shell(
+        script,
+        &[
+            &layout,
+            &text(""),
+            &text(&ground.registry),
+            &text(&ground.agent),
+            &text(&generation.to_string()),
+        ],
+    );
+    String::from_utf8(said)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn digest(layer: &str) -> &str {
+    layer.split(' ').next().unwrap()
+}
+
+/// An agent on a base of its own registry, built.
+fn built(ground: &Ground, wire: &Wire) -> Vec<String> {
+    let layers = push(ground, 1);
+    let repository = format!("{}/{}/base", wire.address, ground.agent);
+    ground.run(
+        &["config", "set", "registry.base_repository", &repository],
+        0,
+    );
+    ground.define_program("cat /etc/generation 2>/dev/null || echo 1");
+    ground.run(&["build", &ground.agent, "--base", "debian"], 0);
+    layers
+}
+
+#[test]
+fn a_second_start_asks_nobody_and_builds_nothing() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        assert!(
+            !wire.asked().is_empty(),
+            "the base came from somewhere else"
+        );
+        let logs = ground.logs();
+        let said = ground.run(&["--base", "debian", &ground.agent], 0);
+        assert_eq!(said.stdout, "1\n");
+        assert_eq!(said.stderr, "");
+        assert_eq!(wire.asked(), Vec::<String>::new());
+        assert_eq!(ground.logs(), logs, "a script ran");
+    });
+}
+
+#[test]
+fn a_moved_base_is_found_explained_and_brought_in() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        let old = built(ground, &wire);
+        ground.run(&["update", "--check"], 0);
+        let new = push(ground, 2);
+        let [added] = new.strip_prefix(old.as_slice()).unwrap() else {
+            panic!("one layer is new")
+        };
+        wire.asked();
+
+        let check = ground.run(&["update", "--check"], 5).stdout;
+        let hex = digest(added).strip_prefix("sha256:").unwrap();
+        assert!(check.contains(&hex[..12]), "{added} is not in: {check}");
+        assert!(check.contains("kB"), "no size in: {check}");
+        let plan = ground
+            .run(&["plan", &ground.agent, "--base", "debian"], 0)
+            .stdout;
+        assert!(plan.contains(&hex[..12]), "{added} is not in: {plan}");
+        let json = ground.run(&["update", "--check", "--json"], 5).stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["schema"], "aicage.update/1");
+        assert_eq!(json["images"][0]["action"], "build");
+        assert!(
+            json["images"][0]["reasons"][0]
+                .as_str()
+                .unwrap()
+                .contains(&hex[..12])
+        );
+        let asked = wire.asked().join("\n");
+        assert!(
+            !asked.contains(digest(added)),
+            "looking fetched the layer: {asked}"
+        );
+
+        // An ordinary start uses what it has.
+        let said = ground.run(&["--offline", "--base", "debian", &ground.agent], 0);
+        assert_eq!(said.stdout, "1\n");
+
+        let logs = ground.logs().len();
+        ground.run(&["update"], 0);
+        let asked = wire.asked().join("\n");
+        assert!(
+            asked.contains(digest(added)),
+            "the new layer was not fetched: {asked}"
+        );
+        for layer in &old {
+            assert!(
+                !asked.contains(digest(layer)),
+                "{layer} was fetched again: {asked}"
+            );
+        }
+        assert_eq!(ground.logs().len(), logs + 1, "the agent's script ran once");
+        ground.run(&["update", "--check"], 0);
+        let said = ground.run(&["--base", "debian", &ground.agent], 0);
+        assert_eq!(said.stdout, "2\n");
+        ground.run(&["cache", "verify"], 0);
+    });
+}
+
+#[test]
+fn a_new_version_of_the_agent_runs_its_script_and_fetches_nothing() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        wire.asked();
+        ground.write_agent("version.sh", "#!/bin/sh\necho 2.0\n");
+        let check = ground.run(&["update", "--check"], 5).stdout;
+        assert!(check.contains("2.0"), "{check}");
+        let logs = ground.logs().len();
+        ground.run(&["update"], 0);
+        assert_eq!(ground.logs().len(), logs + 1, "the agent's script ran once");
+        let asked = wire.asked().join("\n");
+        assert!(!asked.contains("/blobs/"), "something was fetched: {asked}");
+        ground.run(&["update", "--check"], 0);
+    });
+}
+
+#[test]
+fn without_network_and_engine_images_the_store_is_enough() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        wire.cut();
+        wire.asked();
+        let image = format!("aicage:{}-debian", ground.agent);
+        ground.docker(&["image", "rm", &image]);
+        let logs = ground.logs();
+        let said = ground.run(&["--offline", "--base", "debian", &ground.agent], 0);
+        assert_eq!(said.stdout, "1\n");
+        assert_eq!(ground.logs(), logs, "a script ran");
+        // A known image starts without being told that there is no network.
+        ground.docker(&["image", "rm", &image]);
+        let said = ground.run(&["--base", "debian", &ground.agent], 0);
+        assert_eq!(said.stdout, "1\n");
+        assert_eq!(wire.asked(), Vec::<String>::new());
+        ground.run(&["cache", "verify"], 0);
+
+        fs_err::remove_dir_all(ground.aicage_home().join("store")).unwrap();
+        let said = ground.run(&["--offline", "--base", "debian", &ground.agent], 4);
+        said.tells("hint:");
+        assert_eq!(wire.asked(), Vec::<String>::new());
+    });
+}
