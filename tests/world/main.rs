@@ -9,6 +9,7 @@
 )]
 #![cfg(target_os = "linux")]
 
+mod failures;
 mod ground;
 mod nasty;
 mod session;

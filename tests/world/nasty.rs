@@ -127,9 +127,11 @@ fn an_image_holds_exactly_what_a_nasty_script_left() {
 #[track_caller]
 fn seen_at_all(view: &str) {
     let line = |path: &str| {
-        view.lines()
-            .find(|line| line.split(' ').next() == Some(path))
-            .unwrap_or_else(|| panic!("{path} is not seen"))
+        let found = view
+            .lines()
+            .find(|line| line.split(' ').next() == Some(path));
+        assert!(found.is_some(), "{path} is not seen");
+        found.unwrap()
     };
     for (path, what) in [
         ("/opt/names/line\\x0abreak", "size 6"),
