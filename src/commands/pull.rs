@@ -54,17 +54,25 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
             .hint("check the name; a private image needs `docker login` first"));
         }
         Offer::Unknown(why) => {
-            let status = if context.options.offline {
-                ExitStatus::Offline
+            let registry = reference.registry();
+            let (status, hint) = if context.options.offline {
+                (
+                    ExitStatus::Offline,
+                    "try again without `--offline`".to_owned(),
+                )
             } else {
-                ExitStatus::Failed
+                let hint = format!(
+                    "check the name and whether {registry} can be reached; a private image needs `docker login {registry}` first"
+                );
+                (ExitStatus::Failed, hint)
             };
             return Err(Diagnostic::new(
                 "image-unknown",
                 status,
                 format!("cannot pull {reference}"),
             )
-            .caused_by_words(why));
+            .caused_by_words(why)
+            .hint(hint.as_str()));
         }
     };
     let image = supply::fetch(context, &record).await?;

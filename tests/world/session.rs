@@ -2,7 +2,7 @@
 //! caller who runs inside.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     os::unix::fs::MetadataExt as _,
     os::unix::process::ExitStatusExt as _,
     process::{Child, Command, Stdio},
@@ -124,7 +124,7 @@ fn a_reader_that_leaves_and_an_input_that_ends_are_no_trouble() {
             .unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let mut some = [0; 1000];
-        std::io::Read::read_exact(&mut stdout, &mut some).unwrap();
+        stdout.read_exact(&mut some).unwrap();
         drop(stdout);
         let status = child.wait().unwrap();
         assert!(!status.success() || status.signal().is_none());
@@ -137,23 +137,27 @@ fn a_signal_ends_the_agent_and_its_code_is_passed_on() {
     on_every_engine(|ground| {
         runs_arguments(ground);
         for (name, code) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
-            let ready = ground.project().join("ready");
             let script = format!(
-                "trap 'echo heard; exit {code}' {name}; echo >ready; while :; do sleep 0.1; done"
+                "trap 'echo heard; exit {code}' {name}; echo ready; while :; do sleep 0.1; done"
             );
-            let child = ground
+            let mut child = ground
                 .aicage(&["--base", BASE, &ground.agent, "sh", "-c", &script])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            until("agent", || ready.exists().then_some(()));
+            // Before its first byte arrives, a signal may still be ours.
+            let mut stdout = child.stdout.take().unwrap();
+            let mut ready = [0; 6];
+            stdout.read_exact(&mut ready).unwrap();
+            assert_eq!(&ready, b"ready\n");
             signal(&child, name);
             let output = child.wait_with_output().unwrap();
             let said = Said::judge(&output, code, name);
-            assert_eq!(said.stdout, "heard\n");
+            let mut rest = String::new();
+            stdout.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "heard\n", "{}", said.stderr);
             assert_eq!(ground.containers(&[]), Vec::<String>::new());
-            fs_err::remove_file(ready).unwrap();
         }
     });
 }
