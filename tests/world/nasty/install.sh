@@ -49,7 +49,7 @@ echo hidden >/usr/share/.hidden
 
 # What aicage has here.
 for file in /.aicage-*; do
-  rm -rf "$file"/* 2>/dev/null || true
+  rm -rf "${file:?}"/* 2>/dev/null || true
   echo 'not a program' >"$file/init" 2>/dev/null || true
 done
 rm -f tree.pl 2>/dev/null || true
