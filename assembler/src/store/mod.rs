@@ -30,6 +30,8 @@
 //! Everything is written to `ingest/`, synced, renamed into place, and the directory is synced: a killed process or a
 //! full disk leaves a store that is as it was, and a temporary file that the next prune removes. A blob is renamed only
 //! after its digest is known, so every file in `blobs/` is what its name says, until the disk fails.
+//! Records that can be made anew (all but `images/`, `index.json` and `oci-layout`) are renamed without syncing: a kill
+//! leaves the old or the new one; after a power cut one may be damaged, which counts as absent.
 //! A process killed between naming an image and writing `index.json` leaves the index one name behind: still valid, and
 //! made again with the next name, or by verifying.
 //!

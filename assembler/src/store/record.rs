@@ -190,19 +190,29 @@ impl BlobStore {
         self.root.join(kind).join(format!("{name}.json"))
     }
 
-    pub(super) fn write_record<T: Serialize>(
+    /// Writes a record that can be made anew.
+    fn write_record<T: Serialize>(&self, path: &Path, record: &T) -> Result<(), StoreError> {
+        self.replace_cached(path, &record_bytes(record))
+    }
+
+    /// Writes a record that must outlast a power cut.
+    pub(super) fn write_lasting_record<T: Serialize>(
         &self,
         path: &Path,
         record: &T,
     ) -> Result<(), StoreError> {
-        let mut value = serde_json::to_value(record).expect("records have text keys only");
-        if let Value::Object(fields) = &mut value {
-            fields.insert("version".to_owned(), VERSION.into());
-        }
-        let mut bytes = serde_json::to_vec_pretty(&value).expect("a value is always JSON");
-        bytes.push(b'\n');
-        self.replace(path, &bytes)
+        self.replace(path, &record_bytes(record))
     }
+}
+
+fn record_bytes<T: Serialize>(record: &T) -> Vec<u8> {
+    let mut value = serde_json::to_value(record).expect("records have text keys only");
+    if let Value::Object(fields) = &mut value {
+        fields.insert("version".to_owned(), VERSION.into());
+    }
+    let mut bytes = serde_json::to_vec_pretty(&value).expect("a value is always JSON");
+    bytes.push(b'\n');
+    bytes
 }
 
 /// Reads a record; a damaged one is set aside and counts as absent.

@@ -37,7 +37,7 @@ impl BlobStore {
                 digest: record.manifest.digest,
             });
         }
-        self.write_record(&self.image_path(&record.reference), record)?;
+        self.write_lasting_record(&self.image_path(&record.reference), record)?;
         self.write_index(lock)
     }
 

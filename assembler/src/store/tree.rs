@@ -132,7 +132,7 @@ impl BlobStore {
         if let Digest::Sha256(sum) = Digest::of(&bytes) {
             bytes.extend_from_slice(&sum);
         }
-        self.replace(path, &bytes)
+        self.replace_cached(path, &bytes)
     }
 
     fn tree_path(&self, diff_id: &DiffId) -> PathBuf {

@@ -57,12 +57,30 @@ impl BlobStore {
         writer.commit(media_type)
     }
 
-    /// Replaces a small file as a whole.
+    /// Replaces a small file as a whole, so that a power cut leaves the old or the new one.
     pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        publish(self.small_file(path, bytes)?, path, 0o644)
+    }
+
+    /// Replaces a small file that can be made anew as a whole.
+    ///
+    /// A kill leaves the old or the new one. After a power cut it may be damaged, which counts as absent: syncing each
+    /// of a step's dozen records would cost more than the step, for each waits for what containers write meanwhile.
+    pub(super) fn replace_cached(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io(Doing::Write, path, error);
+        let file = self.small_file(path, bytes)?;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))
+            .map_err(failed)?;
+        file.persist(path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    fn small_file(&self, path: &Path, bytes: &[u8]) -> Result<NamedTempFile, StoreError> {
         let mut file = self.temporary()?;
         file.write_all(bytes)
             .map_err(|error| StoreError::io(Doing::Write, path, error))?;
-        publish(file, path, 0o644)
+        Ok(file)
     }
 
     pub(crate) fn temporary(&self) -> Result<NamedTempFile, StoreError> {
