@@ -51,11 +51,6 @@ pub async fn find(
     let (store, _) = context.store()?;
     let local = local_name(base);
     if let Some(record) = store.tagged(&local)? {
-        if ask == Ask::Always
-            && let Some(outdated) = outdated(context, &record).await?
-        {
-            return Ok(outdated);
-        }
         return Ok(BaseImage::Local(Box::new(record)));
     }
     if base.is_custom() {
@@ -91,9 +86,10 @@ impl BaseImage {
 }
 
 /// Asks the registry of a base's root image whether it has replaced it; a root image from a file is never replaced.
-async fn outdated(
+pub async fn outdated(
     context: &Context,
     record: &ImageRecord,
+    ask: Ask,
 ) -> Result<Option<BaseImage>, Diagnostic> {
     let Some(root) = &record.base else {
         return Ok(None);
@@ -104,7 +100,7 @@ async fn outdated(
     let Ok(reference) = root.reference.parse::<ImageReference>() else {
         return Ok(None);
     };
-    let Offer::There(offered) = supply::look_up(context, &reference, Ask::Always).await? else {
+    let Offer::There(offered) = supply::look_up(context, &reference, ask).await? else {
         return Ok(None);
     };
     if offered.manifest.digest == root.digest {

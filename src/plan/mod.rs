@@ -133,7 +133,12 @@ pub async fn plan(
     if let Some(record) = draft.published(ask).await? {
         return draft.pull(*record);
     }
-    let base = base_image::find(context, selection.base, ask).await?;
+    let mut base = base_image::find(context, selection.base, ask).await?;
+    if let (Want::Newest(ask), BaseImage::Local(record)) = (want, &base)
+        && let Some(outdated) = base_image::outdated(context, record, ask).await?
+    {
+        base = outdated;
+    }
     // `version.sh` runs on the base, so that it can be asked only where the base is at hand.
     let version = match draft.base_documents(&base)? {
         Some(image) if ask == Ask::Always && base_image::missing_bytes(context, &image)? == 0 => {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::ground::{Ground, on_every_engine, shell};
+use crate::ground::{BASE, Ground, on_every_engine, shell};
 
 /// Stands between the program and the registry: notes each request, and can go away.
 struct Wire {
@@ -209,6 +209,48 @@ fn a_moved_base_is_found_explained_and_brought_in() {
         let said = ground.run(&["--base", "debian", &ground.agent], 0);
         assert_eq!(said.stdout, "2\n");
         ground.run(&["cache", "verify"], 0);
+    });
+}
+
+#[test]
+fn a_base_that_was_assembled_here_follows_its_root_image() {
+    on_every_engine(|ground| {
+        let old = push(ground, 1);
+        ground.base(&format!("{}/base:debian", ground.agent));
+        ground.define_program("cat /etc/generation 2>/dev/null || echo 1");
+        ground.build();
+        ground.run(&["update", "--check"], 0);
+        let new = push(ground, 2);
+        let [added] = new.strip_prefix(old.as_slice()).unwrap() else {
+            panic!("one layer is new")
+        };
+
+        let check = ground.run(&["update", "--check"], 5).stdout;
+        assert!(check.contains(digest(added)), "{added} is not in: {check}");
+        let plan = ground
+            .run(&["plan", &ground.agent, "--base", BASE], 0)
+            .stdout;
+        assert!(plan.contains(digest(added)), "{added} is not in: {plan}");
+        assert_eq!(
+            ground.start(&[], 0).stdout,
+            "1\n",
+            "a start changes nothing"
+        );
+
+        ground.run(&["update"], 0);
+        ground.run(&["update", "--check"], 0);
+        assert_eq!(ground.start(&[], 0).stdout, "2\n");
+        let inspect = ground
+            .run(&["image", "inspect", &ground.image(), "--json"], 0)
+            .stdout;
+        let inspect: serde_json::Value = serde_json::from_str(&inspect).unwrap();
+        for layer in inspect["layers"].as_array().unwrap() {
+            let expected = match layer["origin"]["kind"].as_str().unwrap() {
+                "root" => "current",
+                _ => "local",
+            };
+            assert_eq!(layer["upstream"], expected, "{layer}");
+        }
     });
 }
 

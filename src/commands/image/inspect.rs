@@ -65,13 +65,13 @@ pub(super) fn contributor(layer: &InspectLayer) -> String {
     }
 }
 
-/// Returns the image that was made last; times of one form sort as text.
+/// Returns the agent's image that was made last, else any that was; times of one form sort as text.
 fn newest(context: &Context) -> Result<String, Diagnostic> {
     let (store, _lock) = context.store()?;
-    let newest = store
-        .tags()?
-        .into_iter()
-        .max_by(|a, b| a.made_at.cmp(&b.made_at));
+    let newest = store.tags()?.into_iter().max_by_key(|record| {
+        let is_agent = record.reference.repository() == "library/aicage";
+        (is_agent, record.made_at.clone())
+    });
     newest.map(|record| record.reference.familiar()).ok_or_else(|| {
         Diagnostic::new("no-image", ExitStatus::Failed, "there is no image here yet")
             .hint("name one, for example `aicage image inspect debian:stable`, or build one with `aicage build AGENT`")
