@@ -6,9 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assembler::reporter::{Event, Reporter};
+use assembler::{
+    provenance::Kind,
+    reporter::{Event, Reporter},
+};
 
-use super::is_shown;
+use super::{is_shown, shown};
 use crate::printer::{Printer, bytes, duration, printable};
 
 /// Says one line for each fact.
@@ -97,15 +100,18 @@ impl Reporter for Lines {
             Event::StepDone { origin, layer } => {
                 let took = duration(self.clock(&origin.to_string(), None));
                 let size = bytes(layer.size);
-                self.say(&format!("executed {origin}: {size} in {took}"));
+                match origin.kind {
+                    Kind::Glue => self.say(&format!("added {origin}: {size}")),
+                    _ => self.say(&format!("executed {origin}: {size} in {took}")),
+                }
             }
             Event::LoadStarted {
                 reference,
                 bytes: size,
             } => {
-                self.say(&format!("loading {reference} ({})", bytes(size)));
+                self.say(&format!("loading {} ({})", shown(reference), bytes(size)));
             }
-            Event::LoadDone { reference } => self.say(&format!("loaded {reference}")),
+            Event::LoadDone { reference } => self.say(&format!("loaded {}", shown(reference))),
             Event::Warning { message } => self.printer.warn(message),
             // Bytes on their way are no fact yet; `Event` grows.
             _ => {}

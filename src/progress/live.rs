@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use assembler::reporter::{Event, Reporter};
+use assembler::{
+    provenance::Kind,
+    reporter::{Event, Reporter},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::is_shown;
+use super::{is_shown, shown};
 use crate::printer::{Printer, Role, bytes, duration, printable};
 
 /// How often a spinner turns.
@@ -110,7 +113,11 @@ impl Live {
                 let bar = self.end(&origin.to_string());
                 let took = bar.map(|bar| duration(bar.elapsed())).unwrap_or_default();
                 let what = format!("{origin}  {}  {took}", bytes(layer.size));
-                self.achieved(Role::Good, "executed", &what);
+                let done = match origin.kind {
+                    Kind::Glue => "added",
+                    _ => "executed",
+                };
+                self.achieved(Role::Good, done, &what);
             }
             _ => {}
         }
@@ -122,13 +129,13 @@ impl Live {
                 let bar = ProgressBar::no_length().with_style(flow());
                 bar.set_length(*bytes);
                 bar.set_prefix("loading");
-                bar.set_message(printable(reference));
+                bar.set_message(printable(shown(reference)));
                 self.begin("load".to_owned(), bar);
             }
             Event::LoadSent { bytes } => self.advance("load", *bytes),
             Event::LoadDone { reference } => {
                 if let Some(bar) = self.end("load") {
-                    let what = format!("{reference}  {}", bytes(bar.position()));
+                    let what = format!("{}  {}", shown(reference), bytes(bar.position()));
                     self.achieved(Role::Good, "loaded", &what);
                 }
             }

@@ -28,6 +28,15 @@ pub fn reporter(printer: &Printer, start: Instant) -> Arc<dyn Reporter> {
     }
 }
 
+/// Names an image that is loaded; names that are for steps only mean nothing to a person.
+fn shown(reference: &str) -> &str {
+    if reference.starts_with("aicage-step:") {
+        "what the next step runs on"
+    } else {
+        reference
+    }
+}
+
 /// Tells whether a blob is worth a line of its own to a person: layers are, documents are not.
 fn is_shown(event: &Event<'_>) -> bool {
     match event {
