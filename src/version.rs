@@ -5,7 +5,7 @@
 
 use assembler::{
     image::Image,
-    sandbox::{Sandbox as _, SandboxError, StepRequest},
+    sandbox::{Sandbox as _, SandboxError, StepNetwork, StepRequest, Task},
 };
 
 use crate::{
@@ -86,8 +86,11 @@ fn run(context: &Context, selection: Selection<'_>, base: &Image) -> Result<Vec<
         store,
         lock,
         image: base,
-        files: &selection.agent.files,
-        run: &[VERSION.to_owned()],
+        task: Task::Scripts {
+            files: &selection.agent.files,
+            run: &[VERSION.to_owned()],
+        },
+        network: StepNetwork::Configured,
         env: &[("AGENT".to_owned(), selection.agent.id.clone())].into(),
         source_date: None,
         title: &title,

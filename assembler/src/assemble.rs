@@ -19,7 +19,7 @@ use crate::{
     provenance::{How, Kind, LabelRecord, LayerRecord, Origin, Provenance},
     recipe::{Addition, Recipe, Step},
     reporter::Event,
-    sandbox::{CaptureError, SandboxError, StepRequest, World},
+    sandbox::{CaptureError, SandboxError, StepNetwork, StepRequest, Task, World},
     store::{ImageRecord, KeptLayer, StoreError},
 };
 
@@ -191,8 +191,8 @@ fn make(
                 store: world.store,
                 lock: world.lock,
                 image: below,
-                files,
-                run,
+                task: Task::Scripts { files, run },
+                network: StepNetwork::Configured,
                 env,
                 source_date: recipe.source_date,
                 title: &title,

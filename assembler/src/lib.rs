@@ -14,6 +14,7 @@ pub mod digest;
 mod gzip;
 pub mod image;
 pub mod inspect;
+pub mod instruction;
 pub mod key;
 pub mod manifest;
 pub mod platform;

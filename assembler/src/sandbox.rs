@@ -1,6 +1,6 @@
-//! The contract of whatever runs a step's scripts: a container engine, our own namespaces, or a test's fake.
+//! The contract of whatever runs a step: a container engine, our own namespaces, or a test's fake.
 //!
-//! Contract: given an image in the store, run the scripts as root in a throwaway copy of its filesystem and hand over
+//! Contract: given an image in the store, run the scripts or carry out the instructions as root in a throwaway copy of its filesystem and hand over
 //! what they changed as one layer tar. The host is not changed; a step that fails, is interrupted or killed leaves
 //! nothing behind. The tar is untrusted: whoever consumes it checks every entry.
 
@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     image::Image,
+    instruction::{Instruction, StepMount},
     recipe::ScriptFiles,
     reporter::Reporter,
     store::{BlobStore, SharedLock},
@@ -26,11 +27,11 @@ pub struct StepRequest<'a> {
     pub lock: &'a SharedLock,
     /// The image to run on.
     pub image: &'a Image,
-    /// The definition's files.
-    pub files: &'a ScriptFiles,
-    /// The scripts to run, in order.
-    pub run: &'a [String],
-    /// The step's own environment, on top of the image's.
+    /// What is done in it.
+    pub task: Task<'a>,
+    /// Whether it may reach the network.
+    pub network: StepNetwork,
+    /// The step's own environment, on top of the image's; programs of instructions have their own.
     pub env: &'a BTreeMap<String, String>,
     /// Clamp for modification times.
     pub source_date: Option<i64>,
@@ -38,14 +39,43 @@ pub struct StepRequest<'a> {
     pub title: &'a str,
 }
 
+/// What a step consists of.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// Scripts of a definition run as root.
+    Scripts {
+        /// The definition's files.
+        files: &'a ScriptFiles,
+        /// The scripts to run, in order.
+        run: &'a [String],
+    },
+    /// Instructions are carried out.
+    Instructions {
+        /// In this order.
+        instructions: &'a [Instruction],
+        /// There during all of them.
+        mounts: &'a [StepMount],
+    },
+}
+
+/// What network a step has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepNetwork {
+    /// That of the sandbox's settings.
+    #[default]
+    Configured,
+    /// None but its own loopback.
+    None,
+}
+
 /// Takes the layer tar of a step whose scripts succeeded.
 pub type Consume<'a> = dyn FnMut(&mut dyn Read) -> Result<(), CaptureError> + Send + 'a;
 
 /// Runs scripts in throwaway copies of images.
 pub trait Sandbox: Sync {
-    /// Runs the scripts; on success hands the tar of what they changed to `consume`, exactly once.
+    /// Runs the step; on success hands the tar of what it changed to `consume`, exactly once.
     ///
-    /// What the scripts print goes to `log`.
+    /// What is printed goes to `log`.
     fn run(
         &self,
         request: &StepRequest<'_>,
@@ -84,7 +114,7 @@ pub enum CaptureError {
 /// Why a step gave no layer.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// A script exited with a failure.
+    /// A script, or the program of an instruction, exited with a failure.
     #[error("`{script}` exited with status {status}")]
     Script {
         /// Which one.

@@ -14,7 +14,7 @@ use aicage::{
 use assembler::{
     image::Image,
     recipe::{ScriptFile, ScriptFiles},
-    sandbox::{CaptureError, Sandbox as _, SandboxError, StepRequest},
+    sandbox::{CaptureError, Sandbox as _, SandboxError, StepNetwork, StepRequest, Task},
 };
 use layer::{
     EntryKind, LayerItem,
@@ -101,8 +101,11 @@ impl<'a> Step<'a> {
             store: &self.ground.store,
             lock: &self.ground.lock,
             image: self.image,
-            files: &files,
-            run: &["install.sh".to_owned()],
+            task: Task::Scripts {
+                files: &files,
+                run: &["install.sh".to_owned()],
+            },
+            network: StepNetwork::Configured,
             env: &self.env,
             source_date: None,
             title: &self.ground.title(),

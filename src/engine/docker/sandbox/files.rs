@@ -10,7 +10,10 @@ use std::{
     path::Path,
 };
 
-use assembler::sandbox::SandboxError;
+use assembler::{
+    recipe::ScriptFiles,
+    sandbox::{SandboxError, Task},
+};
 use bytes::Bytes;
 use layer::LayerPath;
 use serde::Serialize;
@@ -103,7 +106,15 @@ impl<'a> StepFiles<'a> {
         ca: Option<&'a [u8]>,
     ) -> Result<Self, SandboxError> {
         let mut files = Vec::new();
-        for (path, file) in job.request.files.iter() {
+        let (scripts, run) = match job.request.task {
+            Task::Scripts { files, run } => (Some(files), run),
+            Task::Instructions { .. } => {
+                return Err(SandboxError::Step {
+                    reason: "instructions are not supported yet".to_owned(),
+                });
+            }
+        };
+        for (path, file) in scripts.into_iter().flat_map(ScriptFiles::iter) {
             if LayerPath::new(path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes()) {
                 let mode = if file.executable { 0o755 } else { 0o644 };
                 files.push((format!("scripts/{path}"), mode, &*file.content));
@@ -126,7 +137,7 @@ impl<'a> StepFiles<'a> {
         }
         let spec = serde_json::to_vec(&Spec {
             nonce: &nonce.0,
-            scripts: job.request.run,
+            scripts: run,
             mode: job.mode,
             output: match transport {
                 Transport::Bind => "fifo",
