@@ -100,13 +100,25 @@ pub async fn outdated(
     let Ok(reference) = root.reference.parse::<ImageReference>() else {
         return Ok(None);
     };
-    let Offer::There(offered) = supply::look_up(context, &reference, ask).await? else {
-        return Ok(None);
+    let (store, _) = context.store()?;
+    let (digest, layers) = if names::is_ours(&reference) {
+        let Some(there) = store.tagged(&reference)? else {
+            return Ok(None);
+        };
+        let image = store.image(&there.manifest.digest)?;
+        (
+            there.manifest.digest,
+            image.manifest().value().layers.clone(),
+        )
+    } else {
+        let Offer::There(offered) = supply::look_up(context, &reference, ask).await? else {
+            return Ok(None);
+        };
+        (offered.manifest.digest, offered.layers)
     };
-    if offered.manifest.digest == root.digest {
+    if digest == root.digest {
         return Ok(None);
     }
-    let (store, _) = context.store()?;
     let before = store.manifest(&root.digest)?;
     let old = before
         .as_ref()
@@ -116,7 +128,7 @@ pub async fn outdated(
         reason: format!(
             "root image {} changed: {}",
             reference.familiar(),
-            new_layers(old, &offered.layers)
+            new_layers(old, &layers)
         ),
     }))
 }

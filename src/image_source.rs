@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
+    names,
     supply::{self, Ask, Offer},
     transport,
 };
@@ -98,7 +99,7 @@ async fn open_name(context: &Context, reference: &ImageReference) -> Result<Open
             remote: None,
         });
     }
-    if is_local_name(reference) {
+    if names::is_ours(reference) {
         return Err(not_here(context, &name));
     }
     let remote = match supply::look_up(context, reference, Ask::WhenOld).await? {
@@ -179,15 +180,6 @@ pub fn ours(
     }
 }
 
-/// Names that only this program gives are never asked for in a registry: whoever owned them there could answer.
-fn is_local_name(reference: &ImageReference) -> bool {
-    reference.registry() == assembler::reference::DOCKER_HUB
-        && reference
-            .repository()
-            .strip_prefix("library/aicage")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
-
 /// Says that there is no such image, and which one may be meant.
 pub(crate) fn not_here(context: &Context, name: &str) -> Diagnostic {
     let names: Vec<String> = context
@@ -260,19 +252,6 @@ mod tests {
     fn what_is_neither_is_refused() {
         for text in ["", "oci:", "rootfs:", "docker-daemon:", "UPPER/case", "a b"] {
             assert!(text.parse::<ImageSource>().is_err(), "{text:?} was taken");
-        }
-    }
-
-    #[test]
-    fn only_names_that_this_program_gives_are_never_looked_for_in_a_registry() {
-        for (text, expected) in [
-            ("aicage:codex-debian", true),
-            ("aicage-image-base:debian", true),
-            ("aicages:x", false),
-            ("ghcr.io/aicage/aicage-image-base:debian", false),
-            ("debian", false),
-        ] {
-            assert_eq!(is_local_name(&text.parse().unwrap()), expected, "{text}");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `docker-archive:FILE[:REF]` | what `docker save` writes |
 //! | `rootfs:FILE` | a tarball of a root file system |
 //! | `docker-daemon:REF` | an image in Docker |
+//! | a name of ours, such as `aicage-image-base:debian` | an image that was made here |
 //! | anything else | a registry reference |
 
 use assembler::{
@@ -21,7 +22,7 @@ use crate::{
     diagnostic::Diagnostic,
     ensure,
     exit_status::ExitStatus,
-    names,
+    image_source, names,
     supply::{self, Ask, Offer},
     transport,
 };
@@ -50,6 +51,9 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
     let reference: ImageReference = from.parse().map_err(|error| {
         Diagnostic::from(error).hint("see `aicage base build --help` for what a root image can be")
     })?;
+    if names::is_ours(&reference) {
+        return made_here(context, &reference);
+    }
     let record = match supply::look_up(context, &reference, Ask::WhenOld).await? {
         Offer::There(record) => record,
         Offer::None => {
@@ -82,6 +86,20 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
             reference: reference.to_string(),
             digest: record.manifest.digest,
         },
+    })
+}
+
+/// A base may stand on an image that was made here, such as another base; no registry is asked for it.
+fn made_here(context: &Context, reference: &ImageReference) -> Result<RootImage, Diagnostic> {
+    let name = reference.familiar();
+    let (image, record) = image_source::ours(context, reference)?
+        .ok_or_else(|| image_source::not_here(context, &name))?;
+    Ok(RootImage {
+        record: BaseRecord {
+            reference: reference.to_string(),
+            digest: record.manifest.digest,
+        },
+        image,
     })
 }
 

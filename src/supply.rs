@@ -1,7 +1,7 @@
 //! Gets published images: what a registry says of a reference, asked as rarely as allowed, and the blobs.
 //!
 //! Invariant: offline nothing is asked; within the check interval nothing is asked again; a registry that cannot be
-//! reached is no reason to fail while an earlier answer is known.
+//! reached is no reason to fail while an earlier answer is known. Names that only this program gives are never asked for.
 
 use assembler::{image::Image, reference::ImageReference, store::RemoteRecord};
 use registry::RegistryError;
@@ -12,6 +12,7 @@ use crate::{
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     memory::{self, Remembered},
+    names,
 };
 
 /// How hard a registry is asked.
@@ -42,6 +43,12 @@ pub async fn look_up(
     reference: &ImageReference,
     ask: Ask,
 ) -> Result<Offer, Diagnostic> {
+    if names::is_ours(reference) {
+        let name = reference.familiar();
+        return Ok(Offer::Unknown(format!(
+            "`{name}` is a name for images that are made here; no registry is asked for it"
+        )));
+    }
     let (store, _) = context.store()?;
     let remembered = store.remote(reference)?;
     let name = reference.to_string();

@@ -337,3 +337,45 @@ fn a_full_disk_behind_stdout_is_a_failure() {
         .unwrap();
     assert_eq!(status.code(), Some(1));
 }
+
+#[test]
+fn names_of_images_that_are_made_here_are_neither_given_away_nor_asked_of_a_registry() {
+    let home = Home::new();
+    let asked = [
+        (
+            vec!["image", "pull", "aicage:codex-debian"],
+            2,
+            "is a name for images that are made here",
+        ),
+        (
+            vec!["image", "pull", "docker-daemon:aicage-image-base:debian"],
+            2,
+            "is a name for images that are made here",
+        ),
+        (
+            vec!["image", "inspect", "aicage:codex-debian"],
+            1,
+            "there is no image `aicage:codex-debian`",
+        ),
+        (
+            vec![
+                "base",
+                "build",
+                "debian",
+                "--from",
+                "aicage-image-base:ubuntu",
+            ],
+            1,
+            "there is no image `aicage-image-base:ubuntu`",
+        ),
+    ];
+    for (arguments, exit, words) in asked {
+        let output = home.run(&arguments);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.replace('\n', " ").contains(words),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}

@@ -12,6 +12,7 @@ use crate::{
     diagnostic::Diagnostic,
     ensure,
     exit_status::ExitStatus,
+    names,
     supply::{self, Ask, Offer},
     transport,
 };
@@ -34,6 +35,10 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
         id: String::new(),
         version: None,
     };
+    if transport::is_file(&args.image) {
+        // Before anything is read: it may be gigabytes.
+        names::refuse_ours(&transport::name_for(&args.image))?;
+    }
     if let Some(image) = transport::import(context, &args.image).await? {
         let reference = transport::name_for(&args.image);
         ensure::name_fetched(context, &image, &reference, &origin)?;
@@ -43,6 +48,7 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
         return Ok(ExitStatus::Done);
     }
     let reference: ImageReference = args.image.parse()?;
+    names::refuse_ours(&reference)?;
     let record = match supply::look_up(context, &reference, Ask::Always).await? {
         Offer::There(record) => record,
         Offer::None => {
