@@ -30,15 +30,18 @@ pub enum Action {
     },
     /// Files are put there.
     Unpack {
-        /// What, each entry relative to the destination; an entry for the root gives a new destination its metadata.
+        /// What, each entry relative to the destination; an entry for the root gives a new destination its mtime, as
+        /// `BuildKit` has it.
         tar: TarSource,
         /// Where, absolute; symbolic links that lead there are followed.
         to: String,
         /// What `to` means.
         destination: Destination,
-        /// Whose all of it is, `name|uid[:group|gid]`; else what the entries say, and root's directories on the way.
+        /// What happens to something else that has an entry's name.
+        conflict: Conflict,
+        /// Whose all of it is, `name|uid[:group|gid]`, new directories on the way too; else what the entries say.
         owner: Option<String>,
-        /// The permission bits of all of it; else what the entries say.
+        /// The permission bits of all of it, new directories on the way too; else what the entries say.
         mode: Option<u32>,
     },
     /// A directory and those that lead to it are made where they are missing.
@@ -53,10 +56,20 @@ pub enum Action {
 /// What the destination of [`Action::Unpack`] means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// For a tar of one file: a directory to put it into if there is one, or if it ends in `/`; else its name.
+    /// For a tar of one file or link: a directory to put it into if there is one, or if it ends in `/`; else its name.
     Auto,
     /// The directory that the entries are below; made when it is not there.
     Directory,
+}
+
+/// What happens when an entry of [`Action::Unpack`] is a directory and what has its name is not, or the other way.
+/// Whatever is no directory is replaced by what is none, and what is in a directory stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// It is an error: `COPY`.
+    Refuse,
+    /// It is replaced, whole trees too: `ADD` of an archive.
+    Replace,
 }
 
 /// A layer tar as [`layer::tar::LayerWriter`] writes it.
