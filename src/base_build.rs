@@ -1,6 +1,6 @@
 //! Assembles a base here: its root image and its own scripts, by the same machinery as an agent's image.
 
-use assembler::image::Image;
+use assembler::{image::Image, provenance::BaseRecord};
 
 use crate::{
     base_image,
@@ -12,14 +12,30 @@ use crate::{
     root_image::{self, RootImage},
 };
 
-/// Assembles `base` on `from`, or on what its definition names.
+/// What a base is assembled on.
+#[derive(Clone, Debug)]
+pub enum Root {
+    /// What its definition names.
+    Defined,
+    /// What this names instead.
+    From(String),
+    /// What it was assembled on before.
+    Kept(BaseRecord),
+}
+
+/// Assembles `base` on `root`; `why` is kept in its record.
 pub async fn build(
     context: &Context,
     base: &BaseDefinition,
-    from: Option<&str>,
+    (root, why): (&Root, Option<&str>),
 ) -> Result<Image, Diagnostic> {
-    let from = from.unwrap_or(&base.settings.from_image);
-    let RootImage { image, record } = root_image::fetch(context, from, &base.id).await?;
+    let defined = &base.settings.from_image;
+    let RootImage { image, record } = match root {
+        Root::Defined => root_image::fetch(context, defined, &base.id).await?,
+        Root::From(from) => root_image::fetch(context, from, &base.id).await?,
+        Root::Kept(record) => root_image::kept(context, record, &base.id).await?,
+    };
+    let from = &record.reference.clone();
     let below = Below {
         image: &image,
         record,
@@ -27,6 +43,9 @@ pub async fn build(
         source_date: context.settings.environment.source_date,
     };
     let recipe = compose::base_image(below, base);
-    let reason = format!("base `{}` is assembled here from {from}", base.id);
+    let reason = match why {
+        Some(why) => why.to_owned(),
+        None => format!("base `{}` is assembled here from {from}", base.id),
+    };
     ensure::build(context, &recipe, &base_image::local_name(base), &[reason])
 }

@@ -15,6 +15,8 @@ use assembler::{
 };
 
 use crate::{
+    base_build::Root,
+    compose::Install,
     context::Context,
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
@@ -29,12 +31,14 @@ use crate::{
 pub enum BaseImage {
     /// Published; its documents are in the store, its layers may not be.
     Published(Box<RemoteRecord>),
+    /// A published final image, which has the agent already; extensions go on top.
+    Final(Box<RemoteRecord>),
     /// Assembled here.
     Local(Box<ImageRecord>),
-    /// Assembled here on a root image that its registry has replaced since.
+    /// Assembled here from what is another by now: its definition, or its root image at the registry.
     Outdated {
-        /// The root image's reference.
-        from: String,
+        /// What it is to be assembled on.
+        root: Root,
         /// What is new, in words.
         reason: String,
     },
@@ -72,7 +76,7 @@ impl BaseImage {
     /// Returns what an image on it records as its base; nothing before it is built.
     pub fn record(&self) -> Option<BaseRecord> {
         match self {
-            Self::Published(record) => Some(BaseRecord {
+            Self::Published(record) | Self::Final(record) => Some(BaseRecord {
                 reference: record.reference.to_string(),
                 digest: record.manifest.digest,
             }),
@@ -81,6 +85,24 @@ impl BaseImage {
                 digest: record.manifest.digest,
             }),
             Self::Outdated { .. } | Self::ToBuild => None,
+        }
+    }
+}
+
+impl BaseImage {
+    /// Returns who contributed layers that neither a record nor a label covers.
+    pub fn origin(&self, base: &str) -> Origin {
+        match self {
+            Self::Final(_) => unknown_origin(),
+            _ => origin(base),
+        }
+    }
+
+    /// Returns how the agent gets into an image on it.
+    pub fn install<'a>(&self, version: Option<&'a str>) -> Install<'a> {
+        match self {
+            Self::Final(_) => Install::There,
+            _ => Install::Script(version),
         }
     }
 }
@@ -124,7 +146,7 @@ pub async fn outdated(
         .as_ref()
         .map_or(&[][..], |before| &before.value().layers);
     Ok(Some(BaseImage::Outdated {
-        from: root.reference.clone(),
+        root: Root::From(root.reference.clone()),
         reason: format!(
             "root image {} changed: {}",
             reference.familiar(),
@@ -173,6 +195,15 @@ pub fn origin(base: &str) -> Origin {
     Origin {
         kind: Kind::Base,
         id: base.to_owned(),
+        version: None,
+    }
+}
+
+/// Returns the origin of layers of which nothing is known.
+pub fn unknown_origin() -> Origin {
+    Origin {
+        kind: Kind::Unknown,
+        id: String::new(),
         version: None,
     }
 }

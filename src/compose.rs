@@ -15,13 +15,14 @@ use assembler::{
 use crate::definition::{
     agent::{AgentDefinition, INSTALL},
     base::BaseDefinition,
+    extension::ExtensionDefinition,
 };
 
 /// Where the program that runs inside containers is put.
 pub const INIT: &str = "opt/aicage/init";
 /// The search path for images that bring none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where a base's scripts put tools for all users. Not set in the image: there they would break `npm -g` and pipx for
+/// Where the scripts of bases and extensions put tools for all users. Not set in the image: there they would break `npm -g` and pipx for
 /// the agent's own user.
 const TOOLS: [(&str, &str); 4] = [
     ("DEBIAN_FRONTEND", "noninteractive"),
@@ -43,15 +44,62 @@ pub struct Below<'a> {
     pub source_date: Option<i64>,
 }
 
-/// Composes the image of `agent` on a base; `init` is the program for the image's architecture.
-pub fn agent_image(
-    below: Below<'_>,
-    agent: &AgentDefinition,
-    version: Option<&str>,
-    init: &'static [u8],
-) -> Recipe {
+/// What goes on top of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Additions<'a> {
+    /// The agent.
+    pub agent: &'a AgentDefinition,
+    /// Whether and how the agent is installed.
+    pub install: Install<'a>,
+    /// The extensions, in order.
+    pub extensions: &'a [&'a ExtensionDefinition],
+}
+
+/// Whether an agent is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install<'a> {
+    /// By its script; its version, where it is known.
+    Script(Option<&'a str>),
+    /// The image below has it: it is a published final image.
+    There,
+}
+
+/// Composes the image of an agent, with extensions; `init` is the program for the image's architecture.
+pub fn agent_image(below: Below<'_>, additions: Additions<'_>, init: &'static [u8]) -> Recipe {
+    let Additions {
+        agent,
+        install,
+        extensions,
+    } = additions;
     let config = below.image.config().value();
-    let mut steps = vec![Step {
+    let mut change = ConfigChange {
+        env: [("AICAGE_ENTRYPOINT_CMD".to_owned(), agent.id.clone())].into(),
+        ..ConfigChange::default()
+    };
+    let mut steps = Vec::new();
+    if let Install::Script(version) = install {
+        steps.push(install_step(agent, version));
+        change.env.insert("AGENT".to_owned(), agent.id.clone());
+        change.labels = title(
+            "aicage",
+            &format!("{} for aicage", agent.settings.agent_full_name),
+        );
+    }
+    let with_layers = extensions
+        .iter()
+        .filter(|extension| extension.adds_layers());
+    steps.extend(with_layers.map(|extension| extension_step(extension, agent)));
+    set_path(config, &mut change.env);
+    if !honours_contract(config) {
+        steps.push(glue(init));
+        change.entrypoint = Some(entrypoint());
+        change.user = Some("0:0".to_owned());
+    }
+    recipe(below, steps, change)
+}
+
+fn install_step(agent: &AgentDefinition, version: Option<&str>) -> Step {
+    Step {
         origin: Origin {
             kind: Kind::Agent,
             id: agent.id.clone(),
@@ -62,46 +110,25 @@ pub fn agent_image(
             run: vec![INSTALL.to_owned()],
             env: [("AGENT".to_owned(), agent.id.clone())].into(),
         },
-    }];
-    let mut change = ConfigChange {
-        env: [
-            ("AGENT".to_owned(), agent.id.clone()),
-            ("AICAGE_ENTRYPOINT_CMD".to_owned(), agent.id.clone()),
-        ]
-        .into(),
-        labels: title(
-            "aicage",
-            &format!("{} for aicage", agent.settings.agent_full_name),
-        ),
-        ..ConfigChange::default()
-    };
-    set_path(config, &mut change.env);
-    if !honours_contract(config) {
-        steps.push(glue(init));
-        change.entrypoint = Some(entrypoint());
-        change.user = Some("0:0".to_owned());
     }
-    recipe(below, steps, change)
 }
 
-/// Composes the glue for a finished image that was pulled; `None` when it brings the contract's entrypoint.
-pub fn glued_image(
-    below: Below<'_>,
-    agent: &AgentDefinition,
-    init: &'static [u8],
-) -> Option<Recipe> {
-    let config = below.image.config().value();
-    if honours_contract(config) {
-        return None;
+fn extension_step(extension: &ExtensionDefinition, agent: &AgentDefinition) -> Step {
+    let mut env = tools();
+    env.insert("AGENT".to_owned(), agent.id.clone());
+    env.insert("EXTENSION".to_owned(), extension.id.clone());
+    Step {
+        origin: Origin {
+            kind: Kind::Extension,
+            id: extension.id.clone(),
+            version: None,
+        },
+        addition: Addition::Scripts {
+            files: without(&extension.files, &["extension.yml", "extension.yaml"]),
+            run: extension.scripts(),
+            env,
+        },
     }
-    let mut change = ConfigChange {
-        env: [("AICAGE_ENTRYPOINT_CMD".to_owned(), agent.id.clone())].into(),
-        entrypoint: Some(entrypoint()),
-        user: Some("0:0".to_owned()),
-        ..ConfigChange::default()
-    };
-    set_path(config, &mut change.env);
-    Some(recipe(below, vec![glue(init)], change))
 }
 
 /// Composes a base from its root image.
@@ -119,10 +146,7 @@ pub fn base_image(below: Below<'_>, base: &BaseDefinition) -> Recipe {
             addition: Addition::Scripts {
                 files: without(&base.files, &["base.yml", "base.yaml"]),
                 run,
-                env: TOOLS
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                    .collect(),
+                env: tools(),
             },
         }]
     };
@@ -174,6 +198,13 @@ fn glue(init: &'static [u8]) -> Step {
             content: Arc::from(init),
         }]),
     }
+}
+
+fn tools() -> BTreeMap<String, String> {
+    TOOLS
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn entrypoint() -> Vec<String> {

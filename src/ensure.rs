@@ -6,7 +6,7 @@
 use assembler::{
     assemble::{Assembled, assemble},
     image::Image,
-    provenance::{How, Kind, LayerRecord, Origin, Provenance},
+    provenance::{How, LayerRecord, Origin, Provenance},
     recipe::Recipe,
     reference::ImageReference,
     sandbox::World,
@@ -14,12 +14,12 @@ use assembler::{
 };
 
 use crate::{
-    base_build,
+    base_build::{self, Root},
     base_image::{self, BaseImage},
-    compose::{self, Below},
+    compose::{self, Additions, Below, Install},
     context::Context,
     diagnostic::Diagnostic,
-    init_program,
+    init_program, listing,
     plan::{Plan, Work},
     runner::Runner,
     selection::Selection,
@@ -30,7 +30,7 @@ use crate::{
 /// Makes the planned image and returns it.
 pub async fn carry_out(
     context: &Context,
-    selection: Selection<'_>,
+    selection: &Selection<'_>,
     plan: &Plan,
 ) -> Result<Image, Diagnostic> {
     let (store, _) = context.store()?;
@@ -45,18 +45,24 @@ pub async fn carry_out(
         Work::Pull(offered) => pull(context, selection, plan, offered).await,
         Work::Build { base, version } => {
             let base_image = base_ready(context, selection, base).await?;
-            let version = match version {
-                Some(version) => Some(version.clone()),
-                None => version::newest(context, selection, &base_image.image, Ask::WhenOld)?,
+            let version = match (version, base) {
+                (Some(version), _) => Some(version.clone()),
+                (None, BaseImage::Final(_)) => None,
+                (None, _) => version::newest(context, selection, &base_image.image, Ask::WhenOld)?,
             };
             let init = init_program::init_for(&base_image.image.platform().architecture)?;
             let below = Below {
                 image: &base_image.image,
                 record: base_image.record,
-                origin: base_image::origin(&selection.base.id),
+                origin: base.origin(&selection.base.id),
                 source_date: context.settings.environment.source_date,
             };
-            let recipe = compose::agent_image(below, selection.agent, version.as_deref(), init);
+            let additions = Additions {
+                agent: selection.agent,
+                install: base.install(version.as_deref()),
+                extensions: &selection.extensions,
+            };
+            let recipe = compose::agent_image(below, additions, init);
             build(context, &recipe, &plan.reference, &plan.reasons)
         }
     }
@@ -90,6 +96,7 @@ pub fn build(
         reason: Some(reasons.join("; ")).filter(|reason| !reason.is_empty()),
     };
     store.tag(lock, &record)?;
+    listing::remember(context, recipe);
     Ok(image)
 }
 
@@ -132,27 +139,29 @@ pub fn name_fetched(
 
 async fn pull(
     context: &Context,
-    selection: Selection<'_>,
+    selection: &Selection<'_>,
     plan: &Plan,
     offered: &RemoteRecord,
 ) -> Result<Image, Diagnostic> {
     let image = supply::fetch(context, offered).await?;
-    let unlabelled = Origin {
-        kind: Kind::Unknown,
-        id: String::new(),
-        version: None,
-    };
-    let below = Below {
-        image: &image,
-        record: assembler::provenance::BaseRecord {
-            reference: offered.reference.to_string(),
-            digest: offered.manifest.digest,
-        },
-        origin: unlabelled.clone(),
-        source_date: context.settings.environment.source_date,
-    };
-    let init = init_program::init_for(&image.platform().architecture)?;
-    if let Some(recipe) = compose::glued_image(below, selection.agent, init) {
+    let unlabelled = base_image::unknown_origin();
+    if !compose::honours_contract(image.config().value()) {
+        let below = Below {
+            image: &image,
+            record: assembler::provenance::BaseRecord {
+                reference: offered.reference.to_string(),
+                digest: offered.manifest.digest,
+            },
+            origin: unlabelled,
+            source_date: context.settings.environment.source_date,
+        };
+        let init = init_program::init_for(&image.platform().architecture)?;
+        let additions = Additions {
+            agent: selection.agent,
+            install: Install::There,
+            extensions: &[],
+        };
+        let recipe = compose::agent_image(below, additions, init);
         return build(context, &recipe, &plan.reference, &plan.reasons);
     }
     name_fetched(context, &image, &plan.reference, &unlabelled)?;
@@ -166,25 +175,30 @@ struct ReadyBase {
 
 async fn base_ready(
     context: &Context,
-    selection: Selection<'_>,
+    selection: &Selection<'_>,
     base: &BaseImage,
 ) -> Result<ReadyBase, Diagnostic> {
     let (store, _) = context.store()?;
     let image = match base {
-        BaseImage::Published(record) => supply::fetch(context, record).await?,
+        BaseImage::Published(record) | BaseImage::Final(record) => {
+            supply::fetch(context, record).await?
+        }
         BaseImage::Local(record) => {
             let image = store.image(&record.manifest.digest)?;
             if base_image::missing_bytes(context, &image)? == 0 {
                 image
             } else {
                 // No registry has what was assembled here.
-                base_build::build(context, selection.base, None).await?
+                let root = record.base.clone().map_or(Root::Defined, Root::Kept);
+                base_build::build(context, selection.base, (&root, None)).await?
             }
         }
-        BaseImage::Outdated { from, .. } => {
-            base_build::build(context, selection.base, Some(from)).await?
+        BaseImage::Outdated { root, reason } => {
+            base_build::build(context, selection.base, (root, Some(reason))).await?
         }
-        BaseImage::ToBuild => base_build::build(context, selection.base, None).await?,
+        BaseImage::ToBuild => {
+            base_build::build(context, selection.base, (&Root::Defined, None)).await?
+        }
     };
     let record = base
         .record()

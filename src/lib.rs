@@ -6,6 +6,7 @@
 
 pub mod aside;
 pub mod base_build;
+pub mod base_drift;
 pub mod base_image;
 pub mod cli;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod exit_status;
 pub mod image_source;
 pub mod init_program;
 pub mod interrupt;
+pub mod listing;
 pub mod memory;
 pub mod names;
 pub mod plan;

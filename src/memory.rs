@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use assembler::digest::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// An answer and when it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -19,18 +19,26 @@ pub struct Remembered {
 
 /// Returns what is remembered.
 pub fn recall(state: &Path, kind: &str, name: &str) -> Option<Remembered> {
-    let bytes = fs_err::read(path(state, kind, name)).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    read(&path(state, kind, name))
 }
 
 /// Remembers an answer.
 pub fn remember(state: &Path, kind: &str, name: &str, answer: &Remembered) -> std::io::Result<()> {
-    let path = path(state, kind, name);
-    let directory = state.join(kind);
-    fs_err::create_dir_all(&directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(&directory)?;
-    serde_json::to_writer(&mut file, answer)?;
-    file.persist(&path).map_err(|error| error.error)?;
+    write(&path(state, kind, name), answer)
+}
+
+/// Reads a small record; a damaged one counts as none.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs_err::read(path).ok()?).ok()
+}
+
+/// Writes a small record whole, and the directory it is in.
+pub fn write<T: Serialize>(path: &Path, record: &T) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs_err::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    serde_json::to_writer(&mut file, record)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 

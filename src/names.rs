@@ -1,12 +1,60 @@
 //! Names of images of ours, in the store and in engines.
 
-use assembler::reference::{DOCKER_HUB, ImageReference};
+use assembler::{
+    digest::Digest,
+    reference::{DOCKER_HUB, ImageReference},
+};
 
 use crate::{diagnostic::Diagnostic, exit_status::ExitStatus};
+
+/// The repository of images with extensions.
+const EXTENDED: &str = "aicage-extended";
+/// The longest tag (OCI distribution-spec, "pull").
+const TAG_LIMIT: usize = 128;
 
 /// Returns the name of an agent's image: `aicage:<agent>-<base>`.
 pub fn final_image(agent: &str, base: &str) -> ImageReference {
     local("aicage", &format!("{agent}-{base}"))
+}
+
+/// Returns the name of an agent's image with extensions:
+/// `aicage-extended:<agent>-<base>-extensions-<extension>-<extension>`; one that is too long ends with a digest instead.
+pub fn extended_image(agent: &str, base: &str, extensions: &[&str]) -> ImageReference {
+    let tag = format!("{agent}-{base}-extensions-{}", extensions.join("-"));
+    if tag.len() <= TAG_LIMIT {
+        return local(EXTENDED, &tag);
+    }
+    let digest = Digest::of(tag.as_bytes());
+    let short = digest.short();
+    let kept = tag.get(..TAG_LIMIT - short.len() - 1).unwrap_or_default();
+    local(EXTENDED, &format!("{kept}-{short}"))
+}
+
+/// Reads the name that a user chose for an image with extensions; without a `:` it is a tag.
+pub fn chosen_image(name: &str) -> Result<ImageReference, Diagnostic> {
+    let text = if name.contains(':') {
+        name.to_owned()
+    } else {
+        format!("{EXTENDED}:{name}")
+    };
+    let refused = |why: &str| {
+        Diagnostic::new(
+            "image-name",
+            ExitStatus::Usage,
+            format!("`{name}` cannot be the name of the image"),
+        )
+        .caused_by_words(why.to_owned())
+        .hint("give `NAME:TAG`, or only a tag: letters, digits, `_`, `.` and `-`")
+    };
+    let reference: ImageReference = text.parse().map_err(|error| {
+        refused("it is not a valid name").caused_by(Some(&error as &dyn std::error::Error))
+    })?;
+    if is_ours(&reference) && reference.repository() != format!("library/{EXTENDED}") {
+        return Err(refused(
+            "names of this kind are for images without extensions",
+        ));
+    }
+    Ok(reference)
 }
 
 /// Returns the name of a built-in base that was assembled here.

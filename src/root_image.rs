@@ -18,6 +18,7 @@ use assembler::{
 };
 
 use crate::{
+    base_image,
     context::Context,
     diagnostic::Diagnostic,
     ensure,
@@ -103,11 +104,37 @@ fn made_here(context: &Context, reference: &ImageReference) -> Result<RootImage,
     })
 }
 
+/// Returns the root image that a base was assembled on, from the store as far as it has it.
+pub async fn kept(
+    context: &Context,
+    record: &BaseRecord,
+    base: &str,
+) -> Result<RootImage, Diagnostic> {
+    let (store, _) = context.store()?;
+    if let Ok(image) = store.image(&record.digest)
+        && base_image::missing_bytes(context, &image)? == 0
+    {
+        return Ok(RootImage {
+            image,
+            record: record.clone(),
+        });
+    }
+    fetch(context, &record.reference, base).await
+}
+
+/// Tells whether `from` is what `record` was made of.
+pub fn is_same(from: &str, record: &BaseRecord) -> bool {
+    let now = match from.parse::<ImageReference>() {
+        Ok(reference) if !is_file(from) => reference.to_string(),
+        _ => shown(from),
+    };
+    now == record.reference
+}
+
 /// Returns who contributed a root image's layers.
 pub fn origin(from: &str) -> Origin {
-    let is_file = Source::parse(from).is_some() || from.starts_with("docker-daemon:");
     let id = match from.parse::<ImageReference>() {
-        Ok(reference) if !is_file => reference.familiar(),
+        Ok(reference) if !is_file(from) => reference.familiar(),
         _ => shown(from),
     };
     Origin {
@@ -115,6 +142,10 @@ pub fn origin(from: &str) -> Origin {
         id,
         version: None,
     }
+}
+
+fn is_file(from: &str) -> bool {
+    Source::parse(from).is_some() || from.starts_with("docker-daemon:")
 }
 
 /// Returns how a root image is named in what is built on it: without directories, which are this machine's alone.

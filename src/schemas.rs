@@ -3,15 +3,16 @@
 use schemars::{Schema, schema_for};
 
 use crate::{
-    definition::{agent::AgentFile, base::BaseFile},
+    definition::{agent::AgentFile, base::BaseFile, extension::ExtensionFile},
     settings::Config,
 };
 
 /// Returns each schema with the name of its file in `schemas/`.
-pub fn all() -> [(&'static str, Schema); 3] {
+pub fn all() -> [(&'static str, Schema); 4] {
     [
         ("agent.schema.json", schema_for!(AgentFile)),
         ("base.schema.json", schema_for!(BaseFile)),
+        ("extension.schema.json", schema_for!(ExtensionFile)),
         ("config.schema.json", schema_for!(Config)),
     ]
 }

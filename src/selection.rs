@@ -1,28 +1,119 @@
-//! Which agent on which base: what was asked for, held against what there is.
+//! Which agent on which base with which extensions: what was asked for, held against what there is.
+
+use assembler::reference::ImageReference;
+use clap::Args;
 
 use crate::{
     context::Context,
-    definition::{agent::AgentDefinition, base::BaseDefinition},
+    definition::{agent::AgentDefinition, base::BaseDefinition, extension::ExtensionDefinition},
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
+    names,
 };
 
-/// An agent and the base it is to run on.
-#[derive(Clone, Copy, Debug)]
+/// An agent, the base it is to run on, and what is added on top.
+#[derive(Clone, Debug)]
 pub struct Selection<'a> {
     /// The agent.
     pub agent: &'a AgentDefinition,
     /// The base.
     pub base: &'a BaseDefinition,
+    /// The extensions, in the order in which they are added.
+    pub extensions: Vec<&'a ExtensionDefinition>,
+    /// The image's name.
+    pub reference: ImageReference,
 }
 
-/// Finds the agent and the base; without a base the host's own distribution, then the configured one.
+/// What was asked for on the command line.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Choice {
+    /// The base to run on; see `aicage base list`.
+    #[arg(long, value_name = "BASE")]
+    pub base: Option<String>,
+    /// Add an extension; may be given several times, they are added in this order. See `aicage extension list`.
+    #[arg(long = "extension", value_name = "EXTENSION")]
+    pub extensions: Vec<String>,
+    /// The name of the image with the extensions: `NAME:TAG`, or only a tag of `aicage-extended`.
+    #[arg(long, value_name = "NAME[:TAG]", requires = "extensions")]
+    pub image_name: Option<String>,
+}
+
+impl<'a> Selection<'a> {
+    /// Joins what was found; the image has the name that follows from it.
+    pub fn new(
+        agent: &'a AgentDefinition,
+        base: &'a BaseDefinition,
+        extensions: Vec<&'a ExtensionDefinition>,
+    ) -> Self {
+        let ids: Vec<&str> = extensions
+            .iter()
+            .map(|extension| extension.id.as_str())
+            .collect();
+        let reference = if ids.is_empty() {
+            names::final_image(&agent.id, &base.id)
+        } else {
+            names::extended_image(&agent.id, &base.id, &ids)
+        };
+        Self {
+            agent,
+            base,
+            extensions,
+            reference,
+        }
+    }
+}
+
+impl Selection<'_> {
+    /// Returns what would have to be asked for to select the same.
+    pub fn choice(&self) -> Choice {
+        Choice {
+            base: Some(self.base.id.clone()),
+            extensions: self
+                .extensions
+                .iter()
+                .map(|extension| extension.id.clone())
+                .collect(),
+            image_name: (!self.extensions.is_empty()).then(|| self.reference.familiar()),
+        }
+    }
+}
+
+/// Finds the agent, the base and the extensions; without a base the host's own distribution, then the configured one.
 pub fn select<'a>(
     context: &'a Context,
     agent: &str,
-    base: Option<&str>,
+    choice: &Choice,
 ) -> Result<Selection<'a>, Diagnostic> {
     let agent = find_agent(context, agent)?;
+    let base = select_base(context, agent, choice.base.as_deref())?;
+    let extensions = choice.extensions.iter();
+    let extensions: Vec<_> = extensions
+        .map(|name| find_extension(context, name))
+        .collect::<Result<_, _>>()?;
+    for (at, extension) in extensions.iter().enumerate() {
+        if extensions[..at]
+            .iter()
+            .any(|other| other.id == extension.id)
+        {
+            return Err(Diagnostic::new(
+                "extension-twice",
+                ExitStatus::Usage,
+                format!("extension `{}` is asked for twice", extension.id),
+            ));
+        }
+    }
+    let mut selection = Selection::new(agent, base, extensions);
+    if let Some(name) = &choice.image_name {
+        selection.reference = names::chosen_image(name)?;
+    }
+    Ok(selection)
+}
+
+fn select_base<'a>(
+    context: &'a Context,
+    agent: &'a AgentDefinition,
+    base: Option<&str>,
+) -> Result<&'a BaseDefinition, Diagnostic> {
     let architecture = context.platform().architecture;
     if let Some(name) = base {
         let base = find_base(context, name)?;
@@ -39,7 +130,7 @@ pub fn select<'a>(
             .caused_by_words(reason)
             .hint(hint.as_str()));
         }
-        return Ok(Selection { agent, base });
+        return Ok(base);
     }
     let mut candidates = host_distribution();
     candidates.push(context.settings.config.default_base.clone());
@@ -47,7 +138,7 @@ pub fn select<'a>(
         .iter()
         .find_map(|name| possible(context, agent).find(|base| base.id == *name))
         .or_else(|| possible(context, agent).next());
-    chosen.map(|base| Selection { agent, base }).ok_or_else(|| {
+    chosen.ok_or_else(|| {
         Diagnostic::new(
             "no-base",
             ExitStatus::Usage,
@@ -73,7 +164,19 @@ pub fn find_base<'a>(context: &'a Context, name: &str) -> Result<&'a BaseDefinit
         .ok_or_else(|| unknown("base", name, bases.keys()))
 }
 
-fn possible<'a>(
+/// Finds an extension by name; a near miss is suggested.
+pub fn find_extension<'a>(
+    context: &'a Context,
+    name: &str,
+) -> Result<&'a ExtensionDefinition, Diagnostic> {
+    let extensions = &context.catalogue().extensions;
+    extensions
+        .get(name)
+        .ok_or_else(|| unknown("extension", name, extensions.keys()))
+}
+
+/// Returns the bases that `agent` can run on here.
+pub fn possible<'a>(
     context: &'a Context,
     agent: &'a AgentDefinition,
 ) -> impl Iterator<Item = &'a BaseDefinition> {

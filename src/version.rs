@@ -24,12 +24,12 @@ const KIND: &str = "version";
 const LIMIT: usize = 100;
 
 /// Returns the version that was last seen, however old.
-pub fn known(context: &Context, selection: Selection<'_>) -> Option<String> {
+pub fn known(context: &Context, selection: &Selection<'_>) -> Option<String> {
     recall(context, selection)?.value
 }
 
 /// Returns the version that was last seen, if that is not too long ago to be believed.
-pub fn fresh(context: &Context, selection: Selection<'_>) -> Option<String> {
+pub fn fresh(context: &Context, selection: &Selection<'_>) -> Option<String> {
     recall(context, selection)
         .filter(|known| context.options.offline || supply::is_fresh(context, &known.checked_at))?
         .value
@@ -38,7 +38,7 @@ pub fn fresh(context: &Context, selection: Selection<'_>) -> Option<String> {
 /// Returns the newest version; `base` must be whole in the store.
 pub fn newest(
     context: &Context,
-    selection: Selection<'_>,
+    selection: &Selection<'_>,
     base: &Image,
     ask: Ask,
 ) -> Result<Option<String>, Diagnostic> {
@@ -77,7 +77,11 @@ pub fn newest(
     }
 }
 
-fn run(context: &Context, selection: Selection<'_>, base: &Image) -> Result<Vec<u8>, SandboxError> {
+fn run(
+    context: &Context,
+    selection: &Selection<'_>,
+    base: &Image,
+) -> Result<Vec<u8>, SandboxError> {
     let (store, lock) = context.store().map_err(|diagnostic| SandboxError::Step {
         reason: diagnostic.message().to_owned(),
     })?;
@@ -122,7 +126,7 @@ fn parse(printed: &[u8]) -> Result<String, String> {
     }
 }
 
-fn warn(context: &Context, selection: Selection<'_>, reason: &str) {
+fn warn(context: &Context, selection: &Selection<'_>, reason: &str) {
     context.printer.warn(&format!(
         "`{VERSION}` of `{}` gave no version: {reason}; its output is in {}",
         selection.agent.id,
@@ -134,11 +138,11 @@ fn warn(context: &Context, selection: Selection<'_>, reason: &str) {
     ));
 }
 
-fn recall(context: &Context, selection: Selection<'_>) -> Option<Remembered> {
+fn recall(context: &Context, selection: &Selection<'_>) -> Option<Remembered> {
     memory::recall(&context.settings.state(), KIND, &name(selection))
 }
 
-fn name(selection: Selection<'_>) -> String {
+fn name(selection: &Selection<'_>) -> String {
     format!("{}-{}", selection.agent.id, selection.base.id)
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use grammar::{Refused, arrange};
 
-use crate::{commands, printer::ProgressMode};
+use crate::{commands, printer::ProgressMode, selection::Choice};
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
 ///
@@ -67,9 +67,9 @@ pub struct GlobalOptions {
 /// Options of a run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunOptions {
-    /// The base to run on; see `aicage base list`.
-    #[arg(long, value_name = "BASE")]
-    pub base: Option<String>,
+    /// What to run.
+    #[command(flatten)]
+    pub choice: Choice,
     /// Set a variable in the container, or pass one on by name.
     #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
@@ -83,7 +83,14 @@ impl RunOptions {
     #[must_use]
     pub fn overridden_by(&self, after: Self) -> Self {
         Self {
-            base: after.base.or_else(|| self.base.clone()),
+            choice: Choice {
+                base: after.choice.base.or_else(|| self.choice.base.clone()),
+                extensions: [self.choice.extensions.clone(), after.choice.extensions].concat(),
+                image_name: after
+                    .choice
+                    .image_name
+                    .or_else(|| self.choice.image_name.clone()),
+            },
             env: [self.env.clone(), after.env].concat(),
             shares: [self.shares.clone(), after.shares].concat(),
         }

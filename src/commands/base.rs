@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::{
-    base_build, base_image,
+    base_build::{self, Root},
+    base_image,
     context::Context,
     definition::{Source, base::BaseDefinition, identifier},
     diagnostic::Diagnostic,
@@ -193,7 +194,8 @@ async fn build(context: &Context, args: &BuildArgs) -> Result<ExitStatus, Diagno
             reason,
         ));
     }
-    let image = base_build::build(context, base, args.from.as_deref()).await?;
+    let root = args.from.clone().map_or(Root::Defined, Root::From);
+    let image = base_build::build(context, base, (&root, None)).await?;
     context
         .printer
         .image(&base_image::local_name(base).familiar(), image.digest())?;
@@ -251,7 +253,7 @@ async fn import(context: &Context, args: &ImportArgs) -> Result<ExitStatus, Diag
         Source::Custom(directory.clone()),
         &directory,
     )?;
-    let image = base_build::build(context, &definition, None).await?;
+    let image = base_build::build(context, &definition, (&Root::Defined, None)).await?;
     let write = || -> std::io::Result<()> {
         fs_err::create_dir_all(&directory)?;
         fs_err::write(&path, &text)

@@ -10,7 +10,7 @@ use crate::{
     ensure,
     exit_status::ExitStatus,
     plan::{self, Want},
-    selection::select,
+    selection::{Choice, select},
     transport,
 };
 
@@ -23,9 +23,9 @@ use crate::{
 pub struct BuildArgs {
     /// The agent.
     pub agent: String,
-    /// The base to build on; see `aicage base list`.
-    #[arg(long, value_name = "BASE")]
-    pub base: Option<String>,
+    /// What to put together.
+    #[command(flatten)]
+    pub choice: Choice,
     /// Write the image to `oci:DIR[:TAG]`, `oci-archive:FILE` or `docker-archive:FILE` instead of loading it into Docker.
     #[arg(long, value_name = "WHERE", value_parser = target)]
     pub output: Option<Target>,
@@ -39,10 +39,10 @@ fn target(text: &str) -> Result<Target, String> {
 
 /// Builds or pulls the image and puts it where it was asked for.
 pub async fn build(context: &Context, args: &BuildArgs) -> Result<ExitStatus, Diagnostic> {
-    let selection = select(context, &args.agent, args.base.as_deref())?;
-    let plan = plan::plan(context, selection, Want::Held).await?;
-    run::tell(context, selection, &plan);
-    let image = ensure::carry_out(context, selection, &plan).await?;
+    let selection = select(context, &args.agent, &args.choice)?;
+    let plan = plan::plan(context, &selection, Want::Held).await?;
+    run::tell(context, &selection, &plan);
+    let image = ensure::carry_out(context, &selection, &plan).await?;
     match &args.output {
         None => run::load(context, &plan, &image).await?,
         Some(target) => transport::export(context, &image, &plan.reference, target)?,

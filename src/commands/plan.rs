@@ -9,7 +9,7 @@ use crate::{
     exit_status::ExitStatus,
     plan::{self, LayerAction, Plan, Want, Work},
     printer::{self, Align, Table},
-    selection::{Selection, select},
+    selection::{Choice, Selection, select},
     supply::Ask,
 };
 
@@ -22,19 +22,19 @@ use crate::{
 pub struct PlanArgs {
     /// The agent.
     pub agent: String,
-    /// The base; see `aicage base list`.
-    #[arg(long, value_name = "BASE")]
-    pub base: Option<String>,
+    /// What to put together.
+    #[command(flatten)]
+    pub choice: Choice,
 }
 
 /// Plans the newest image that is known and prints the plan.
 pub async fn plan(context: &Context, args: &PlanArgs) -> Result<ExitStatus, Diagnostic> {
-    let selection = select(context, &args.agent, args.base.as_deref())?;
-    let plan = plan::plan(context, selection, Want::Newest(Ask::WhenOld)).await?;
+    let selection = select(context, &args.agent, &args.choice)?;
+    let plan = plan::plan(context, &selection, Want::Newest(Ask::WhenOld)).await?;
     if context.printer.is_json() {
-        context.printer.json(&report(selection, &plan))?;
+        context.printer.json(&report(&selection, &plan))?;
     } else {
-        print(context, selection, &plan);
+        print(context, &selection, &plan);
     }
     Ok(ExitStatus::Done)
 }
@@ -46,6 +46,7 @@ pub(crate) struct PlanReport {
     reference: String,
     agent: String,
     base: String,
+    extensions: Vec<String>,
     action: &'static str,
     reasons: Vec<String>,
     download: u64,
@@ -61,12 +62,17 @@ struct LayerReport {
     size: Option<u64>,
 }
 
-pub(crate) fn report(selection: Selection<'_>, plan: &Plan) -> PlanReport {
+pub(crate) fn report(selection: &Selection<'_>, plan: &Plan) -> PlanReport {
     PlanReport {
         schema: "aicage.plan/1",
         reference: plan.reference.familiar(),
         agent: selection.agent.id.clone(),
         base: selection.base.id.clone(),
+        extensions: selection
+            .extensions
+            .iter()
+            .map(|extension| extension.id.clone())
+            .collect(),
         action: action(plan),
         reasons: plan.reasons.clone(),
         download: plan.download(),
@@ -92,7 +98,7 @@ fn action(plan: &Plan) -> &'static str {
     }
 }
 
-fn print(context: &Context, selection: Selection<'_>, plan: &Plan) {
+fn print(context: &Context, selection: &Selection<'_>, plan: &Plan) {
     let printer = &context.printer;
     let headline = match plan.work {
         Work::Nothing => "is up to date",

@@ -34,16 +34,16 @@ pub async fn run(
     let mut words = command.into_iter().map(text);
     let name = words.next().transpose()?.unwrap_or_default();
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
-    let selection = select(context, &name, options.base.as_deref())?;
+    let selection = select(context, &name, &options.choice)?;
     let reference = context
-        .unless_interrupted(prepare(context, selection))
+        .unless_interrupted(prepare(context, &selection))
         .await?;
-    let base = selection.base.id.clone();
+    let choice = selection.choice();
     // What the engine holds for steps only goes before the session, which may last for days.
     runner::clean(context).await;
     context.close_store();
     let context = &*context;
-    let selection = select(context, &name, Some(&base))?;
+    let selection = select(context, &name, &choice)?;
     let docker = context.docker().await?;
     let start = session::Start {
         agent: selection.agent,
@@ -61,7 +61,7 @@ pub async fn run(
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.
-async fn prepare(context: &Context, selection: Selection<'_>) -> Result<String, Diagnostic> {
+async fn prepare(context: &Context, selection: &Selection<'_>) -> Result<String, Diagnostic> {
     let plan = plan::plan(context, selection, Want::Held).await?;
     tell(context, selection, &plan);
     let image = ensure::carry_out(context, selection, &plan).await?;
@@ -73,7 +73,7 @@ async fn prepare(context: &Context, selection: Selection<'_>) -> Result<String, 
 }
 
 /// Says what is about to happen to the image, before it takes time.
-pub(crate) fn tell(context: &Context, selection: Selection<'_>, plan: &Plan) {
+pub(crate) fn tell(context: &Context, selection: &Selection<'_>, plan: &Plan) {
     if plan.is_done() {
         return;
     }
@@ -91,7 +91,7 @@ pub(crate) fn tell(context: &Context, selection: Selection<'_>, plan: &Plan) {
 }
 
 /// Says once per check interval that something newer is published; never waits long, never fails the start.
-async fn mention_update(context: &Context, selection: Selection<'_>, plan: &Plan) {
+async fn mention_update(context: &Context, selection: &Selection<'_>, plan: &Plan) {
     if context.options.offline {
         return;
     }

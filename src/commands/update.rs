@@ -49,10 +49,10 @@ pub async fn update(context: &Context, args: &UpdateArgs) -> Result<ExitStatus, 
     let mut outdated = false;
     let mut failed = false;
     for selection in selections {
-        match one(context, args, selection).await {
+        match one(context, args, &selection).await {
             Ok(plan) => {
                 outdated |= !plan.is_done();
-                reports.push(report(selection, &plan));
+                reports.push(report(&selection, &plan));
             }
             Err(diagnostic) if diagnostic.status() == ExitStatus::Interrupted => {
                 return Err(diagnostic);
@@ -83,7 +83,7 @@ pub async fn update(context: &Context, args: &UpdateArgs) -> Result<ExitStatus, 
 async fn one(
     context: &Context,
     args: &UpdateArgs,
-    selection: Selection<'_>,
+    selection: &Selection<'_>,
 ) -> Result<Plan, Diagnostic> {
     let plan = plan::plan(context, selection, Want::Newest(Ask::Always)).await?;
     if !context.printer.is_json() {
@@ -138,10 +138,7 @@ fn selections<'a>(
                 .tagged(&names::final_image(&candidate.id, &on.id))?
                 .is_some()
             {
-                found.push(Selection {
-                    agent: candidate,
-                    base: on,
-                });
+                found.push(Selection::new(candidate, on, Vec::new()));
             }
         }
     }

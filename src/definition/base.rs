@@ -102,16 +102,7 @@ impl BaseDefinition {
 
     /// Returns the scripts to run, in order: `scripts/*.sh`.
     pub fn scripts(&self) -> Vec<String> {
-        self.files
-            .iter()
-            .map(|(path, _)| path)
-            .filter(|path| {
-                path.strip_prefix("scripts/")
-                    .and_then(|name| name.strip_suffix(".sh"))
-                    .is_some_and(|name| !name.contains('/'))
-            })
-            .map(str::to_owned)
-            .collect()
+        super::scripts_of(&self.files)
     }
 
     /// Tells whether the user wrote it.

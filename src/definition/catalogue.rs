@@ -7,7 +7,10 @@ use std::{
 
 use assembler::recipe::ScriptFiles;
 
-use super::{DefinitionError, Source, agent::AgentDefinition, base::BaseDefinition, bundle};
+use super::{
+    DefinitionError, Source, agent::AgentDefinition, base::BaseDefinition, bundle,
+    extension::ExtensionDefinition,
+};
 
 /// The definitions of this machine.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub struct Catalogue {
     pub agents: BTreeMap<String, AgentDefinition>,
     /// Bases by id.
     pub bases: BTreeMap<String, BaseDefinition>,
+    /// Extensions by id; all of them are the user's.
+    pub extensions: BTreeMap<String, ExtensionDefinition>,
     /// Definitions that cannot be used: which one, and why.
     pub problems: Vec<Problem>,
 }
@@ -23,7 +28,7 @@ pub struct Catalogue {
 /// A definition that cannot be used.
 #[derive(Debug)]
 pub struct Problem {
-    /// `agent` or `base`.
+    /// `agent`, `base` or `extension`.
     pub noun: &'static str,
     /// Its directory's name.
     pub id: String,
@@ -67,6 +72,15 @@ impl Catalogue {
                 catalogue.add_base(&id, files, Source::Custom(path));
             }
         }
+        for directory in [
+            roots.older.join("extensions"),
+            roots.custom.join("extension"),
+        ] {
+            for (id, path) in subdirectories(&directory) {
+                let files = bundle::directory(&path);
+                catalogue.add_extension(&id, files, Source::Custom(path));
+            }
+        }
         catalogue
     }
 
@@ -88,6 +102,22 @@ impl Catalogue {
             Err(error) => {
                 self.bases.remove(id);
                 self.problem("base", id, error);
+            }
+        }
+    }
+
+    fn add_extension(
+        &mut self,
+        id: &str,
+        files: Result<ScriptFiles, DefinitionError>,
+        source: Source,
+    ) {
+        let directory = directory_of(&source, "extensions", id);
+        match files.and_then(|files| ExtensionDefinition::new(id, files, source, &directory)) {
+            Ok(extension) => drop(self.extensions.insert(id.to_owned(), extension)),
+            Err(error) => {
+                self.extensions.remove(id);
+                self.problem("extension", id, error);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Definitions of agents and bases: built-in ones from the program, custom ones from the user's directories.
+//! Definitions of agents, bases and extensions: built-in ones from the program, custom ones from the user's directories.
 //!
 //! Invariant: one bad definition disables only itself; it becomes a [`DefinitionError`] with file, line and reason, and
 //! everything else works on. A custom definition with a built-in's name replaces it.
@@ -7,9 +7,12 @@ pub mod agent;
 pub mod base;
 pub mod bundle;
 pub mod catalogue;
+pub mod extension;
 pub mod identifier;
 
 use std::path::PathBuf;
+
+use assembler::recipe::ScriptFiles;
 
 use crate::yaml::YamlError;
 
@@ -53,4 +56,15 @@ pub enum DefinitionError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// Returns the scripts that are run in the order of their names: `scripts/*.sh`, not those in directories below.
+fn scripts_of(files: &ScriptFiles) -> Vec<String> {
+    let is_script = |path: &&str| {
+        path.strip_prefix("scripts/")
+            .and_then(|name| name.strip_suffix(".sh"))
+            .is_some_and(|name| !name.contains('/'))
+    };
+    let paths = files.iter().map(|(path, _)| path);
+    paths.filter(is_script).map(str::to_owned).collect()
 }

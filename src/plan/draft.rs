@@ -11,8 +11,9 @@ use assembler::{
 
 use super::{LayerAction, Plan, PlannedLayer, Work};
 use crate::{
+    base_drift,
     base_image::{self, BaseImage},
-    compose::{self, Below},
+    compose::{self, Additions, Below},
     context::Context,
     diagnostic::Diagnostic,
     printer,
@@ -23,7 +24,7 @@ use crate::{
 /// What a plan is made from.
 pub(super) struct Draft<'a> {
     pub(super) context: &'a Context,
-    pub(super) selection: Selection<'a>,
+    pub(super) selection: &'a Selection<'a>,
     pub(super) reference: ImageReference,
     pub(super) held: Option<ImageRecord>,
 }
@@ -41,15 +42,22 @@ impl Draft<'_> {
                 .strip_prefix(finals.as_str())
                 .is_some_and(|rest| rest.starts_with(':'))
         };
-        // A finished image that was pulled, as it is or with our entrypoint on top.
-        let Some(base) = record.base.as_ref().filter(|base| !is_pulled(base)) else {
+        let is_final = record.base.as_ref().is_none_or(is_pulled);
+        if is_final && self.selection.extensions.is_empty() {
+            // A finished image that was pulled, as it is or with our entrypoint on top.
             let complete = base_image::missing_bytes(self.context, &image)? == 0;
             return Ok(complete.then(|| self.nothing(&image, record)));
+        }
+        let Some(base) = &record.base else {
+            return Ok(None);
         };
         // A base that was assembled here, or by the user's definition, is followed at once: it cost no network.
         let local = store.tagged(&base_image::local_name(self.selection.base))?;
         let version = agent_record(record).and_then(|layer| layer.origin.version.clone());
         if let Some(local) = local {
+            if let Some(changed) = base_drift::changed(self.context, self.selection.base, &local)? {
+                return self.build(changed, version).map(Some);
+            }
             return match there(store.image(&local.manifest.digest))? {
                 Some(_) if local.manifest.digest == base.digest => self
                     .build(BaseImage::Local(Box::new(local)), version)
@@ -76,7 +84,11 @@ impl Draft<'_> {
             layers: manifest.value().layers.clone(),
             checked_at: record.made_at.clone(),
         };
-        self.build(BaseImage::Published(Box::new(remembered)), version)
+        let remembered = Box::new(remembered);
+        if is_final {
+            return self.build(BaseImage::Final(remembered), None).map(Some);
+        }
+        self.build(BaseImage::Published(remembered), version)
             .map(Some)
     }
 
@@ -85,7 +97,7 @@ impl Draft<'_> {
         &self,
         ask: Ask,
     ) -> Result<Option<Box<RemoteRecord>>, Diagnostic> {
-        let Selection { agent, base } = self.selection;
+        let Selection { agent, base, .. } = self.selection;
         let (store, _) = self.context.store()?;
         if !agent.is_published()
             || base.is_custom()
@@ -139,14 +151,7 @@ impl Draft<'_> {
                 printer::bytes(missing)
             ),
         };
-        let layers = self.layers_below(
-            &image,
-            &Origin {
-                kind: Kind::Unknown,
-                id: String::new(),
-                version: None,
-            },
-        )?;
+        let layers = self.layers_below(&image, &base_image::unknown_origin())?;
         Ok(Plan {
             reference: self.reference.clone(),
             work: Work::Pull(Box::new(offered)),
@@ -169,11 +174,16 @@ impl Draft<'_> {
         let below = Below {
             image: &image,
             record,
-            origin: base_image::origin(&self.selection.base.id),
+            origin: base.origin(&self.selection.base.id),
             source_date: self.context.settings.environment.source_date,
         };
         let init = crate::init_program::init_for(&image.platform().architecture)?;
-        let recipe = compose::agent_image(below, self.selection.agent, version.as_deref(), init);
+        let additions = Additions {
+            agent: self.selection.agent,
+            install: base.install(version.as_deref()),
+            extensions: &self.selection.extensions,
+        };
+        let recipe = compose::agent_image(below, additions, init);
         let foreseen = foresee(store, &recipe)?;
         let mut layers = self.layers_below(&image, &recipe.base_origin)?;
         layers.extend(recipe.steps.iter().zip(&foreseen).map(planned));
@@ -198,6 +208,14 @@ impl Draft<'_> {
             id: self.selection.agent.id.clone(),
             version: version.clone(),
         };
+        let with_layers = self.selection.extensions.iter();
+        let extensions = with_layers
+            .filter(|extension| extension.adds_layers())
+            .map(|extension| Origin {
+                kind: Kind::Extension,
+                id: extension.id.clone(),
+                version: None,
+            });
         let executed = |origin| PlannedLayer {
             origin,
             action: LayerAction::Execute,
@@ -211,10 +229,11 @@ impl Draft<'_> {
             reference: self.reference.clone(),
             work: Work::Build { base, version },
             reasons: vec![reason],
-            layers: vec![
-                executed(base_image::origin(&self.selection.base.id)),
-                executed(agent),
-            ],
+            layers: [base_image::origin(&self.selection.base.id), agent]
+                .into_iter()
+                .chain(extensions)
+                .map(executed)
+                .collect(),
             held: self.held.clone(),
         }
     }

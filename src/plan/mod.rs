@@ -13,10 +13,10 @@ use assembler::{
 };
 
 use crate::{
+    base_drift,
     base_image::{self, BaseImage},
     context::Context,
     diagnostic::Diagnostic,
-    names,
     selection::Selection,
     supply::Ask,
     version,
@@ -108,11 +108,11 @@ impl Plan {
 /// Plans the image of a selection.
 pub async fn plan(
     context: &Context,
-    selection: Selection<'_>,
+    selection: &Selection<'_>,
     want: Want,
 ) -> Result<Plan, Diagnostic> {
     let (store, _) = context.store()?;
-    let reference = names::final_image(&selection.agent.id, &selection.base.id);
+    let reference = selection.reference.clone();
     let held = store.tagged(&reference)?;
     let draft = Draft {
         context,
@@ -131,13 +131,22 @@ pub async fn plan(
         Want::Held => Ask::WhenOld,
     };
     if let Some(record) = draft.published(ask).await? {
-        return draft.pull(*record);
+        if selection.extensions.is_empty() {
+            return draft.pull(*record);
+        }
+        return draft.build(BaseImage::Final(record), None);
     }
     let mut base = base_image::find(context, selection.base, ask).await?;
-    if let (Want::Newest(ask), BaseImage::Local(record)) = (want, &base)
-        && let Some(outdated) = base_image::outdated(context, record, ask).await?
-    {
-        base = outdated;
+    if let BaseImage::Local(record) = &base {
+        let outdated = match want {
+            Want::Newest(ask) => base_image::outdated(context, record, ask).await?,
+            Want::Held => None,
+        };
+        let outdated = match outdated {
+            None => base_drift::changed(context, selection.base, record)?,
+            outdated => outdated,
+        };
+        base = outdated.unwrap_or(base);
     }
     // `version.sh` runs on the base, so that it can be asked only where the base is at hand.
     let version = match draft.base_documents(&base)? {

@@ -3,13 +3,13 @@
 use assembler::{
     assemble::Foreseen,
     image::Image,
-    provenance::{How, LayerRecord},
+    provenance::{How, Kind, LayerRecord, Origin},
     recipe::{Addition, Recipe, Step},
     store::ImageRecord,
 };
 
 use super::draft::Draft;
-use crate::{base_image, diagnostic::Diagnostic};
+use crate::{base_image, diagnostic::Diagnostic, listing};
 
 impl Draft<'_> {
     /// Says why the image must be assembled; nothing when what is there is what the recipe gives.
@@ -34,8 +34,9 @@ impl Draft<'_> {
             let before = held.layers.iter().find(|layer| {
                 layer.origin.kind == step.origin.kind && layer.origin.id == step.origin.id
             });
-            reasons.extend(step_reason(step, foreseen, before));
+            reasons.extend(self.step_reason((step, foreseen), before));
         }
+        reasons.extend(extension_reason(held, recipe));
         if reasons.is_empty() {
             let image = store.image(&held.manifest.digest)?;
             let same_layers = image.diff_ids().iter().eq(base.diff_ids().iter().chain(
@@ -74,34 +75,64 @@ impl Draft<'_> {
             base_image::new_layers(&before.value().layers, &now)
         ))
     }
+
+    fn step_reason(
+        &self,
+        (step, foreseen): (&Step, &Foreseen),
+        before: Option<&LayerRecord>,
+    ) -> Option<String> {
+        let origin = &step.origin;
+        let name = format!("{} `{}`", origin.kind, origin.id);
+        let Some(before) = before else {
+            return Some(format!("the image has no layer of {name}"));
+        };
+        if before.origin.version != origin.version {
+            let shown =
+                |version: &Option<String>| version.clone().unwrap_or_else(|| "unknown".to_owned());
+            return Some(format!(
+                "{name}: version {} replaces {}",
+                shown(&origin.version),
+                shown(&before.origin.version)
+            ));
+        }
+        match &step.addition {
+            Addition::Scripts { files, .. } if before.script != Some(files.digest()) => {
+                let changes = before
+                    .script
+                    .and_then(|script| listing::changes(self.context, origin, (files, script)));
+                let changes = changes.unwrap_or_else(|| "its scripts or files changed".to_owned());
+                Some(format!("{name}: {changes}"))
+            }
+            Addition::Files(_) if foreseen.key.is_some() && before.key != foreseen.key => {
+                // The glue follows every change below it; only its own change is a reason.
+                (before.how != How::BuiltIn).then(|| format!("{name}: it changed"))
+            }
+            Addition::Scripts { .. } if foreseen.key.is_some() && foreseen.kept.is_none() => {
+                Some(format!("{name}: its layer is not in the store"))
+            }
+            _ => None,
+        }
+    }
 }
 
-fn step_reason(step: &Step, foreseen: &Foreseen, before: Option<&LayerRecord>) -> Option<String> {
-    let origin = &step.origin;
-    let name = format!("{} `{}`", origin.kind, origin.id);
-    let Some(before) = before else {
-        return Some(format!("the image has no layer of {name}"));
-    };
-    if before.origin.version != origin.version {
-        let shown =
-            |version: &Option<String>| version.clone().unwrap_or_else(|| "unknown".to_owned());
-        return Some(format!(
-            "{name}: version {} replaces {}",
-            shown(&origin.version),
-            shown(&before.origin.version)
-        ));
+/// Says that extensions of the image are no longer asked for, or are asked for in another order.
+fn extension_reason(held: &ImageRecord, recipe: &Recipe) -> Option<String> {
+    let wanted: Vec<&str> = ids(recipe.steps.iter().map(|step| &step.origin));
+    let had: Vec<&str> = ids(held.layers.iter().map(|layer| &layer.origin));
+    if let Some(gone) = had.iter().find(|id| !wanted.contains(id)) {
+        return Some(format!("extension `{gone}` is not to be in it any more"));
     }
-    match &step.addition {
-        Addition::Scripts { files, .. } if before.script != Some(files.digest()) => {
-            Some(format!("{name}: its scripts or files changed"))
+    let same = wanted.iter().filter(|id| had.contains(id)).eq(had.iter());
+    (!same).then(|| "the extensions are in another order".to_owned())
+}
+
+/// Returns the extensions among `origins`, each once.
+fn ids<'a>(origins: impl Iterator<Item = &'a Origin>) -> Vec<&'a str> {
+    let mut ids: Vec<&str> = Vec::new();
+    for origin in origins {
+        if origin.kind == Kind::Extension && !ids.contains(&origin.id.as_str()) {
+            ids.push(&origin.id);
         }
-        Addition::Files(_) if foreseen.key.is_some() && before.key != foreseen.key => {
-            // The glue follows every change below it; only its own change is a reason.
-            (before.how != How::BuiltIn).then(|| format!("{name}: it changed"))
-        }
-        Addition::Scripts { .. } if foreseen.key.is_some() && foreseen.kept.is_none() => {
-            Some(format!("{name}: its layer is not in the store"))
-        }
-        _ => None,
     }
+    ids
 }
