@@ -11,7 +11,7 @@ use std::{
 use assembler::{
     platform::Platform,
     reporter::Reporter,
-    store::{BlobStore, SharedLock},
+    store::{BlobStore, Notice, SharedLock},
 };
 use registry::{Client, ClientConfig, CredentialSources, Destination, Mirror, NamedPem, Proxies};
 use tokio::sync::OnceCell;
@@ -92,13 +92,27 @@ impl Context {
     /// Returns the store and the proof that nothing is pruned while we run.
     pub fn store(&self) -> Result<(&BlobStore, &Arc<SharedLock>), Diagnostic> {
         if self.store.get().is_none() {
-            let store = BlobStore::open(&self.settings.store())?;
+            let store = self.open_store()?;
             let lock = Arc::new(store.share()?);
             // Another thread may have been first; then ours is dropped.
             drop(self.store.set((store, lock)));
         }
         let (store, lock) = self.store.get().expect("it was set just now");
         Ok((store, lock))
+    }
+
+    /// Opens the store; what it has to tell is told.
+    pub fn open_store(&self) -> Result<BlobStore, Diagnostic> {
+        let printer = self.printer.clone();
+        let store = BlobStore::open(&self.settings.store())?;
+        Ok(store.telling(Arc::new(move |notice| match notice {
+            Notice::Waiting { what } => printer.talk(&format!("waiting for {what}")),
+            Notice::NameLost { record, kept } => printer.warn(&format!(
+                "an image has lost its name: {} was damaged, and is kept as {}; pull or build the image again",
+                record.display(),
+                kept.display()
+            )),
+        })))
     }
 
     /// Gives the store back, so that `cache prune` need not wait for an agent to end.

@@ -194,6 +194,26 @@ fn a_flipped_bit_is_found_named_and_put_right() {
     assert!(!victim.exists(), "the corrupt blob is gone");
 }
 
+#[test]
+fn an_image_that_lost_its_name_is_told_of_once_and_the_rest_goes_on() {
+    let home = Home::new();
+    let (one, two) = (home.pull("one"), home.pull("two"));
+    let records = home.path("aicage/store/images");
+    let record = fs_err::read_dir(records)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("one"))
+        .unwrap();
+    fs_err::write(&record, "{").unwrap();
+    let listed = home.run(&["image", "list"]);
+    let names = text(&listed.stdout);
+    assert!(names.contains(&two) && !names.contains(&one), "{names}");
+    let warning = text(&listed.stderr).replace("\n  ", "");
+    assert!(warning.contains("has lost its name"), "{warning}");
+    assert!(warning.contains(".json.damaged"), "{warning}");
+    assert_eq!(text(&home.run(&["image", "list"]).stderr), "");
+}
+
 fn flip(path: &Path) {
     let mut bytes = fs_err::read(path).unwrap();
     bytes[9] ^= 1;

@@ -129,10 +129,7 @@ pub fn foresee(
             continue;
         };
         let key = layer_key(recipe, step, &image);
-        let kept = match store.kept_layer(&key)? {
-            Some(kept) if store.has(&kept.layer)? => Some(kept),
-            _ => None,
-        };
+        let kept = store.kept_layer(&key)?;
         if let Some(kept) = &kept {
             let label = LabelRecord {
                 origin: step.origin.clone(),
@@ -162,10 +159,11 @@ pub struct Foreseen {
 }
 
 fn reusable(world: &World<'_>, key: &LayerKey) -> Result<Option<KeptLayer>, AssembleError> {
-    match world.store.kept_layer(key)? {
-        Some(kept) if world.store.has(&kept.layer)? => Ok(Some(kept)),
-        _ => Ok(None),
+    let kept = world.store.kept_layer(key)?;
+    if kept.is_some() {
+        world.store.use_kept_layer(world.lock, key);
     }
+    Ok(kept)
 }
 
 fn make(

@@ -11,7 +11,7 @@ use std::{
 
 use fs_err as fs;
 
-use super::{BlobStore, Doing, SharedLock, StoreError};
+use super::{BlobStore, Doing, SharedLock, StoreError, notice::Attempt};
 use crate::{
     descriptor::Descriptor,
     digest::{Digest, Hasher},
@@ -53,8 +53,11 @@ impl BlobStore {
                 .truncate(false)
                 .open(&path)
                 .map_err(failed)?;
-            file.lock()
-                .map_err(|error| StoreError::io(Doing::Lock, &path, error))?;
+            self.wait_for(
+                || format!("another aicage that fetches {}", blob.digest),
+                || Attempt::of(file.try_lock()),
+            )
+            .map_err(|error| StoreError::io(Doing::Lock, &path, error))?;
             // Whoever held the lock before us may have renamed or removed what we opened.
             let ours = file.metadata().map_err(failed)?;
             let there = fs::symlink_metadata(&path);

@@ -6,7 +6,7 @@ use std::{io, time::Duration};
 
 use fs_err as fs;
 
-use super::{BlobStore, Doing, StoreError};
+use super::{BlobStore, Doing, StoreError, notice::Attempt};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -26,8 +26,16 @@ impl BlobStore {
     /// Locks the store for use, beside any number of others; waits while somebody removes things from it.
     pub fn share(&self) -> Result<SharedLock, StoreError> {
         let file = self.lock_file()?;
-        file.lock_shared()
-            .map_err(|error| StoreError::io(Doing::Lock, file.path(), error))?;
+        self.wait_for(
+            || {
+                format!(
+                    "another aicage that removes things from {}",
+                    self.root.display()
+                )
+            },
+            || Attempt::of(file.try_lock_shared()),
+        )
+        .map_err(|error| StoreError::io(Doing::Lock, file.path(), error))?;
         Ok(SharedLock { _file: file })
     }
 

@@ -22,14 +22,18 @@
 //! A digest in a file name has `-` for `:`. References and engine names are written with `%XX` for every byte but
 //! `a-z 0-9 . _ -`; one that would be longer than 200 bytes is cut and ends in `~` and its SHA-256.
 //!
-//! A record is a JSON object with a `version` (1 now). A record of a newer version is an error; one that cannot be read
-//! counts as absent and is set aside as `<name>.damaged`. A tree is an index followed by its SHA-256.
+//! A record is a JSON object with a `version` (2 now) and a `sum`, the digest of the object without it, compact and with
+//! sorted keys: what it says of layers is believed, so a flipped bit in it must be seen as one in a blob is. Records of
+//! version 1 have no sum. A record of a newer version is an error; one that cannot be read
+//! counts as absent and is set aside as `<name>.damaged`, which is told once where it was the name of an image
+//! ([`Notice::NameLost`]). A tree is an index followed by its SHA-256.
 //!
 //! # Writing
 //!
 //! Everything is written to `ingest/`, synced, renamed into place, and the directory is synced: a killed process or a
 //! full disk leaves a store that is as it was, and a temporary file that the next prune removes. A blob is renamed only
-//! after its digest is known, so every file in `blobs/` is what its name says, until the disk fails.
+//! after its digest is known, so every file in `blobs/` is what its name says, until the disk fails. One that is written
+//! again takes the place of the one that is there, which may have been damaged meanwhile.
 //! Records that can be made anew (all but `images/`, `index.json` and `oci-layout`) are renamed without syncing: a kill
 //! leaves the old or the new one; after a power cut one may be damaged, which counts as absent.
 //! A process killed between naming an image and writing `index.json` leaves the index one name behind: still valid, and
@@ -39,7 +43,8 @@
 //!
 //! `lock` is flocked: shared by whoever uses the store ([`SharedLock`]), exclusively by whoever removes unused things
 //! ([`ExclusiveLock`]). Two users of the store never wait for each other, but for the two cases where they would do the
-//! same: a part is flocked by who downloads it, and the directory `images` by who rewrites `index.json`.
+//! same: a part is flocked by who downloads it, and the directory `images` by who changes names and `index.json`.
+//! Whoever waits for longer than a second is told for what ([`Notice::Waiting`]).
 //! A lock belongs to an open file, so the system releases it when its process dies.
 
 mod error;
@@ -48,6 +53,7 @@ mod ingest;
 mod lock;
 mod mark;
 mod name;
+mod notice;
 mod prune;
 mod reader;
 mod record;
@@ -72,13 +78,14 @@ pub use self::{
     error::{Doing, StoreError},
     ingest::{Ingest, PartWriter},
     lock::{ExclusiveLock, SharedLock},
+    notice::{Listener, Notice},
     prune::{Prunable, PruneKind, PrunePlan, PrunePolicy},
     reader::VerifiedReader,
     record::{ImageRecord, KeptLayer, LayerFacts, RemoteRecord},
     tags::{CONTAINERD_NAME, REF_NAME},
     tar::{RATIO_FREE, RATIO_LIMIT, TAR_LIMIT},
     usage::{Usage, UsageKind, UsageRow},
-    verify::{Problem, Repair, VerifyProgress, VerifyReport},
+    verify::{Problem, VerifyProgress, VerifyReport},
     writer::BlobWriter,
 };
 
@@ -101,6 +108,7 @@ const DIRECTORIES: [&str; 9] = [
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     root: PathBuf,
+    ear: notice::Ear,
 }
 
 impl BlobStore {
@@ -108,6 +116,7 @@ impl BlobStore {
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let store = Self {
             root: root.to_owned(),
+            ear: notice::Ear::default(),
         };
         let layout = store.path("oci-layout");
         match fs::read_to_string(&layout) {
@@ -152,8 +161,8 @@ impl BlobStore {
             fs::create_dir_all(&path)
                 .map_err(|error| StoreError::io(Doing::Create, &path, error))?;
         }
-        let lock = self.share()?;
-        self.write_index(&lock)?;
+        let _lock = self.share()?;
+        self.write_index()?;
         self.replace(&self.path("oci-layout"), LAYOUT.as_bytes())
     }
 

@@ -1,6 +1,6 @@
 //! Records: small JSON files that say what blobs are and what was done with them.
 //!
-//! Invariant: a record is replaced as a whole, carries its version, and is never the only copy of anything that cannot be
+//! Invariant: a record is replaced as a whole, carries its version and its checksum, and is never the only copy of anything that cannot be
 //! made again, except for the names of images. One that cannot be read counts as absent and is set aside.
 
 use std::{
@@ -12,7 +12,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{BlobStore, Doing, SharedLock, StoreError, name};
+use super::{BlobStore, Doing, SharedLock, StoreError, name, notice::aside_of};
 use crate::{
     descriptor::Descriptor,
     digest::{DiffId, Digest, LayerKey},
@@ -21,9 +21,13 @@ use crate::{
     reference::ImageReference,
 };
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// Records of this version have no sum; they are still read.
+const WITHOUT_SUM: u64 = 1;
 /// The largest record that is read; an image of 127 layers needs some 60 KiB.
 const RECORD_LIMIT: u64 = 16 << 20;
+/// The key of a record's own checksum.
+const SUM: &str = "sum";
 /// What a record's name ends in after it could not be read.
 pub(super) const DAMAGED: &str = "damaged";
 
@@ -84,17 +88,18 @@ pub struct LayerFacts {
 }
 
 impl BlobStore {
-    /// Returns what a step gave the last time, if its blob is still there; the layer counts as used now.
+    /// Returns what a step gave the last time, if its blob is still there.
     pub fn kept_layer(&self, key: &LayerKey) -> Result<Option<KeptLayer>, StoreError> {
         let path = self.kept_path(key);
         let Some(kept) = read_record::<KeptLayer>(&path)? else {
             return Ok(None);
         };
-        if !self.has(&kept.layer)? {
-            return Ok(None);
-        }
-        touch(&path);
-        Ok(Some(kept))
+        Ok(self.has(&kept.layer)?.then_some(kept))
+    }
+
+    /// Has what a step gave count as used now, so that it is kept for longer.
+    pub fn use_kept_layer(&self, _lock: &SharedLock, key: &LayerKey) {
+        touch(&self.kept_path(key));
     }
 
     /// Keeps what a step gave under its key.
@@ -210,13 +215,23 @@ fn record_bytes<T: Serialize>(record: &T) -> Vec<u8> {
     if let Value::Object(fields) = &mut value {
         fields.insert("version".to_owned(), VERSION.into());
     }
+    let sum = sum_of(&value);
+    if let Value::Object(fields) = &mut value {
+        fields.insert(SUM.to_owned(), sum.into());
+    }
     let mut bytes = serde_json::to_vec_pretty(&value).expect("a value is always JSON");
     bytes.push(b'\n');
     bytes
 }
 
+/// The digest of a record without its sum, in its shortest spelling with sorted keys.
+fn sum_of(value: &Value) -> String {
+    let bytes = serde_json::to_vec(value).expect("a value is always JSON");
+    Digest::of(&bytes).to_string()
+}
+
 /// Reads a record; a damaged one is set aside and counts as absent.
-pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     match look_at_record(path)? {
         Look::Absent => Ok(None),
         Look::Whole(record) => Ok(Some(record)),
@@ -244,18 +259,26 @@ pub(super) fn look_at_record<T: DeserializeOwned>(path: &Path) -> Result<Look<T>
     let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
         return Ok(Look::Damaged);
     };
-    let version = value
-        .as_object_mut()
-        .and_then(|fields| fields.remove("version"))
-        .and_then(|version| version.as_u64());
+    let Some(fields) = value.as_object_mut() else {
+        return Ok(Look::Damaged);
+    };
+    let sum = fields.remove(SUM);
+    let version = fields.get("version").and_then(Value::as_u64);
+    let is_whole = match version {
+        Some(WITHOUT_SUM) => sum.is_none(),
+        _ => sum.as_ref().and_then(Value::as_str) == Some(&sum_of(&value)),
+    };
+    if let Value::Object(fields) = &mut value {
+        fields.remove("version");
+    }
     match version {
         Some(version) if version > VERSION => Err(StoreError::Newer {
             path: path.to_owned(),
             version,
             known: VERSION,
         }),
-        Some(_) => Ok(serde_json::from_value(value).map_or(Look::Damaged, Look::Whole)),
-        None => Ok(Look::Damaged),
+        Some(_) if is_whole => Ok(serde_json::from_value(value).map_or(Look::Damaged, Look::Whole)),
+        _ => Ok(Look::Damaged),
     }
 }
 
@@ -274,10 +297,7 @@ struct EngineMemory {
 
 /// Moves a damaged file out of the way, where that is possible; it counts as absent in any case.
 pub(super) fn set_aside(path: &Path) {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".");
-    aside.push(DAMAGED);
-    drop(fs::rename(path, PathBuf::from(aside)));
+    drop(fs::rename(path, aside_of(path)));
 }
 
 /// Marks a record as used now, by the file system's own clock; where that is refused, it only ages faster.

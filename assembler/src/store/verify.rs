@@ -14,20 +14,12 @@ use fs_err as fs;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    BlobStore, Doing, ImageRecord, KeptLayer, LayerFacts, RemoteRecord, SharedLock, StoreError,
+    BlobStore, Doing, ExclusiveLock, ImageRecord, KeptLayer, LAYOUT, LayerFacts, RemoteRecord,
+    SharedLock, StoreError,
     record::{DAMAGED, Look, look_at_record, set_aside},
     tree::look_at_tree,
 };
 use crate::digest::Digest;
-
-/// Whether damage is only told or also put right as far as that can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repair {
-    /// Nothing is changed.
-    No,
-    /// Corrupt blobs are removed, so that they are fetched or made again; damaged records and indexes are set aside.
-    Yes,
-}
 
 /// How far verifying is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,18 +101,18 @@ pub enum Problem {
     },
 }
 
+/// Where records are.
+const RECORDS: [&str; 5] = ["facts", "layers", "images", "remote", "engines"];
+/// Where path indexes are.
+const TREES: &str = "trees";
+
 type Watch<'a> = &'a (dyn Fn(VerifyProgress) + Sync);
 
 impl BlobStore {
     /// Reads every blob, record and index of the store; `watch` is told how far it is.
-    pub fn verify(
-        &self,
-        lock: &SharedLock,
-        repair: Repair,
-        watch: Watch<'_>,
-    ) -> Result<VerifyReport, StoreError> {
+    pub fn verify(&self, _lock: &SharedLock, watch: Watch<'_>) -> Result<VerifyReport, StoreError> {
         let mut report = VerifyReport::default();
-        self.verify_records(repair, &mut report)?;
+        self.verify_records(&mut report)?;
         let owners = self.verify_images(&mut report)?;
         let blobs = self.blob_files(&mut report)?;
         for (digest, images) in &owners {
@@ -136,66 +128,69 @@ impl BlobStore {
         for (digest, verdict) in self.verify_blobs(&blobs, watch) {
             let images = owners.get(&digest).map(names).unwrap_or_default();
             match verdict {
-                Verdict::Whole => continue,
+                Verdict::Whole => {}
                 Verdict::Corrupt { found, size } => report.problems.push(Problem::Corrupt {
                     digest,
                     found,
                     size,
                     images,
                 }),
-                Verdict::Unreadable { reason } => {
-                    report.problems.push(Problem::Unreadable {
-                        digest,
-                        reason,
-                        images,
-                    });
-                    continue;
-                }
-            }
-            if repair == Repair::Yes {
-                let path = self.blob_path(&digest);
-                fs::remove_file(&path)
-                    .map_err(|error| StoreError::io(Doing::Remove, &path, error))?;
+                Verdict::Unreadable { reason } => report.problems.push(Problem::Unreadable {
+                    digest,
+                    reason,
+                    images,
+                }),
             }
         }
-        self.verify_layout(lock, repair, &mut report)?;
+        self.verify_layout(&mut report)?;
         report.problems.sort();
         Ok(report)
     }
 
-    fn verify_records(&self, repair: Repair, report: &mut VerifyReport) -> Result<(), StoreError> {
-        self.verify_kind::<LayerFacts>("facts", repair, report)?;
-        self.verify_kind::<KeptLayer>("layers", repair, report)?;
-        self.verify_kind::<ImageRecord>("images", repair, report)?;
-        self.verify_kind::<RemoteRecord>("remote", repair, report)?;
-        self.verify_kind::<serde_json::Value>("engines", repair, report)?;
-        for path in self.list("trees")? {
-            let damaged = is_damaged(&path);
-            if !damaged && !matches!(look_at_tree(&path)?, Look::Damaged) {
-                continue;
+    /// Puts right what verifying found, as far as that can be and it is still so: corrupt blobs are removed, so that they
+    /// are fetched or made again; damaged records and indexes are set aside.
+    pub fn repair(&self, _lock: &ExclusiveLock, report: &VerifyReport) -> Result<(), StoreError> {
+        for problem in &report.problems {
+            match problem {
+                Problem::Corrupt { digest, .. } => {
+                    let path = self.blob_path(digest);
+                    if matches!(check(&path, digest, &|_| {}), Verdict::Corrupt { .. }) {
+                        fs::remove_file(&path)
+                            .map_err(|error| StoreError::io(Doing::Remove, &path, error))?;
+                    }
+                }
+                Problem::Record { path } | Problem::Tree { path } => {
+                    if is_damaged(path)? {
+                        set_aside(path);
+                    }
+                }
+                Problem::Layout { .. } => {
+                    self.write_index()?;
+                    self.replace(&self.path("oci-layout"), LAYOUT.as_bytes())?;
+                }
+                Problem::Unreadable { .. }
+                | Problem::Missing { .. }
+                | Problem::Stray { .. }
+                | Problem::Image { .. } => {}
             }
-            if !damaged && repair == Repair::Yes {
-                set_aside(&path);
-            }
-            report.problems.push(Problem::Tree { path });
         }
         Ok(())
     }
 
-    fn verify_kind<T: DeserializeOwned>(
-        &self,
-        directory: &str,
-        repair: Repair,
-        report: &mut VerifyReport,
-    ) -> Result<(), StoreError> {
-        for path in self.list(directory)? {
-            if is_damaged(&path) {
-                report.problems.push(Problem::Record { path });
-            } else if let Look::Damaged = look_at_record::<T>(&path)? {
-                if repair == Repair::Yes {
-                    set_aside(&path);
+    fn verify_records(&self, report: &mut VerifyReport) -> Result<(), StoreError> {
+        for directory in RECORDS.into_iter().chain([TREES]) {
+            for path in self.list(directory)? {
+                // What was set aside was told when it was; pruning removes it.
+                let aside = path
+                    .extension()
+                    .is_some_and(|extension| extension == DAMAGED);
+                if aside || !is_damaged(&path)? {
+                    continue;
                 }
-                report.problems.push(Problem::Record { path });
+                report.problems.push(match directory {
+                    TREES => Problem::Tree { path },
+                    _ => Problem::Record { path },
+                });
             }
         }
         Ok(())
@@ -207,7 +202,7 @@ impl BlobStore {
         report: &mut VerifyReport,
     ) -> Result<BTreeMap<Digest, BTreeSet<String>>, StoreError> {
         let mut owners: BTreeMap<Digest, BTreeSet<String>> = BTreeMap::new();
-        for record in self.tags()? {
+        for record in self.whole_names()? {
             let name = record.reference.familiar();
             let mut own = |digest: Digest| {
                 owners.entry(digest).or_default().insert(name.clone());
@@ -288,19 +283,15 @@ impl BlobStore {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn verify_layout(
-        &self,
-        lock: &SharedLock,
-        repair: Repair,
-        report: &mut VerifyReport,
-    ) -> Result<(), StoreError> {
+    fn verify_layout(&self, report: &mut VerifyReport) -> Result<(), StoreError> {
         let path = self.path("index.json");
         let expected = self.index_bytes()?;
         if !fs::read(&path).is_ok_and(|there| there == expected) {
             report.problems.push(Problem::Layout { path });
-            if repair == Repair::Yes {
-                self.write_index(lock)?;
-            }
+        }
+        let path = self.path("oci-layout");
+        if !fs::read(&path).is_ok_and(|there| there == LAYOUT.as_bytes()) {
+            report.problems.push(Problem::Layout { path });
         }
         Ok(())
     }
@@ -347,7 +338,20 @@ fn names(images: &BTreeSet<String>) -> Vec<String> {
     images.iter().cloned().collect()
 }
 
-fn is_damaged(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == DAMAGED)
+/// Tells whether a record or a path index cannot be read; its directory says what it should be.
+fn is_damaged(path: &Path) -> Result<bool, StoreError> {
+    let directory = path.parent().and_then(Path::file_name);
+    Ok(match directory.and_then(|name| name.to_str()) {
+        Some("facts") => cannot_be_read::<LayerFacts>(path)?,
+        Some("layers") => cannot_be_read::<KeptLayer>(path)?,
+        Some("images") => cannot_be_read::<ImageRecord>(path)?,
+        Some("remote") => cannot_be_read::<RemoteRecord>(path)?,
+        Some("engines") => cannot_be_read::<serde_json::Value>(path)?,
+        Some(TREES) => matches!(look_at_tree(path)?, Look::Damaged),
+        _ => false,
+    })
+}
+
+fn cannot_be_read<T: DeserializeOwned>(path: &Path) -> Result<bool, StoreError> {
+    Ok(matches!(look_at_record::<T>(path)?, Look::Damaged))
 }

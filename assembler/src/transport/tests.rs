@@ -46,7 +46,7 @@ fn imported(text: &str) -> Result<(tempfile::TempDir, BlobStore, Image), Transpo
     let (directory, store) = elsewhere();
     let lock = store.share()?;
     let image = import(&store, &lock, &Source::parse(text).unwrap(), &linux())?;
-    let report = store.verify(&lock, crate::store::Repair::No, &|_| {})?;
+    let report = store.verify(&lock, &|_| {})?;
     assert_eq!(report.problems, []);
     for layer in image.layers() {
         store.layer_index(&lock, layer)?;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use assembler::store::{BlobStore, PruneKind, PrunePlan, PrunePolicy};
+use assembler::store::{PruneKind, PrunePlan, PrunePolicy};
 use clap::Args;
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long others may go on using the store before we give up.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_hours(24);
 /// How long a step's layer stays after its last use, if nothing else is said.
 const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -73,7 +73,7 @@ struct Item {
 pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Diagnostic> {
     let policy = policy(context, args)?;
     // Not the context's store: its shared lock would keep us from having the store to ourselves.
-    let store = BlobStore::open(&context.settings.store())?;
+    let store = context.open_store()?;
     let planner = store.clone();
     let plan = aside(move || {
         let _lock = planner.share()?;

@@ -1,15 +1,15 @@
 //! `aicage cache verify`: reads everything and names what is broken.
 
-use assembler::store::{Problem, Repair, VerifyReport};
+use assembler::store::{Problem, StoreError, VerifyReport};
 use clap::Args;
 use serde::Serialize;
 
+use super::prune::PATIENCE;
 use crate::{
     aside::aside,
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
-    image_source::owned_store,
     printer::{Printer, Role, bytes, printable},
 };
 
@@ -34,14 +34,21 @@ struct Report {
 
 /// Reads everything; exits with 1 if something is broken and was not put right.
 pub async fn verify(context: &Context, args: &VerifyArgs) -> Result<ExitStatus, Diagnostic> {
-    let (store, lock) = owned_store(context)?;
-    let repair = if args.fix { Repair::Yes } else { Repair::No };
+    // Not the context's store: its shared lock would keep us from having the store to ourselves.
+    let store = context.open_store()?;
+    let fix = args.fix;
     let printer = context.printer.clone();
     let meter = printer.meter("verifying");
     let found = aside(move || {
-        store.verify(&lock, repair, &|so_far| {
-            meter.set(so_far.done, so_far.total);
-        })
+        let lock = store.share()?;
+        let found = store.verify(&lock, &|so_far| meter.set(so_far.done, so_far.total))?;
+        drop(lock);
+        if fix && found.problems.iter().any(is_repaired) {
+            // Whoever uses the store may be reading what goes, and may be writing it anew.
+            let lock = store.exclusive(PATIENCE)?;
+            store.repair(&lock, &found)?;
+        }
+        Ok::<_, StoreError>(found)
     })
     .await?;
     let left = found

@@ -97,7 +97,7 @@ fn writers_killed_at_any_moment_leave_a_whole_store() {
         let store = BlobStore::open(&root).unwrap();
         let lock = store.share().unwrap();
         let problems: Vec<_> = store
-            .verify(&lock, Repair::No, &|_| {})
+            .verify(&lock, &|_| {})
             .unwrap()
             .problems
             .into_iter()
@@ -140,7 +140,7 @@ fn a_store_that_cannot_be_written_can_be_read() {
         let read = store.image(image.digest())?.layers().len();
         let written = store.write_bytes(&lock, "", b"new");
         let kept = store.kept_layer(&LayerKey::new(Digest::of(b"")))?;
-        let report = store.verify(&lock, Repair::No, &|_| {})?;
+        let report = store.verify(&lock, &|_| {})?;
         Ok((read, written, kept, report.problems))
     });
     if rustix::process::geteuid().is_root() {
@@ -222,7 +222,7 @@ fn fill(root: &Path) -> Result<(), StoreError> {
     assert!(matches!(error, Err(StoreError::Full { .. })), "{error:?}");
     assert_eq!(store.engine_memory("engine")?, before);
     assert_eq!(store.read_bytes(&small, 10)?, b"small");
-    let report = store.verify(&lock, Repair::No, &|_| {})?;
+    let report = store.verify(&lock, &|_| {})?;
     assert_eq!(report.problems, []);
     Ok(())
 }

@@ -282,7 +282,7 @@ fn records_read_back_and_a_damaged_one_is_absent_and_set_aside() {
     let key = LayerKey::new(Digest::of(b"key"));
     let kept = kept_layer(&layer, &key);
     store.keep_layer(&lock, &key, &kept).unwrap();
-    assert_eq!(store.kept_layer(&key).unwrap(), Some(kept));
+    assert_eq!(store.kept_layer(&key).unwrap(), Some(kept.clone()));
     assert_eq!(
         store.uncompressed_size(&layer).unwrap(),
         2048,
@@ -294,15 +294,77 @@ fn records_read_back_and_a_damaged_one_is_absent_and_set_aside() {
         assert_eq!(store.kept_layer(&key).unwrap(), None, "{damage:?}");
         assert!(!path.exists());
     }
-    fs::write(&path, b"{\"version\":2}").unwrap();
+    store.keep_layer(&lock, &key, &kept).unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+    let other = whole.replacen("\"codex\"", "\"coded\"", 1);
+    assert_ne!(other, whole);
+    fs::write(&path, other).unwrap();
+    assert_eq!(
+        store.kept_layer(&key).unwrap(),
+        None,
+        "a flipped bit that leaves it JSON is damage"
+    );
+    fs::write(&path, b"{\"version\":3}").unwrap();
     assert!(matches!(
         store.kept_layer(&key),
         Err(StoreError::Newer {
-            version: 2,
-            known: 1,
+            version: 3,
+            known: 2,
             ..
         })
     ));
+}
+
+#[test]
+fn a_record_of_the_first_version_is_still_read() {
+    let (_directory, store) = store();
+    let blob = Digest::of(b"blob");
+    let old = format!(
+        "{{\"version\":1,\"diff_id\":\"{blob}\",\"uncompressed_size\":7,\"media_type\":\"x\"}}"
+    );
+    let name = format!("facts/{}.json", blob.to_string().replace(':', "-"));
+    fs::write(store.root().join(name), old).unwrap();
+    assert_eq!(store.facts(&blob).unwrap().unwrap().uncompressed_size, 7);
+}
+
+#[test]
+fn what_is_written_again_takes_the_place_of_what_was_damaged_in_between() {
+    let (_directory, store) = store();
+    let lock = store.share().unwrap();
+    let layer = store.write_bytes(&lock, "text/plain", b"hello").unwrap();
+    let path = store.blob_path(&layer.digest);
+    overwrite(&path, b"hullo");
+    store.write_bytes(&lock, "text/plain", b"hello").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"hello");
+    overwrite(&path, b"hullo");
+    let mut writer = store.writer(&lock).unwrap();
+    writer.write_all(b"hello").unwrap();
+    writer.commit("text/plain").unwrap();
+    assert_eq!(store.read_bytes(&layer, 5).unwrap(), b"hello");
+}
+
+#[test]
+fn a_wait_for_a_lock_is_told_of_after_a_second_and_a_short_one_is_not() {
+    let (_directory, store) = store();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let ear = std::sync::Arc::clone(&told);
+    let (tell, heard) = std::sync::mpsc::channel();
+    let listening = store.clone().telling(std::sync::Arc::new(move |notice| {
+        ear.lock().unwrap().push(notice.clone());
+        tell.send(()).unwrap();
+    }));
+    drop(listening.share().unwrap());
+    assert_eq!(told.lock().unwrap().as_slice(), []);
+    let exclusive = store.exclusive(Duration::ZERO).unwrap();
+    let waiting = std::thread::spawn(move || listening.share().map(drop));
+    heard.recv_timeout(Duration::from_secs(30)).unwrap();
+    drop(exclusive);
+    waiting.join().unwrap().unwrap();
+    let told = told.lock().unwrap();
+    let [Notice::Waiting { what }] = told.as_slice() else {
+        panic!("one notice, once: {told:?}");
+    };
+    assert!(what.contains("removes things"), "{what}");
 }
 
 #[test]

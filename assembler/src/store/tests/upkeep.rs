@@ -64,7 +64,16 @@ fn pruned(store: &BlobStore, policy: &PrunePolicy) -> Vec<PruneKind> {
 
 fn whole(store: &BlobStore) -> VerifyReport {
     let lock = store.share().unwrap();
-    store.verify(&lock, Repair::No, &|_| {}).unwrap()
+    store.verify(&lock, &|_| {}).unwrap()
+}
+
+fn repaired(store: &BlobStore, watch: &(dyn Fn(VerifyProgress) + Sync)) -> VerifyReport {
+    let lock = store.share().unwrap();
+    let report = store.verify(&lock, watch).unwrap();
+    drop(lock);
+    let lock = store.exclusive(Duration::ZERO).unwrap();
+    store.repair(&lock, &report).unwrap();
+    report
 }
 
 #[test]
@@ -136,6 +145,29 @@ fn a_steps_layer_outlives_its_image_for_as_long_as_the_policy_says() {
     assert!(pruned(&store, &strict).contains(&PruneKind::KeptLayer));
     assert_eq!(store.kept_layer(&key).unwrap(), None);
     assert_eq!(whole(&store).blobs, 0);
+}
+
+#[test]
+fn looking_a_layer_up_is_no_use_of_it() {
+    let (_directory, store) = super::store();
+    let lock = store.share().unwrap();
+    let tar = crate::testing::tar_of(&[("a", b"1")]);
+    let layer = super::put_layer(&store, &tar, &tar);
+    let key = LayerKey::new(Digest::of(b"key"));
+    let kept = super::kept_layer(&layer, &key);
+    store.keep_layer(&lock, &key, &kept).unwrap();
+    let path = store.list("layers").unwrap().remove(0);
+    let age = || fs::metadata(&path).unwrap().modified().unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(UNIX_EPOCH)
+        .unwrap();
+    assert!(store.kept_layer(&key).unwrap().is_some());
+    assert_eq!(age(), UNIX_EPOCH);
+    store.use_kept_layer(&lock, &key);
+    assert!(age() > UNIX_EPOCH);
 }
 
 #[test]
@@ -252,8 +284,8 @@ fn verifying_finds_any_flipped_bit_and_repairing_makes_the_blob_fetchable_again(
     }
     let layer = &image.layers()[0].descriptor;
     overwrite(&store.blob_path(&layer.digest), b"x");
+    let report = repaired(&store, &|_| {});
     let lock = store.share().unwrap();
-    let report = store.verify(&lock, Repair::Yes, &|_| {}).unwrap();
     let [Problem::Corrupt { images, .. }] = report.problems.as_slice() else {
         panic!("one blob is corrupt: {:?}", report.problems);
     };
@@ -294,7 +326,8 @@ fn verifying_finds_damaged_records_indexes_and_strays_and_counts_to_the_end() {
         let mut last = last.lock().unwrap();
         *last = (*last).max(Some((progress.done, progress.total)));
     };
-    let report = store.verify(&lock, Repair::Yes, &watch).unwrap();
+    drop(lock);
+    let report = repaired(&store, &watch);
     assert_eq!(*last.lock().unwrap(), Some((report.bytes, report.bytes)));
     let kinds: Vec<_> = report
         .problems
@@ -307,15 +340,70 @@ fn verifying_finds_damaged_records_indexes_and_strays_and_counts_to_the_end() {
         "{:?}",
         report.problems
     );
-    let again = store.verify(&lock, Repair::No, &|_| {}).unwrap();
     assert!(
-        !again
-            .problems
-            .iter()
-            .any(|problem| matches!(problem, Problem::Layout { .. })),
-        "the index was made again"
+        matches!(whole(&store).problems.as_slice(), [Problem::Stray { .. }]),
+        "what was put right, or set aside, is told of once"
     );
     assert_eq!(store.tags().unwrap().len(), 1);
+}
+
+#[test]
+fn what_came_right_before_the_repair_is_left_alone() {
+    let TestImage {
+        store,
+        image,
+        _directory,
+    } = image_of(&[&[("a", b"1")]]);
+    name(&store, "aicage:x", &image, None);
+    let path = store.blob_path(&image.layers()[0].descriptor.digest);
+    let right = fs::read(&path).unwrap();
+    overwrite(&path, b"x");
+    let report = whole(&store);
+    assert_eq!(report.problems.len(), 1);
+    overwrite(&path, &right);
+    let lock = store.exclusive(Duration::ZERO).unwrap();
+    store.repair(&lock, &report).unwrap();
+    drop(lock);
+    assert_eq!(whole(&store).problems, []);
+}
+
+#[test]
+fn a_name_that_is_lost_is_told_once_with_its_file_and_the_rest_goes_on() {
+    let TestImage {
+        store,
+        image,
+        _directory,
+    } = image_of(&[&[("a", b"1")]]);
+    name(&store, "aicage:x", &image, None);
+    name(&store, "aicage:y", &image, None);
+    let lost = store.image_path(&"aicage:x".parse().unwrap());
+    fs::write(&lost, b"{").unwrap();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let store = store.telling(std::sync::Arc::new(move |notice| {
+        tell.send(notice.clone()).unwrap();
+    }));
+    assert_eq!(
+        whole(&store).problems,
+        [
+            Problem::Record { path: lost.clone() },
+            Problem::Layout {
+                path: store.root().join("index.json")
+            },
+        ],
+        "verifying changes nothing"
+    );
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), []);
+    for _ in 0..2 {
+        let names: Vec<_> = store.tags().unwrap();
+        assert_eq!(names.len(), 1);
+        assert_eq!(store.tagged(&"aicage:x".parse().unwrap()).unwrap(), None);
+    }
+    let kept = lost.with_extension("json.damaged");
+    assert!(kept.exists());
+    assert_eq!(
+        heard.try_iter().collect::<Vec<_>>(),
+        [Notice::NameLost { record: lost, kept }]
+    );
 }
 
 #[test]
