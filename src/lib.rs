@@ -28,6 +28,7 @@ pub mod plan;
 pub mod printer;
 pub mod program;
 pub mod progress;
+pub mod project;
 pub mod root_image;
 pub mod runner;
 pub mod schemas;

@@ -3,6 +3,8 @@
 //! Invariant: input is bounded in size, anchors cannot explode, a key twice is an error, and every error has file and
 //! line.
 
+pub mod tree;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -58,6 +60,12 @@ pub enum YamlError {
 
 /// Reads `path`; `None` when there is no such file.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, YamlError> {
+    let bytes = read_bytes(path)?;
+    bytes.map(|bytes| parse(&bytes, path)).transpose()
+}
+
+/// Reads the bytes of `path`, a bounded number; `None` when there is no such file.
+pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, YamlError> {
     let error = |source| YamlError::Read {
         path: path.to_owned(),
         source,
@@ -73,8 +81,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, YamlError> {
             size: metadata.len(),
         });
     }
-    let bytes = fs_err::read(path).map_err(error)?;
-    parse(&bytes, path).map(Some)
+    fs_err::read(path).map(Some).map_err(error)
 }
 
 /// Reads YAML from `bytes`, naming `path` in errors.

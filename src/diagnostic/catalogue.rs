@@ -38,6 +38,7 @@ use crate::{
     exit_status::ExitStatus,
     init_program::InitProgramError,
     printer::{Colour, PrintError},
+    project::ProjectError,
     settings::SettingsError,
     yaml::YamlError,
 };
@@ -681,6 +682,43 @@ fn program() -> Vec<Diagnostic> {
     ]
 }
 
+fn projects() -> Vec<Diagnostic> {
+    let file = || PathBuf::from("/home/me/.aicage/projects/4f1a.yml");
+    vec![
+        ProjectError::Damaged {
+            path: file(),
+            source: YamlError::Content {
+                path: file(),
+                line: 3,
+                reason: "the key `base` is there twice".to_owned(),
+            },
+        }
+        .into(),
+        ProjectError::Shape {
+            path: file(),
+            line: 2,
+            key: "agents".to_owned(),
+            expected: "keys and values",
+        }
+        .into(),
+        ProjectError::Newer {
+            path: file(),
+            version: "2".to_owned(),
+        }
+        .into(),
+        ProjectError::Write {
+            path: file(),
+            source: full(),
+        }
+        .into(),
+        ProjectError::Busy {
+            path: "/home/me/.aicage/projects/.lock".into(),
+            seconds: 10,
+        }
+        .into(),
+    ]
+}
+
 fn every() -> Vec<Diagnostic> {
     [
         documents(),
@@ -691,6 +729,7 @@ fn every() -> Vec<Diagnostic> {
         registries(),
         engines(),
         program(),
+        projects(),
     ]
     .concat()
 }

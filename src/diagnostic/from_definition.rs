@@ -1,7 +1,9 @@
 //! Words for what users wrote: settings, definitions and their YAML.
 
 use super::verdict::{Explain, Verdict};
-use crate::{definition::DefinitionError, settings::SettingsError, yaml::YamlError};
+use crate::{
+    definition::DefinitionError, project::ProjectError, settings::SettingsError, yaml::YamlError,
+};
 
 impl Explain for YamlError {
     fn verdict(&self) -> Verdict {
@@ -37,6 +39,30 @@ impl Explain for SettingsError {
                 Verdict::usage("no-directory").hint("change to a directory that exists")
             }
             Self::Config(error) => error.verdict(),
+        }
+    }
+}
+
+impl Explain for ProjectError {
+    fn verdict(&self) -> Verdict {
+        let aside = |path: &std::path::Path| {
+            let path = path.display();
+            format!("correct it, or move it away to choose anew: mv {path} {path}.damaged")
+        };
+        match self {
+            Self::Damaged { path, source } => match source {
+                YamlError::Read { .. } | YamlError::Write { .. } => source.verdict(),
+                YamlError::TooLarge { .. }
+                | YamlError::Encoding { .. }
+                | YamlError::Content { .. } => Verdict::usage("project-damaged").hint(aside(path)),
+            },
+            Self::Shape { path, .. } => Verdict::usage("project-shape").hint(aside(path)),
+            Self::Newer { .. } => Verdict::usage("project-newer")
+                .hint("use the newer aicage; this one neither reads nor changes the file"),
+            Self::Write { source, .. } => Verdict::system("project-write", source),
+            Self::Busy { .. } => {
+                Verdict::failed("project-busy").hint("end the other aicage, then try again")
+            }
         }
     }
 }

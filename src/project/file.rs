@@ -1,0 +1,305 @@
+//! One file of stored choices: what it says of an agent, and how that is changed.
+//!
+//! Invariant: a key of a wrong type counts as absent and is named once with file and line; only what would make writing
+//! lose something is an error.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{ProjectError, StoredAgent, StoredChoice};
+use crate::yaml::{
+    self,
+    tree::{self, Mapping, Node, Value},
+};
+
+/// The version of the format; files of the Python program say none.
+pub(super) const VERSION: u64 = 1;
+/// Our own key: what is stored here is all there is, nothing is inherited.
+const INHERIT: &str = "inherit";
+
+/// A file that may be there.
+pub(super) struct ProjectFile {
+    path: PathBuf,
+    /// As it was read.
+    before: Mapping,
+    root: Mapping,
+}
+
+/// Whether there are inherited extensions, which what is stored must keep out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inherited {
+    Extensions,
+    Nothing,
+}
+
+/// What one file says of an agent.
+pub(super) struct Layer {
+    pub(super) agent: StoredAgent,
+    /// Whether nothing is inherited.
+    pub(super) stands_alone: bool,
+}
+
+impl ProjectFile {
+    /// Reads a file; one that is not there is empty.
+    pub(super) fn read(path: &Path) -> Result<Self, ProjectError> {
+        let damaged = |source| ProjectError::Damaged {
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = yaml::read_bytes(path).map_err(damaged)?.unwrap_or_default();
+        let node = tree::parse(&bytes, path).map_err(damaged)?;
+        let line = node.line;
+        let root = match node.value {
+            Value::Mapping(root) => root,
+            Value::Scalar(_) | Value::Sequence(_) => {
+                return Err(ProjectError::Shape {
+                    path: path.to_owned(),
+                    line,
+                    key: "the file".to_owned(),
+                    expected: "keys and values",
+                });
+            }
+        };
+        let version = root.get("version").filter(|node| !node.is_nothing());
+        if let Some(version) = version.filter(|node| node.as_number() != Some(VERSION)) {
+            let text = version.as_text().map(str::to_owned);
+            let number = version.as_number().map(|number| number.to_string());
+            return Err(ProjectError::Newer {
+                path: path.to_owned(),
+                version: number.or(text).unwrap_or_else(|| "unknown".to_owned()),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            before: root.clone(),
+            root,
+        })
+    }
+
+    /// Returns what the file says of `agent`.
+    pub(super) fn agent(
+        &self,
+        agent: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Layer>, ProjectError> {
+        let Some(entry) = self.entry(agent)? else {
+            return Ok(None);
+        };
+        let mut reader = Reader {
+            path: &self.path,
+            place: format!("agents.{agent}"),
+            entry,
+            warnings,
+        };
+        let choice = StoredChoice {
+            base: reader.text("base"),
+            extensions: reader.texts("extensions"),
+            image_ref: reader.text("image_ref"),
+        };
+        let docker_args = reader.text("docker_args");
+        let stored = StoredAgent {
+            choice,
+            docker_args: docker_args.or_else(|| self.older_docker_args().map(str::to_owned)),
+            shares: reader.texts("shares"),
+            extension_mounts: reader.booleans("extension_mounts"),
+            mounts: reader.booleans("mounts"),
+        };
+        let stands_alone = entry.get(INHERIT).and_then(Node::as_boolean) == Some(false);
+        Ok(Some(Layer {
+            agent: stored,
+            stands_alone,
+        }))
+    }
+
+    /// Tells whether anything was set that was not there before.
+    pub(super) fn is_changed(&self) -> bool {
+        self.before != self.root
+    }
+
+    /// Says which directory the file is about.
+    pub(super) fn set_path(&mut self, directory: &str) {
+        if self.root.get("path").is_none() {
+            self.root.set("path", Node::text(directory));
+        }
+    }
+
+    /// Sets what was chosen for `agent`.
+    pub(super) fn set(
+        &mut self,
+        agent: &str,
+        choice: &StoredChoice,
+        inherited: Inherited,
+    ) -> Result<(), ProjectError> {
+        // Checks the shape, too: what is not understood is not written over.
+        let mut entry = self.entry(agent)?.cloned().unwrap_or_default();
+        if let Some(older) = self.older_docker_args().map(str::to_owned) {
+            self.root.remove("docker_args");
+            for name in self.agents()? {
+                self.change(&name, |entry| {
+                    if entry.get("docker_args").is_none() {
+                        entry.set("docker_args", Node::text(&older));
+                    }
+                });
+            }
+            if entry.get("docker_args").is_none() {
+                entry.set("docker_args", Node::text(&older));
+            }
+        }
+        set_text(&mut entry, "base", choice.base.as_deref());
+        set_text(&mut entry, "image_ref", choice.image_ref.as_deref());
+        if choice.extensions.is_empty() {
+            entry.remove("extensions");
+        } else {
+            entry.set("extensions", Node::texts(&choice.extensions));
+        }
+        match inherited {
+            Inherited::Extensions => entry.set(INHERIT, Node::falsehood()),
+            Inherited::Nothing => entry.remove(INHERIT),
+        }
+        self.change(agent, |there| *there = entry);
+        Ok(())
+    }
+
+    /// Returns the file's text.
+    pub(super) fn to_text(&self) -> Result<String, ProjectError> {
+        let root = Node::new(Value::Mapping(self.root.clone()));
+        tree::to_text(&root, &self.path).map_err(|source| ProjectError::Damaged {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn entry(&self, agent: &str) -> Result<Option<&Mapping>, ProjectError> {
+        let entry = |node: Option<&'_ Node>, key: &str| match node {
+            Some(node) if !node.is_nothing() && node.as_mapping().is_none() => {
+                Err(ProjectError::Shape {
+                    path: self.path.clone(),
+                    line: node.line,
+                    key: key.to_owned(),
+                    expected: "keys and values",
+                })
+            }
+            Some(_) | None => Ok(()),
+        };
+        let agents = self.root.get("agents");
+        entry(agents, "agents")?;
+        let node = agents
+            .and_then(Node::as_mapping)
+            .and_then(|agents| agents.get(agent));
+        entry(node, &format!("agents.{agent}"))?;
+        Ok(node.and_then(Node::as_mapping))
+    }
+
+    /// Lists the agents that have an entry.
+    fn agents(&self) -> Result<Vec<String>, ProjectError> {
+        let agents = self.root.get("agents").and_then(Node::as_mapping);
+        let names = agents.into_iter().flat_map(Mapping::iter);
+        let names: Vec<String> = names.map(|(name, _)| name.to_owned()).collect();
+        for name in &names {
+            self.entry(name)?;
+        }
+        Ok(names)
+    }
+
+    /// Changes the entry of an agent, which is made if it is not there; its shape was checked.
+    fn change(&mut self, agent: &str, change: impl FnOnce(&mut Mapping)) {
+        let agents = mapping_of(&mut self.root, "agents");
+        change(mapping_of(agents, agent));
+    }
+
+    /// Files of the first versions had the arguments once for all agents.
+    fn older_docker_args(&self) -> Option<&str> {
+        self.root.get("docker_args").and_then(Node::as_text)
+    }
+}
+
+/// Returns the keys and values under `key`; anything else there is replaced by an empty set.
+fn mapping_of<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
+    if parent.get(key).and_then(Node::as_mapping).is_none() {
+        parent.set(key, Node::new(Value::Mapping(Mapping::default())));
+    }
+    match parent.get_mut(key).map(|node| &mut node.value) {
+        Some(Value::Mapping(mapping)) => mapping,
+        _ => unreachable!("it was set just now"),
+    }
+}
+
+fn set_text(entry: &mut Mapping, key: &str, value: Option<&str>) {
+    match value {
+        Some(value) => entry.set(key, Node::text(value)),
+        None => entry.remove(key),
+    }
+}
+
+/// Reads the keys of one agent.
+struct Reader<'a> {
+    path: &'a Path,
+    place: String,
+    entry: &'a Mapping,
+    warnings: &'a mut Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn text(&mut self, key: &str) -> Option<String> {
+        let node = self.present(key)?;
+        let text = node.as_text().filter(|text| !text.trim().is_empty());
+        if text.is_none() {
+            self.drop(key, node, "it is not a text");
+        }
+        text.map(str::to_owned)
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let Some(node) = self.present(key) else {
+            return Vec::new();
+        };
+        let Some(items) = node.as_sequence() else {
+            self.drop(key, node, "it is not a list");
+            return Vec::new();
+        };
+        let mut texts: Vec<String> = Vec::new();
+        for item in items {
+            match item.as_text() {
+                Some(text) if !texts.iter().any(|there| there == text) => {
+                    texts.push(text.to_owned());
+                }
+                Some(_) => {}
+                None => self.drop(key, item, "one of its items is not a text"),
+            }
+        }
+        texts
+    }
+
+    fn booleans(&mut self, key: &str) -> BTreeMap<String, bool> {
+        let Some(node) = self.present(key) else {
+            return BTreeMap::new();
+        };
+        let Some(mapping) = node.as_mapping() else {
+            self.drop(key, node, "it is not keys and values");
+            return BTreeMap::new();
+        };
+        let mut values = BTreeMap::new();
+        for (name, node) in mapping.iter().filter(|(_, node)| !node.is_nothing()) {
+            match node.as_boolean() {
+                Some(value) => drop(values.insert(name.to_owned(), value)),
+                None => self.drop(&format!("{key}.{name}"), node, "it is not true or false"),
+            }
+        }
+        values
+    }
+
+    fn present(&self, key: &str) -> Option<&'a Node> {
+        self.entry.get(key).filter(|node| !node.is_nothing())
+    }
+
+    fn drop(&mut self, key: &str, node: &Node, why: &str) {
+        self.warnings.push(format!(
+            "{}:{}: `{}.{key}` is not used: {why}",
+            self.path.display(),
+            node.line,
+            self.place
+        ));
+    }
+}

@@ -1,0 +1,225 @@
+//! What was chosen in a project, for each agent: base, extensions, image, and what is mounted.
+//!
+//! Format: `~/.aicage/projects/<sha256 of the directory's path>.yml`, as the Python program writes it, with what it
+//! inherits from `config/global.yml` and `config/trees/<sha256>.yml`. Invariants: keys that are not ours stay as they
+//! are; a damaged file, or one of a newer version, is never written over; two programs at once lose nothing.
+
+mod file;
+mod write;
+
+use std::{
+    collections::BTreeMap,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use assembler::digest::Digest;
+
+use crate::{settings::Settings, yaml::YamlError};
+
+use file::{Inherited, ProjectFile};
+
+/// The projects of this user.
+#[derive(Clone, Debug)]
+pub struct Projects {
+    home: PathBuf,
+}
+
+/// What was chosen for an agent in a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredChoice {
+    /// The base.
+    pub base: Option<String>,
+    /// The extensions, in the order in which they are added.
+    pub extensions: Vec<String>,
+    /// The image's name. It also says that the question for extensions was answered.
+    pub image_ref: Option<String>,
+}
+
+/// What is stored for an agent in a project, with what the project inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredAgent {
+    /// What it runs in.
+    pub choice: StoredChoice,
+    /// Arguments for the engine, as the Python program took them.
+    pub docker_args: Option<String>,
+    /// Paths of the host that are mounted, `HOST` or `HOST:ro`.
+    pub shares: Vec<String>,
+    /// Whether the paths that an extension shares are mounted, by extension.
+    pub extension_mounts: BTreeMap<String, bool>,
+    /// Whether what the Python program finds by itself is mounted: `gitconfig`, `ssh` and the like.
+    pub mounts: BTreeMap<String, bool>,
+}
+
+/// What was found, and what in it could not be used.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// What is stored; nothing if nothing is.
+    pub agent: Option<StoredAgent>,
+    /// The file that belongs to the project, whether it is there or not.
+    pub file: PathBuf,
+    /// What is wrong with single keys, as `FILE:LINE: …`; they count as absent.
+    pub warnings: Vec<String>,
+}
+
+/// Why a project's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// It is not YAML, or cannot be read.
+    #[error("the choices of a project cannot be read")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: YamlError,
+    },
+    /// It holds something else than a project.
+    #[error("{}:{line}: `{key}` is not what it should be: {expected}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The key.
+        key: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A newer aicage wrote it.
+    #[error("{} is of version {version}, and this program knows version {}", path.display(), file::VERSION)]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: String,
+    },
+    /// It cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another program holds the lock.
+    #[error("cannot lock {}: another program has held it for {seconds} seconds", path.display())]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// How long we waited.
+        seconds: u64,
+    },
+}
+
+impl Projects {
+    /// Returns the projects of this user.
+    pub fn open(settings: &Settings) -> Self {
+        Self {
+            home: settings.home.clone(),
+        }
+    }
+
+    /// Returns the file of the project in `directory`.
+    pub fn file(&self, directory: &Path) -> PathBuf {
+        let directory = resolved(directory);
+        self.home.join("projects").join(file_name(&directory))
+    }
+
+    /// Returns what is stored for `agent` in the project in `directory`, with what it inherits.
+    pub fn choice(&self, directory: &Path, agent: &str) -> Result<Found, ProjectError> {
+        let directory = resolved(directory);
+        let own = self.home.join("projects").join(file_name(&directory));
+        let mut found = Found {
+            file: own.clone(),
+            ..Found::default()
+        };
+        for path in self.inherited(&directory).into_iter().chain([own]) {
+            let read = ProjectFile::read(&path)?;
+            let Some(layer) = read.agent(agent, &mut found.warnings)? else {
+                continue;
+            };
+            found.agent = Some(match found.agent.take() {
+                Some(below) if !layer.stands_alone => merged(below, layer.agent),
+                Some(_) | None => layer.agent,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Stores what was chosen for `agent` in the project in `directory`; everything else in the file stays.
+    pub fn store(
+        &self,
+        directory: &Path,
+        agent: &str,
+        choice: &StoredChoice,
+    ) -> Result<PathBuf, ProjectError> {
+        let directory = resolved(directory);
+        let path = self.home.join("projects").join(file_name(&directory));
+        let lock = write::lock(&self.home.join("projects"))?;
+        let mut inherited = Inherited::Nothing;
+        for path in self.inherited(&directory) {
+            let above = ProjectFile::read(&path)?.agent(agent, &mut Vec::new())?;
+            if above.is_some_and(|above| !above.agent.choice.extensions.is_empty()) {
+                inherited = Inherited::Extensions;
+            }
+        }
+        let mut file = ProjectFile::read(&path)?;
+        file.set(agent, choice, inherited)?;
+        file.set_path(&directory.to_string_lossy());
+        if file.is_changed() {
+            write::replace(&lock, &path, &file.to_text()?)?;
+        }
+        Ok(path)
+    }
+
+    /// Lists the files that a project inherits from, the most general first.
+    fn inherited(&self, directory: &Path) -> Vec<PathBuf> {
+        let config = self.home.join("config");
+        let mut trees: Vec<PathBuf> = directory
+            .ancestors()
+            .map(|directory| config.join("trees").join(file_name(directory)))
+            .collect();
+        trees.push(config.join("global.yml"));
+        trees.reverse();
+        trees
+    }
+}
+
+/// Lays what is stored nearer to the project over what it inherits, as the Python program does.
+fn merged(below: StoredAgent, above: StoredAgent) -> StoredAgent {
+    let mut result = below;
+    let choice = &mut result.choice;
+    if above.choice.base.is_some() {
+        choice.base = above.choice.base;
+        choice.image_ref = None;
+    }
+    if above.choice.image_ref.is_some() {
+        choice.image_ref = above.choice.image_ref;
+    }
+    for extension in above.choice.extensions {
+        if !choice.extensions.contains(&extension) {
+            choice.extensions.push(extension);
+        }
+    }
+    let arguments = result.docker_args.into_iter().chain(above.docker_args);
+    let arguments: Vec<String> = arguments.collect();
+    result.docker_args = (!arguments.is_empty()).then(|| arguments.join(" "));
+    result.shares.extend(above.shares);
+    result.extension_mounts.extend(above.extension_mounts);
+    result.mounts.extend(above.mounts);
+    result
+}
+
+fn resolved(directory: &Path) -> PathBuf {
+    fs_err::canonicalize(directory).unwrap_or_else(|_gone| directory.to_owned())
+}
+
+fn file_name(directory: &Path) -> String {
+    let digest = Digest::of(directory.as_os_str().as_bytes());
+    format!("{}.yml", digest.hex())
+}
+
+#[cfg(test)]
+mod tests;
