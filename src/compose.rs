@@ -9,7 +9,7 @@ use assembler::{
     image::Image,
     manifest::ImageConfig,
     provenance::{BaseRecord, Kind, Origin},
-    recipe::{Addition, ConfigChange, PlacedFile, Recipe, ScriptFiles, Step},
+    recipe::{Addition, ConfigChange, PlacedFile, Recipe, Step},
 };
 
 use crate::definition::{
@@ -106,7 +106,7 @@ fn install_step(agent: &AgentDefinition, version: Option<&str>) -> Step {
             version: version.map(str::to_owned),
         },
         addition: Addition::Scripts {
-            files: without(&agent.files, &["agent.yml", "agent.yaml"]),
+            files: agent.files.without(&["agent.yml", "agent.yaml"]),
             run: vec![INSTALL.to_owned()],
             env: [("AGENT".to_owned(), agent.id.clone())].into(),
         },
@@ -124,7 +124,9 @@ fn extension_step(extension: &ExtensionDefinition, agent: &AgentDefinition) -> S
             version: None,
         },
         addition: Addition::Scripts {
-            files: without(&extension.files, &["extension.yml", "extension.yaml"]),
+            files: extension
+                .files
+                .without(&["extension.yml", "extension.yaml"]),
             run: extension.scripts(),
             env,
         },
@@ -144,7 +146,7 @@ pub fn base_image(below: Below<'_>, base: &BaseDefinition) -> Recipe {
                 version: None,
             },
             addition: Addition::Scripts {
-                files: without(&base.files, &["base.yml", "base.yaml"]),
+                files: base.files.without(&["base.yml", "base.yaml"]),
                 run,
                 env: tools(),
             },
@@ -218,14 +220,6 @@ fn title(title: &str, description: &str) -> BTreeMap<String, String> {
         (name("description"), description.to_owned()),
     ]
     .into()
-}
-
-fn without(files: &ScriptFiles, names: &[&str]) -> ScriptFiles {
-    let kept = files.iter().filter(|(path, _)| !names.contains(path));
-    ScriptFiles::new(
-        kept.map(|(path, file)| (path.to_owned(), file.clone()))
-            .collect(),
-    )
 }
 
 fn set_path(config: &ImageConfig, env: &mut BTreeMap<String, String>) {

@@ -6,9 +6,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use assembler::{
+    definition_files::{DefinitionFiles, FilesError},
     digest::{Digest, Hasher},
     provenance::Origin,
-    recipe::{Addition, Recipe, ScriptFile, ScriptFiles},
+    recipe::{Addition, Recipe, ScriptFile},
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,12 +28,13 @@ struct Listing {
 pub fn remember(context: &Context, recipe: &Recipe) {
     for step in &recipe.steps {
         if let Addition::Scripts { files, .. } = &step.addition {
-            let digest = files.digest();
-            if read(context, &step.origin).is_none_or(|known| known.digest != digest) {
-                let listing = Listing {
-                    digest,
-                    files: list(files),
-                };
+            let Ok(digest) = files.digest() else {
+                continue;
+            };
+            if read(context, &step.origin).is_none_or(|known| known.digest != digest)
+                && let Ok(files) = list(files)
+            {
+                let listing = Listing { digest, files };
                 // Without it a plan says "its files changed" instead of which.
                 memory::write(&path(context, &step.origin), &listing).unwrap_or_default();
             }
@@ -44,10 +46,10 @@ pub fn remember(context: &Context, recipe: &Recipe) {
 pub fn changes(
     context: &Context,
     origin: &Origin,
-    (files, before): (&ScriptFiles, Digest),
+    (files, before): (&DefinitionFiles, Digest),
 ) -> Option<String> {
     let known = read(context, origin).filter(|known| known.digest == before)?;
-    let now = list(files);
+    let now = list(files).ok()?;
     let mut changes: Vec<String> = now
         .iter()
         .filter_map(|(path, digest)| match known.files.get(path) {
@@ -66,17 +68,18 @@ pub fn changes(
     (!changes.is_empty()).then(|| changes.join(", "))
 }
 
-fn list(files: &ScriptFiles) -> BTreeMap<String, Digest> {
+fn list(files: &DefinitionFiles) -> Result<BTreeMap<String, Digest>, FilesError> {
     let digest = |file: &ScriptFile| {
         let mut hasher = Hasher::sha256();
         hasher.update(if file.executable { b"x" } else { b"-" });
         hasher.update(&file.content);
         hasher.finish()
     };
-    files
+    let files = files.load()?;
+    Ok(files
         .iter()
         .map(|(path, file)| (path.to_owned(), digest(file)))
-        .collect()
+        .collect())
 }
 
 fn read(context: &Context, origin: &Origin) -> Option<Listing> {

@@ -85,13 +85,17 @@ fn run(
     let (store, lock) = context.store().map_err(|diagnostic| SandboxError::Step {
         reason: diagnostic.message().to_owned(),
     })?;
+    let files = selection.agent.files.load();
+    let files = files.map_err(|error| SandboxError::Step {
+        reason: error.to_string(),
+    })?;
     let title = format!("version of {}", selection.agent.id);
     let request = StepRequest {
         store,
         lock,
         image: base,
         task: Task::Scripts {
-            files: &selection.agent.files,
+            files: &files,
             run: &[VERSION.to_owned()],
         },
         network: StepNetwork::Configured,

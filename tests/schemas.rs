@@ -35,6 +35,7 @@ fn every_built_in_definition_can_be_used_and_no_agent_is_a_verb() {
     let nowhere = CustomRoots {
         custom: "/nonexistent/custom".into(),
         older: "/nonexistent/older".into(),
+        state: None,
     };
     let catalogue = Catalogue::read(&nowhere);
     assert!(catalogue.problems.is_empty(), "{:?}", catalogue.problems);

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     append::NewLayer,
     capture::{CapturedLayer, store_files, store_tar},
+    definition_files::FilesError,
     digest::{Digest, LayerKey},
     image::Image,
     key::layer_key,
@@ -41,6 +42,9 @@ pub enum AssembleError {
     /// A document is not valid.
     #[error("the image's documents do not fit together")]
     Manifest(#[from] ManifestError),
+    /// A definition's files cannot be used.
+    #[error(transparent)]
+    Definition(#[from] FilesError),
     /// A layer of files could not be stored.
     #[error("cannot build layer `{origin}`")]
     Files {
@@ -79,7 +83,7 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
 
     let mut image = base;
     for step in &recipe.steps {
-        let key = layer_key(recipe, step, &image);
+        let key = layer_key(recipe, step, &image)?;
         let (kept, how) = match reusable(world, &key)? {
             Some(kept) => {
                 world.reporter.event(Event::StepReused {
@@ -91,7 +95,7 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
         };
         let label = LabelRecord {
             origin: step.origin.clone(),
-            script: script_digest(step),
+            script: script_digest(step)?,
         };
         image = image.append(&NewLayer {
             descriptor: &kept.layer,
@@ -128,12 +132,12 @@ pub fn foresee(
             });
             continue;
         };
-        let key = layer_key(recipe, step, &image);
+        let key = layer_key(recipe, step, &image)?;
         let kept = store.kept_layer(&key)?;
         if let Some(kept) = &kept {
             let label = LabelRecord {
                 origin: step.origin.clone(),
-                script: script_digest(step),
+                script: script_digest(step)?,
             };
             below = Some(image.append(&NewLayer {
                 descriptor: &kept.layer,
@@ -184,6 +188,7 @@ fn make(
         }
         Addition::Scripts { files, run, env } => {
             write_documents(world, below)?;
+            let files = &files.load()?;
             let title = step.origin.to_string();
             let request = StepRequest {
                 store: world.store,
@@ -209,7 +214,7 @@ fn make(
         uncompressed_size: captured.uncompressed_size,
         record: LayerRecord {
             origin: step.origin.clone(),
-            script: script_digest(step),
+            script: script_digest(step)?,
             key: Some(*key),
             how: made_how(step),
             made_at: world.now.to_owned(),
@@ -338,10 +343,10 @@ fn write_documents(world: &World<'_>, image: &Image) -> Result<(), AssembleError
     Ok(())
 }
 
-fn script_digest(step: &Step) -> Option<Digest> {
+fn script_digest(step: &Step) -> Result<Option<Digest>, FilesError> {
     match &step.addition {
-        Addition::Scripts { files, .. } => Some(files.digest()),
-        Addition::Files(_) => None,
+        Addition::Scripts { files, .. } => files.digest().map(Some),
+        Addition::Files(_) => Ok(None),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and version, same files, same environment, same platform, same format of captures.
 
 use crate::{
+    definition_files::FilesError,
     digest::{Hasher, LayerKey},
     image::Image,
     recipe::{Addition, Recipe, Step, field},
@@ -13,7 +14,7 @@ use crate::{
 const CAPTURE_FORMAT: &str = "aicage layer 1";
 
 /// Computes the key of `step` on top of `below`.
-pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> LayerKey {
+pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> Result<LayerKey, FilesError> {
     let mut fields = Fields(Hasher::sha256());
     fields.put(CAPTURE_FORMAT);
     fields.put(
@@ -32,7 +33,7 @@ pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> LayerKey {
     match &step.addition {
         Addition::Scripts { files, run, env } => {
             fields.put("scripts");
-            fields.put(&files.digest().to_string());
+            fields.put(&files.digest()?.to_string());
             for script in run {
                 fields.put(script);
             }
@@ -50,7 +51,7 @@ pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> LayerKey {
             }
         }
     }
-    LayerKey::new(fields.0.finish())
+    Ok(LayerKey::new(fields.0.finish()))
 }
 
 struct Fields(Hasher);

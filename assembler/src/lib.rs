@@ -9,6 +9,7 @@ pub mod archive;
 pub mod assemble;
 mod capture;
 pub mod compression;
+pub mod definition_files;
 pub mod descriptor;
 pub mod digest;
 mod gzip;

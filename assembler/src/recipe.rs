@@ -1,11 +1,12 @@
 //! Recipes: what is in an image, as data. No I/O, no decision: those were made before.
 //!
-//! Invariant: a recipe names its base by digest and holds the bytes of every file its steps use, so that what is hashed
-//! is what runs, even when a definition is edited meanwhile.
+//! Invariant: a recipe names its base by digest; what is hashed of a definition is what runs, or the step fails when the
+//! definition is edited meanwhile.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    definition_files::DefinitionFiles,
     digest::{Digest, Hasher},
     provenance::{BaseRecord, Origin},
 };
@@ -42,7 +43,7 @@ pub enum Addition {
     /// Scripts are run as root in the image so far, in this order.
     Scripts {
         /// All files of the definition that scripts may use.
-        files: ScriptFiles,
+        files: DefinitionFiles,
         /// The scripts to run: keys of `files`.
         run: Vec<String>,
         /// Environment that is part of the step's meaning (not proxies, not certificates).
@@ -109,13 +110,38 @@ impl ScriptFiles {
 
     /// Returns the digest of names, modes and contents.
     pub fn digest(&self) -> Digest {
-        let mut hasher = Hasher::sha256();
+        let mut hasher = FilesHasher::new();
         for (path, file) in &self.files {
-            field(&mut hasher, path.as_bytes());
-            field(&mut hasher, if file.executable { b"x" } else { b"-" });
-            field(&mut hasher, &file.content);
+            hasher.add(path, file.executable, &file.content);
         }
         hasher.finish()
+    }
+}
+
+/// Computes what [`ScriptFiles::digest`] gives, of files that come one by one in the order of their paths.
+#[derive(Debug)]
+pub struct FilesHasher(Hasher);
+
+impl FilesHasher {
+    /// Starts.
+    #[expect(
+        clippy::new_without_default,
+        reason = "a hash that was started is no default value of anything"
+    )]
+    pub fn new() -> Self {
+        Self(Hasher::sha256())
+    }
+
+    /// Adds the next file.
+    pub fn add(&mut self, path: &str, executable: bool, content: &[u8]) {
+        field(&mut self.0, path.as_bytes());
+        field(&mut self.0, if executable { b"x" } else { b"-" });
+        field(&mut self.0, content);
+    }
+
+    /// Ends.
+    pub fn finish(self) -> Digest {
+        self.0.finish()
     }
 }
 

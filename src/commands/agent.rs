@@ -53,7 +53,7 @@ struct AgentReport {
     state_files: Vec<String>,
     state_directories: Vec<String>,
     bases: Vec<String>,
-    scripts: String,
+    scripts: Option<String>,
 }
 
 /// Runs one of the verbs.
@@ -133,7 +133,7 @@ fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Diagnostic> {
             .concat()
             .join(" "),
     );
-    line("scripts", agent.scripts);
+    line("scripts", agent.scripts.unwrap_or_default());
     Ok(ExitStatus::Done)
 }
 
@@ -157,6 +157,6 @@ fn report(context: &Context, agent: &AgentDefinition) -> AgentReport {
             .filter(|base| agent.excludes(base, &architecture).is_none())
             .map(|base| base.id.clone())
             .collect(),
-        scripts: agent.files.digest().to_string(),
+        scripts: agent.files.digest().ok().map(|digest| digest.to_string()),
     }
 }

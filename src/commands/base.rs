@@ -249,7 +249,7 @@ async fn import(context: &Context, args: &ImportArgs) -> Result<ExitStatus, Diag
     )];
     let definition = BaseDefinition::new(
         &args.base,
-        assembler::recipe::ScriptFiles::new(files.into()),
+        assembler::recipe::ScriptFiles::new(files.into()).into(),
         Source::Custom(directory.clone()),
         &directory,
     )?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use assembler::recipe::ScriptFiles;
+use assembler::definition_files::DefinitionFiles;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ pub struct AgentDefinition {
     /// What `agent.yml` says.
     pub settings: AgentFile,
     /// All files of the definition.
-    pub files: ScriptFiles,
+    pub files: DefinitionFiles,
     /// Where the definition is from.
     pub source: Source,
 }
@@ -70,19 +70,12 @@ impl AgentDefinition {
     /// Makes a definition of its files; `directory` is where errors say they are.
     pub fn new(
         id: &str,
-        files: ScriptFiles,
+        files: DefinitionFiles,
         source: Source,
         directory: &Path,
     ) -> Result<Self, DefinitionError> {
         super::identifier::check(id, directory)?;
-        let (name, file) = ["agent.yml", "agent.yaml"]
-            .iter()
-            .find_map(|name| Some((name, files.get(name)?)))
-            .ok_or_else(|| DefinitionError::Missing {
-                directory: directory.to_owned(),
-                missing: "agent.yml".to_owned(),
-            })?;
-        let path = directory.join(name);
+        let (path, file) = super::description(&files, directory, "agent")?;
         let settings: AgentFile = yaml::parse(&file.content, &path)?;
         for (key, value) in [
             ("agent_full_name", &settings.agent_full_name),
@@ -96,7 +89,7 @@ impl AgentDefinition {
             }
         }
         for script in [INSTALL, VERSION] {
-            if files.get(script).is_none() {
+            if !files.has(script)? {
                 return Err(DefinitionError::Missing {
                     directory: directory.to_owned(),
                     missing: script.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use assembler::recipe::ScriptFiles;
+use assembler::definition_files::DefinitionFiles;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,9 +17,10 @@ pub struct BaseDefinition {
     /// What `base.yml` says.
     pub settings: BaseFile,
     /// All files of the definition.
-    pub files: ScriptFiles,
+    pub files: DefinitionFiles,
     /// Where the definition is from.
     pub source: Source,
+    scripts: Vec<String>,
 }
 
 /// `base.yml`: what a base is made from.
@@ -65,19 +66,12 @@ impl BaseDefinition {
     /// Makes a definition of its files; `directory` is where errors say they are.
     pub fn new(
         id: &str,
-        files: ScriptFiles,
+        files: DefinitionFiles,
         source: Source,
         directory: &Path,
     ) -> Result<Self, DefinitionError> {
         super::identifier::check(id, directory)?;
-        let (name, file) = ["base.yml", "base.yaml"]
-            .iter()
-            .find_map(|name| Some((name, files.get(name)?)))
-            .ok_or_else(|| DefinitionError::Missing {
-                directory: directory.to_owned(),
-                missing: "base.yml".to_owned(),
-            })?;
-        let path = directory.join(name);
+        let (path, file) = super::description(&files, directory, "base")?;
         let settings: BaseFile = yaml::parse(&file.content, &path)?;
         let reason = if settings.architectures.is_empty() {
             Some("`architectures` is empty")
@@ -92,17 +86,19 @@ impl BaseDefinition {
                 reason: reason.to_owned(),
             });
         }
+        let scripts = super::scripts_of(&files)?;
         Ok(Self {
             id: id.to_owned(),
             settings,
             files,
             source,
+            scripts,
         })
     }
 
     /// Returns the scripts to run, in order: `scripts/*.sh`.
     pub fn scripts(&self) -> Vec<String> {
-        super::scripts_of(&self.files)
+        self.scripts.clone()
     }
 
     /// Tells whether the user wrote it.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use assembler::recipe::ScriptFiles;
+use assembler::definition_files::DefinitionFiles;
 
 use super::{
     DefinitionError, Source, agent::AgentDefinition, base::BaseDefinition, bundle,
@@ -43,6 +43,8 @@ pub struct CustomRoots {
     pub custom: PathBuf,
     /// `~/.aicage-custom`, as the Python program has it.
     pub older: PathBuf,
+    /// `~/.aicage/state`, where digests of definitions are kept; without it they are computed each time.
+    pub state: Option<PathBuf>,
 }
 
 impl Catalogue {
@@ -51,15 +53,15 @@ impl Catalogue {
         let mut catalogue = Self::default();
         for id in bundle::built_in_names("agents") {
             let files = bundle::built_in("agents", id);
-            catalogue.add_agent(id, Ok(files), Source::BuiltIn);
+            catalogue.add_agent(id, files, Source::BuiltIn);
         }
         for id in bundle::built_in_names("bases") {
             let files = bundle::built_in("bases", id);
-            catalogue.add_base(id, Ok(files), Source::BuiltIn);
+            catalogue.add_base(id, files, Source::BuiltIn);
         }
         for directory in [roots.older.join("agents"), roots.custom.join("agents")] {
             for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path);
+                let files = bundle::directory(&path, roots.state.as_deref());
                 catalogue.add_agent(&id, files, Source::Custom(path));
             }
         }
@@ -68,7 +70,7 @@ impl Catalogue {
             roots.custom.join("image-base"),
         ] {
             for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path);
+                let files = bundle::directory(&path, roots.state.as_deref());
                 catalogue.add_base(&id, files, Source::Custom(path));
             }
         }
@@ -77,16 +79,16 @@ impl Catalogue {
             roots.custom.join("extension"),
         ] {
             for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path);
+                let files = bundle::directory(&path, roots.state.as_deref());
                 catalogue.add_extension(&id, files, Source::Custom(path));
             }
         }
         catalogue
     }
 
-    fn add_agent(&mut self, id: &str, files: Result<ScriptFiles, DefinitionError>, source: Source) {
+    fn add_agent(&mut self, id: &str, files: DefinitionFiles, source: Source) {
         let directory = directory_of(&source, "agents", id);
-        match files.and_then(|files| AgentDefinition::new(id, files, source, &directory)) {
+        match AgentDefinition::new(id, files, source, &directory) {
             Ok(agent) => drop(self.agents.insert(id.to_owned(), agent)),
             Err(error) => {
                 self.agents.remove(id);
@@ -95,9 +97,9 @@ impl Catalogue {
         }
     }
 
-    fn add_base(&mut self, id: &str, files: Result<ScriptFiles, DefinitionError>, source: Source) {
+    fn add_base(&mut self, id: &str, files: DefinitionFiles, source: Source) {
         let directory = directory_of(&source, "bases", id);
-        match files.and_then(|files| BaseDefinition::new(id, files, source, &directory)) {
+        match BaseDefinition::new(id, files, source, &directory) {
             Ok(base) => drop(self.bases.insert(id.to_owned(), base)),
             Err(error) => {
                 self.bases.remove(id);
@@ -106,14 +108,9 @@ impl Catalogue {
         }
     }
 
-    fn add_extension(
-        &mut self,
-        id: &str,
-        files: Result<ScriptFiles, DefinitionError>,
-        source: Source,
-    ) {
+    fn add_extension(&mut self, id: &str, files: DefinitionFiles, source: Source) {
         let directory = directory_of(&source, "extensions", id);
-        match files.and_then(|files| ExtensionDefinition::new(id, files, source, &directory)) {
+        match ExtensionDefinition::new(id, files, source, &directory) {
             Ok(extension) => drop(self.extensions.insert(id.to_owned(), extension)),
             Err(error) => {
                 self.extensions.remove(id);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use assembler::recipe::{ScriptFile, ScriptFiles};
+use assembler::definition_files::DefinitionFiles;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,9 +17,11 @@ pub struct ExtensionDefinition {
     /// What `extension.yml` says.
     pub settings: ExtensionFile,
     /// All files of the definition.
-    pub files: ScriptFiles,
+    pub files: DefinitionFiles,
     /// Where the definition is from.
     pub source: Source,
+    scripts: Vec<String>,
+    has_dockerfile: bool,
 }
 
 /// `extension.yml`: what an extension is.
@@ -43,19 +45,12 @@ impl ExtensionDefinition {
     /// Makes a definition of its files; `directory` is where errors say they are.
     pub fn new(
         id: &str,
-        files: ScriptFiles,
+        files: DefinitionFiles,
         source: Source,
         directory: &Path,
     ) -> Result<Self, DefinitionError> {
         super::identifier::check(id, directory)?;
-        let (name, file) = ["extension.yml", "extension.yaml"]
-            .iter()
-            .find_map(|name| Some((name, files.get(name)?)))
-            .ok_or_else(|| DefinitionError::Missing {
-                directory: directory.to_owned(),
-                missing: "extension.yml".to_owned(),
-            })?;
-        let path = directory.join(name);
+        let (path, file) = super::description(&files, directory, "extension")?;
         let settings: ExtensionFile = yaml::parse(&file.content, &path)?;
         let empty = [
             ("name", &settings.name),
@@ -69,14 +64,13 @@ impl ExtensionDefinition {
         }
         let extension = Self {
             id: id.to_owned(),
+            scripts: super::scripts_of(&files)?,
+            has_dockerfile: files.has(DOCKERFILE)?,
             settings,
             files,
             source,
         };
-        if extension.scripts().is_empty()
-            && extension.dockerfile().is_none()
-            && extension.settings.shares.is_empty()
-        {
+        if !extension.adds_layers() && extension.settings.shares.is_empty() {
             return Err(DefinitionError::Missing {
                 directory: directory.to_owned(),
                 missing: "scripts/*.sh".to_owned(),
@@ -87,16 +81,16 @@ impl ExtensionDefinition {
 
     /// Returns the scripts to run, in order: `scripts/*.sh`.
     pub fn scripts(&self) -> Vec<String> {
-        super::scripts_of(&self.files)
+        self.scripts.clone()
     }
 
-    /// Returns the Dockerfile that is used instead of the scripts, if there is one.
-    pub fn dockerfile(&self) -> Option<&ScriptFile> {
-        self.files.get(DOCKERFILE)
+    /// Tells whether it has a Dockerfile, which is used instead of the scripts.
+    pub fn has_dockerfile(&self) -> bool {
+        self.has_dockerfile
     }
 
     /// Tells whether it adds a layer; one that only shares files does not.
     pub fn adds_layers(&self) -> bool {
-        self.dockerfile().is_some() || !self.scripts().is_empty()
+        self.has_dockerfile || !self.scripts.is_empty()
     }
 }

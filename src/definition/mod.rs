@@ -7,12 +7,18 @@ pub mod agent;
 pub mod base;
 pub mod bundle;
 pub mod catalogue;
+mod directory;
 pub mod extension;
 pub mod identifier;
+mod kept_digest;
+mod on_disk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use assembler::recipe::ScriptFiles;
+use assembler::{
+    definition_files::{DefinitionFiles, FilesError},
+    recipe::ScriptFile,
+};
 
 use crate::yaml::YamlError;
 
@@ -47,24 +53,37 @@ pub enum DefinitionError {
         /// What is wrong.
         reason: String,
     },
-    /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
+    /// Its files cannot be used.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+}
+
+/// Reads the file that describes a definition, `<stem>.yml` or `<stem>.yaml`.
+fn description(
+    files: &DefinitionFiles,
+    directory: &Path,
+    stem: &str,
+) -> Result<(PathBuf, ScriptFile), DefinitionError> {
+    let [yml, yaml] = [format!("{stem}.yml"), format!("{stem}.yaml")];
+    match (files.read(&yml)?, files.read(&yaml)?) {
+        (Some(one), Some(other)) if one.content != other.content => Err(DefinitionError::Value {
+            path: directory.to_owned(),
+            reason: format!("`{yml}` and `{yaml}` differ; remove one of them"),
+        }),
+        (Some(file), _) => Ok((directory.join(yml), file)),
+        (None, Some(file)) => Ok((directory.join(yaml), file)),
+        (None, None) => Err(DefinitionError::Missing {
+            directory: directory.to_owned(),
+            missing: yml,
+        }),
+    }
 }
 
 /// Returns the scripts that are run in the order of their names: `scripts/*.sh`, not those in directories below.
-fn scripts_of(files: &ScriptFiles) -> Vec<String> {
-    let is_script = |path: &&str| {
-        path.strip_prefix("scripts/")
-            .and_then(|name| name.strip_suffix(".sh"))
-            .is_some_and(|name| !name.contains('/'))
-    };
-    let paths = files.iter().map(|(path, _)| path);
-    paths.filter(is_script).map(str::to_owned).collect()
+fn scripts_of(files: &DefinitionFiles) -> Result<Vec<String>, FilesError> {
+    let names = files.names("scripts")?.into_iter();
+    Ok(names
+        .filter(|name| name.ends_with(".sh"))
+        .map(|name| format!("scripts/{name}"))
+        .collect())
 }

@@ -16,6 +16,7 @@ use std::{
 use assembler::{
     archive::ArchiveError,
     assemble::AssembleError,
+    definition_files::FilesError,
     digest::{DiffId, Digest, DigestError},
     manifest::ManifestError,
     platform::{Platform, PlatformError},
@@ -672,9 +673,18 @@ fn program() -> Vec<Diagnostic> {
             reason: "`agent_path` is empty".to_owned(),
         }
         .into(),
-        DefinitionError::Read {
-            path: "custom/agents/x".into(),
+        DefinitionError::Files(FilesError::Read {
+            path: "custom/agents/x/install.sh".into(),
             source: denied(),
+        })
+        .into(),
+        FilesError::Refused {
+            path: "custom/agents/x/data".into(),
+            reason: "a link that leads in a circle".to_owned(),
+        }
+        .into(),
+        FilesError::Changed {
+            path: "custom/agents/x/install.sh".into(),
         }
         .into(),
         SettingsError::NoHome.into(),

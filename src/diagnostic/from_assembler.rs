@@ -1,8 +1,9 @@
 //! Words for the errors of `assembler`.
 
 use assembler::{
-    assemble::AssembleError, digest::DigestError, manifest::ManifestError, platform::PlatformError,
-    reference::ReferenceError, sandbox::CaptureError, sandbox::SandboxError, store::StoreError,
+    assemble::AssembleError, definition_files::FilesError, digest::DigestError,
+    manifest::ManifestError, platform::PlatformError, reference::ReferenceError,
+    sandbox::CaptureError, sandbox::SandboxError, store::StoreError,
 };
 
 use super::verdict::{Explain, Verdict};
@@ -106,11 +107,23 @@ impl Explain for SandboxError {
     }
 }
 
+impl Explain for FilesError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Read { source, .. } => Verdict::system("definition-read", source),
+            Self::Refused { .. } => Verdict::usage("definition-files"),
+            Self::Changed { .. } => Verdict::failed("definition-changed")
+                .hint("nothing was made of it; run the same command again"),
+        }
+    }
+}
+
 impl Explain for AssembleError {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Store(error) => error.verdict(),
             Self::Manifest(error) => error.verdict(),
+            Self::Definition(error) => error.verdict(),
             Self::Files { source, .. } => source.verdict(),
             Self::Step { source, log, .. } => source.verdict().log(log),
         }

@@ -25,7 +25,7 @@ impl Explain for DefinitionError {
             Self::Missing { .. } => Verdict::usage("definition-missing-file")
                 .hint("add the file; `doc/adding-agents.md` shows what a definition has"),
             Self::Value { .. } => Verdict::usage("definition-value"),
-            Self::Read { source, .. } => Verdict::system("definition-read", source),
+            Self::Files(error) => error.verdict(),
         }
     }
 }

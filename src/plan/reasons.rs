@@ -96,7 +96,7 @@ impl Draft<'_> {
             ));
         }
         match &step.addition {
-            Addition::Scripts { files, .. } if before.script != Some(files.digest()) => {
+            Addition::Scripts { files, .. } if before.script != files.digest().ok() => {
                 let changes = before
                     .script
                     .and_then(|script| listing::changes(self.context, origin, (files, script)));

@@ -100,6 +100,7 @@ impl Settings {
                 .parent()
                 .unwrap_or(&self.user_home)
                 .join(".aicage-custom"),
+            state: Some(self.state()),
         }
     }
 }
