@@ -112,7 +112,7 @@ impl ScriptFiles {
     pub fn digest(&self) -> Digest {
         let mut hasher = FilesHasher::new();
         for (path, file) in &self.files {
-            hasher.add(path, file.executable, &file.content);
+            hasher.add(path, file);
         }
         hasher.finish()
     }
@@ -133,10 +133,10 @@ impl FilesHasher {
     }
 
     /// Adds the next file.
-    pub fn add(&mut self, path: &str, executable: bool, content: &[u8]) {
+    pub fn add(&mut self, path: &str, file: &ScriptFile) {
         field(&mut self.0, path.as_bytes());
-        field(&mut self.0, if executable { b"x" } else { b"-" });
-        field(&mut self.0, content);
+        field(&mut self.0, if file.executable { b"x" } else { b"-" });
+        field(&mut self.0, &file.content);
     }
 
     /// Ends.

@@ -76,7 +76,6 @@ impl Mark {
             |seconds: i128, rest: i128| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         #[expect(
             clippy::useless_conversion,
-            clippy::unnecessary_fallible_conversions,
             reason = "these types differ between systems"
         )]
         Self {
@@ -195,11 +194,11 @@ impl Walk {
                 .any(|found| found.name.as_bytes() == DOCKERFILE.as_bytes());
             found.retain(|found| is_context || found.name.as_bytes().first() != Some(&b'.'));
         }
-        found.retain(|found| !is_others(found, prefix.is_empty()));
+        found.retain(|found| !is_others(found, prefix));
         let handle = directory.fd().map_err(failed)?;
         look(handle, &mut found);
         for found in found {
-            self.take(handle, found, prefix)?;
+            self.take(handle, &found, prefix)?;
         }
         self.above.pop();
         Ok(())
@@ -208,13 +207,19 @@ impl Walk {
     fn take(
         &mut self,
         directory: BorrowedFd<'_>,
-        found: Found,
+        found: &Found,
         prefix: &str,
     ) -> Result<(), FilesError> {
         let Ok(name) = found.name.to_str() else {
             let name = std::ffi::OsStr::from_bytes(found.name.as_bytes());
             let path = self.root.join(prefix).join(name);
-            return Err(refuse(&path, &format!("the name {name:?} is not UTF-8")));
+            return Err(refuse(
+                &path,
+                &format!(
+                    "the name `{}` is not UTF-8",
+                    name.as_encoded_bytes().escape_ascii()
+                ),
+            ));
         };
         let path = format!("{prefix}{name}");
         let stat = match found.stat {
@@ -308,10 +313,14 @@ fn look(directory: BorrowedFd<'_>, found: &mut [Found]) {
     });
 }
 
-fn is_others(found: &Found, top: bool) -> bool {
+fn is_others(found: &Found, prefix: &str) -> bool {
     let name = found.name.as_bytes();
     // Deeper down only what can be nothing else.
-    let names: &[&str] = if top { &OTHERS } else { &OTHERS[..1] };
+    let names: &[&str] = if prefix.is_empty() {
+        &OTHERS
+    } else {
+        &OTHERS[..1]
+    };
     found.kind != FileType::Symlink && names.iter().any(|other| other.as_bytes() == name)
 }
 

@@ -83,7 +83,7 @@ fn description(
 fn scripts_of(files: &DefinitionFiles) -> Result<Vec<String>, FilesError> {
     let names = files.names("scripts")?.into_iter();
     Ok(names
-        .filter(|name| name.ends_with(".sh"))
+        .filter(|name| name.strip_suffix(".sh").is_some())
         .map(|name| format!("scripts/{name}"))
         .collect())
 }

@@ -120,7 +120,7 @@ impl OnDisk {
     fn each(
         &self,
         without: &BTreeSet<String>,
-        mut take: impl FnMut(&Listed, Vec<u8>),
+        mut take: impl FnMut(&Listed, ScriptFile),
     ) -> Result<Digest, FilesError> {
         let listing = self.listing()?;
         let top = self.top()?;
@@ -130,8 +130,12 @@ impl OnDisk {
                 continue;
             }
             let content = self.content(&top, &listed.path, &listed.mark)?;
-            hasher.add(&listed.path, listed.mark.is_executable(), &content);
-            take(listed, content);
+            let file = ScriptFile {
+                executable: listed.mark.is_executable(),
+                content: content.into(),
+            };
+            hasher.add(&listed.path, &file);
+            take(listed, file);
         }
         Ok(hasher.finish())
     }
@@ -236,11 +240,7 @@ impl FileSource for OnDisk {
     fn load(&self, without: &BTreeSet<String>) -> Result<ScriptFiles, FilesError> {
         let expected = self.digest(without)?;
         let mut files = BTreeMap::new();
-        let digest = self.each(without, |listed, content| {
-            let file = ScriptFile {
-                executable: listed.mark.is_executable(),
-                content: content.into(),
-            };
+        let digest = self.each(without, |listed, file| {
             files.insert(listed.path.clone(), file);
         })?;
         // What was added or removed is in no file that was read.
