@@ -1,5 +1,7 @@
 //! The clock: the only place that asks what time it is.
 
+use std::time::SystemTime;
+
 use jiff::Timestamp;
 
 /// Returns the time now, RFC 3339 in UTC, in whole seconds.
@@ -8,6 +10,11 @@ pub fn now() -> String {
     Timestamp::from_second(now)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_string()
+}
+
+/// Returns a time of ours as the system counts it.
+pub fn system(time: &str) -> Result<SystemTime, jiff::Error> {
+    Ok(time.parse::<Timestamp>()?.into())
 }
 
 /// Returns how many seconds passed from `earlier` to `later`; `None` where one of them is not a time.

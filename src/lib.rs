@@ -21,6 +21,7 @@ pub mod exit_status;
 pub mod image_source;
 pub mod init_program;
 pub mod interrupt;
+pub mod leftovers;
 pub mod listing;
 pub mod memory;
 pub mod names;

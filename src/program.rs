@@ -19,6 +19,7 @@ use crate::{
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     interrupt::Interrupt,
+    leftovers,
     printer::{Colour, ColourWish, Format, Printer, PrinterSettings, Prompts, Stream},
     progress, runner,
     settings::{Environment, Settings},
@@ -70,6 +71,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         let outcome = dispatch(&mut context, cli).await;
         // What the engine holds for steps only goes, whether they succeeded or not; what this misses the next run sweeps.
         runner::clean(&context).await;
+        leftovers::leave_scratch(&context.settings);
         outcome
     });
     // A thread that still reads stdin must not keep the program from ending.

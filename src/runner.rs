@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::{
     context::Context,
     engine::docker::{DockerSandbox, Network, SandboxSettings},
-    init_program,
+    init_program, leftovers,
 };
 
 /// Runs steps in the context's engine.
@@ -32,6 +32,8 @@ impl<'a> Runner<'a> {
         if let Some(sandbox) = self.context.sandbox.get() {
             return Ok(sandbox);
         }
+        // Whoever makes such files takes away what others left.
+        leftovers::sweep(self.context);
         let runtime = Handle::current();
         let docker =
             runtime
@@ -46,7 +48,7 @@ impl<'a> Runner<'a> {
         })?;
         let settings = SandboxSettings {
             init,
-            scratch: self.context.settings.home.join("scratch"),
+            scratch: leftovers::scratch(&self.context.settings),
             env: proxies(self.context),
             ca: self
                 .context

@@ -8,7 +8,7 @@ use assembler::{
     transport::{self, Source, Target},
 };
 
-use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
+use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus, leftovers};
 
 const DAEMON: &str = "docker-daemon:";
 
@@ -82,7 +82,8 @@ fn read(context: &Context, source: &Source) -> Result<Image, Diagnostic> {
 async fn import_from_engine(context: &Context, name: &str) -> Result<Image, Diagnostic> {
     let docker = context.docker().await?;
     let failed = |error: std::io::Error| Diagnostic::of("image-save", ExitStatus::Failed, &error);
-    let scratch = context.settings.home.join("scratch");
+    leftovers::sweep(context);
+    let scratch = leftovers::scratch(&context.settings);
     fs_err::create_dir_all(&scratch).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(&scratch).map_err(failed)?;
     docker.save(name, &mut file).await?;

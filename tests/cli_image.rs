@@ -222,6 +222,50 @@ fn flip(path: &Path) {
 }
 
 #[test]
+fn logs_and_files_of_killed_runs_are_counted_and_pruned() {
+    let home = Home::new();
+    home.pull("one");
+    let old = std::time::UNIX_EPOCH;
+    for (name, is_old) in [
+        ("logs/agent-x-1.log", true),
+        ("logs/agent-x-2.log", false),
+        ("scratch/left/step-x/init", true),
+    ] {
+        let path = home.path("aicage").join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, "0123456789").unwrap();
+        if is_old {
+            for path in path
+                .ancestors()
+                .take_while(|path| !path.ends_with("aicage"))
+            {
+                fs_err::File::open(path).unwrap().set_modified(old).unwrap();
+            }
+        }
+    }
+    let du = home.json(&["cache", "du", "--json"]);
+    let kind = |name: &str| {
+        let kinds = du["kinds"].as_array().unwrap();
+        let kind = kinds.iter().find(|kind| kind["kind"] == name).unwrap();
+        (kind["files"].as_u64(), kind["bytes"].as_u64())
+    };
+    assert_eq!(kind("logs"), (Some(2), Some(20)));
+    assert_eq!(kind("scratch"), (Some(1), Some(10)));
+    assert!(du["reclaimable"].as_u64() >= Some(20));
+    let pruned = home.json(&["cache", "prune", "--yes", "--json"]);
+    let kinds: Vec<_> = pruned["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["log", "scratch"], "{pruned}");
+    assert!(home.path("aicage/logs/agent-x-2.log").exists());
+    assert!(!home.path("aicage/logs/agent-x-1.log").exists());
+    assert!(!home.path("aicage/scratch/left").exists());
+}
+
+#[test]
 fn failures_go_to_stderr_with_their_exit_codes_and_one_hint() {
     let home = Home::new();
     for (arguments, exit, words) in [

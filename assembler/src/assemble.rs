@@ -200,12 +200,19 @@ fn make(
                 source_date: recipe.source_date,
                 title: &title,
             };
-            let log = log_path(world, &step.origin);
-            run_step(world, &request, &step.origin, &log).map_err(|source| AssembleError::Step {
-                origin: step.origin.clone(),
-                log,
-                source,
-            })?
+            let failed = |log: PathBuf| {
+                |source| AssembleError::Step {
+                    origin: step.origin.clone(),
+                    log,
+                    source,
+                }
+            };
+            let stem = log_stem(world, &step.origin);
+            let (output, log) = create_log(world.logs, &stem).map_err(|source| {
+                let path = world.logs.join(stem);
+                failed(path.clone())(SandboxError::Log { path, source })
+            })?;
+            run_step(world, &request, &step.origin, (output, &log)).map_err(failed(log.clone()))?
         }
     };
     let kept = KeptLayer {
@@ -232,14 +239,12 @@ fn run_step(
     world: &World<'_>,
     request: &StepRequest<'_>,
     origin: &Origin,
-    log: &Path,
+    (mut output, log): (fs_err::File, &Path),
 ) -> Result<CapturedLayer, SandboxError> {
     let log_error = |source| SandboxError::Log {
         path: log.to_owned(),
         source,
     };
-    fs_err::create_dir_all(world.logs).map_err(log_error)?;
-    let mut output = fs_err::File::create(log).map_err(log_error)?;
     world.reporter.event(Event::StepStarted { origin, log });
     let mut captured = None;
     world.sandbox.run(request, &mut output, &mut |tar| {
@@ -253,8 +258,30 @@ fn run_step(
     })
 }
 
+/// Makes a log that is ours alone; two runs of one second get two files. Scripts may print what is nobody else's business.
+fn create_log(logs: &Path, stem: &str) -> std::io::Result<(fs_err::File, PathBuf)> {
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    fs_err::create_dir_all(logs)?;
+    let mut number = 1;
+    loop {
+        let name = match number {
+            1 => format!("{stem}.log"),
+            _ => format!("{stem}-{number}.log"),
+        };
+        let path = logs.join(name);
+        let mut options = fs_err::OpenOptions::new();
+        match options.write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => return Ok((file, path)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {
+                number += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Names a log after the step and the time; characters that a file name should not have become `_`.
-fn log_path(world: &World<'_>, origin: &Origin) -> PathBuf {
+fn log_stem(world: &World<'_>, origin: &Origin) -> String {
     let safe = |text: &str| -> String {
         text.chars()
             .map(|c| {
@@ -272,9 +299,7 @@ fn log_path(world: &World<'_>, origin: &Origin) -> PathBuf {
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .collect();
-    world
-        .logs
-        .join(format!("{}-{}-{stamp}.log", origin.kind, safe(&origin.id)))
+    format!("{}-{}-{stamp}", origin.kind, safe(&origin.id))
 }
 
 /// What this machine knows of the base's layers: its own record of the image, else what its label says.
@@ -361,5 +386,27 @@ fn reused_how(step: &Step) -> How {
     match &step.addition {
         Addition::Scripts { .. } => How::Reused,
         Addition::Files(_) => How::BuiltIn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn two_logs_of_one_name_are_two_files_that_only_their_owner_reads() {
+        let logs = tempfile::tempdir().unwrap();
+        let (mut one, first) = create_log(logs.path(), "agent-x").unwrap();
+        let (mut two, second) = create_log(logs.path(), "agent-x").unwrap();
+        one.write_all(b"1").unwrap();
+        two.write_all(b"2").unwrap();
+        assert_eq!(fs_err::read(&first).unwrap(), b"1");
+        assert_eq!(fs_err::read(&second).unwrap(), b"2");
+        for log in [first, second] {
+            let mode = fs_err::metadata(log).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
     }
 }

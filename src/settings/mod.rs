@@ -86,6 +86,11 @@ impl Settings {
         self.home.join("logs")
     }
 
+    /// Returns where files of running work are, a directory a process.
+    pub fn scratch(&self) -> PathBuf {
+        self.home.join("scratch")
+    }
+
     /// Returns where small records such as version checks are.
     pub fn state(&self) -> PathBuf {
         self.home.join("state")

@@ -96,6 +96,48 @@ fn streams_stay_apart_and_the_exit_status_comes_through() {
 }
 
 #[test]
+fn a_session_that_was_killed_before_it_started_is_removed_by_the_next_one() {
+    on_each("unstarted", |ground| {
+        let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let boot = boot.split('-').next().unwrap();
+        let namespace = fs_err::read_link("/proc/self/ns/pid").unwrap();
+        let namespace = namespace.to_string_lossy();
+        let namespace = namespace.trim_start_matches("pid:[").trim_end_matches(']');
+        // Loads the image.
+        let mut next = session(ground, "pipe", &["--", "cat"]);
+        let image = ground.docker.id_of(&ground.image);
+        let label = format!("{LABEL}={}", ground.title());
+        let create = |owner: &str, verb: &[&str], command: &[&str]| {
+            let owner = format!("io.github.aicage.owner={boot}-{namespace}-{owner}");
+            let labels = ["--label", &label, "--label", &owner, &image];
+            let id = ground.docker(&[verb, &labels, command].concat());
+            id.trim().to_owned()
+        };
+        let dead = create("1-1", &["create"], &["true"]);
+        let running = create("1-1", &["run", "-d"], &["sleep", "1000"]);
+        let mut next = next
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_there = |id: &str| {
+            let left = ground.leftovers(LABEL);
+            left.iter().any(|short| id.starts_with(short.as_str()))
+        };
+        let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        while is_there(&dead) && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        let (dead, agent) = (is_there(&dead), is_there(&running));
+        drop(next.stdin.take());
+        assert!(next.wait().unwrap().success());
+        ground.docker(&["rm", "-f", &running]);
+        assert!(!dead, "nobody would ever have started it");
+        assert!(agent, "an agent that runs is left alone");
+    });
+}
+
+#[test]
 fn what_cannot_be_started_gives_the_status_of_a_shell() {
     on_each("status", |ground| {
         for (command, status) in [("nothere", 127), ("/etc", 126), ("/etc/second", 126)] {

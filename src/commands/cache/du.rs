@@ -1,6 +1,6 @@
-//! `aicage cache du`: what takes how much room, by kind of file, by image and by contributor.
+//! `aicage cache du`: what takes how much room, by kind of file (logs and scratch files too), by image and by contributor.
 
-use assembler::store::{Usage, UsageRow};
+use assembler::store::{Usage, UsageKind, UsageRow};
 use serde::Serialize;
 
 use super::prune;
@@ -10,6 +10,7 @@ use crate::{
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     image_source::owned_store,
+    leftovers::{self, LogLimits},
     printer::{Align, Role, Table, bytes},
 };
 
@@ -22,16 +23,24 @@ struct Report {
     reclaimable: u64,
 }
 
-/// Adds up what the store holds.
+/// Adds up what the store holds, and what lies beside it.
 pub async fn du(context: &Context) -> Result<ExitStatus, Diagnostic> {
     let (store, lock) = owned_store(context)?;
     let policy = prune::everything(context)?;
-    let (usage, plan) = aside(move || {
+    let policy_now = policy.now;
+    let (mut usage, plan) = aside(move || {
         let _lock = lock;
         Ok::<_, assembler::store::StoreError>((store.usage()?, store.prune_plan(&policy)?))
     })
     .await?;
-    let reclaimable = plan.bytes();
+    let beside = leftovers::find(&context.settings, policy_now, LogLimits::NONE);
+    let reclaimable = plan.bytes() + beside.iter().map(|leftover| leftover.bytes).sum::<u64>();
+    let settings = &context.settings;
+    for (kind, directory) in [("logs", settings.logs()), ("scratch", settings.scratch())] {
+        let (files, bytes) = leftovers::usage(&directory);
+        usage.kinds.push(UsageKind { kind, files, bytes });
+        usage.total += bytes;
+    }
     let printer = &context.printer;
     if printer.is_json() {
         printer.json(&Report {

@@ -6,15 +6,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use assembler::store::{PruneKind, PrunePlan, PrunePolicy};
+use assembler::store::{PruneKind, PrunePlan, PrunePolicy, StoreError};
 use clap::Args;
 use serde::Serialize;
 
 use crate::{
     aside::aside,
+    clock,
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
+    leftovers::{self, Leftover, LeftoverKind, LogLimits},
     printer::{Align, Answer, Printer, Table, bytes},
 };
 
@@ -62,9 +64,17 @@ enum Outcome {
     Removed,
 }
 
+/// What a file that goes is, in the store or beside it.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Kind {
+    Stored(PruneKind),
+    Beside(LeftoverKind),
+}
+
 #[derive(Serialize)]
 struct Item {
-    kind: PruneKind,
+    kind: Kind,
     path: PathBuf,
     bytes: u64,
 }
@@ -80,16 +90,20 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
         planner.prune_plan(&policy)
     })
     .await?;
+    let limits = if args.all {
+        LogLimits::NONE
+    } else {
+        LogLimits::default()
+    };
+    let beside = leftovers::find(&context.settings, now(context)?, limits);
     let printer = &context.printer;
-    if plan.items.is_empty() || args.dry_run {
-        return report(printer, &plan, Outcome::Planned);
+    let going = items(&plan, &beside);
+    if going.is_empty() || args.dry_run {
+        return report(printer, going, Outcome::Planned);
     }
     if !args.yes {
-        let question = format!(
-            "Remove {} files, {}?",
-            plan.items.len(),
-            bytes(plan.bytes())
-        );
+        let total = going.iter().map(|item| item.bytes).sum();
+        let question = format!("Remove {} files, {}?", going.len(), bytes(total));
         match printer.ask(&question) {
             Answer::Yes => {}
             Answer::No => return Ok(ExitStatus::Done),
@@ -98,10 +112,26 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
     }
     let done = aside(move || {
         let lock = store.exclusive(PATIENCE)?;
-        store.prune_apply(&lock, &plan)
+        let done = store.prune_apply(&lock, &plan)?;
+        drop(lock);
+        Ok::<_, StoreError>(items(&done, &leftovers::remove(beside)))
     })
     .await?;
-    report(printer, &done, Outcome::Removed)
+    report(printer, done, Outcome::Removed)
+}
+
+fn items(plan: &PrunePlan, beside: &[Leftover]) -> Vec<Item> {
+    let stored = plan.items.iter().map(|item| Item {
+        kind: Kind::Stored(item.kind),
+        path: item.path.clone(),
+        bytes: item.bytes,
+    });
+    let beside = beside.iter().map(|leftover| Item {
+        kind: Kind::Beside(leftover.kind),
+        path: leftover.path.clone(),
+        bytes: leftover.bytes,
+    });
+    stored.chain(beside).collect()
 }
 
 /// The policy of `--all`: all that no image has.
@@ -129,12 +159,10 @@ fn policy(context: &Context, args: &PruneArgs) -> Result<PrunePolicy, Diagnostic
 }
 
 fn now(context: &Context) -> Result<SystemTime, Diagnostic> {
-    let time: jiff::Timestamp = context
-        .now
-        .parse()
+    let time = clock::system(&context.now)
         .map_err(|error| Diagnostic::of("clock", ExitStatus::Failed, &error))?;
     // Our time is cut to the second; what was written within that second is no younger than now.
-    Ok(SystemTime::from(time) + Duration::from_secs(1))
+    Ok(time + Duration::from_secs(1))
 }
 
 fn unconfirmed(question: &str) -> Diagnostic {
@@ -146,30 +174,23 @@ fn unconfirmed(question: &str) -> Diagnostic {
     .hint("add `--yes`, or `--dry-run` to see what would go")
 }
 
-fn report(printer: &Printer, plan: &PrunePlan, outcome: Outcome) -> Result<ExitStatus, Diagnostic> {
+fn report(printer: &Printer, items: Vec<Item>, outcome: Outcome) -> Result<ExitStatus, Diagnostic> {
+    let total = items.iter().map(|item| item.bytes).sum();
     if printer.is_json() {
         printer.json(&Report {
             schema: "aicage.cache.prune/1",
             dry_run: outcome == Outcome::Planned,
-            bytes: plan.bytes(),
-            items: plan
-                .items
-                .iter()
-                .map(|item| Item {
-                    kind: item.kind,
-                    path: item.path.clone(),
-                    bytes: item.bytes,
-                })
-                .collect(),
+            bytes: total,
+            items,
         })?;
         return Ok(ExitStatus::Done);
     }
-    if plan.items.is_empty() {
+    if items.is_empty() {
         printer.talk("There is nothing to remove.");
         return Ok(ExitStatus::Done);
     }
     let mut kinds: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for item in &plan.items {
+    for item in &items {
         let (files, size) = kinds.entry(name(item.kind)).or_default();
         *files += 1;
         *size += item.bytes;
@@ -187,11 +208,16 @@ fn report(printer: &Printer, plan: &PrunePlan, outcome: Outcome) -> Result<ExitS
         Outcome::Planned => "would free",
         Outcome::Removed => "freed",
     };
-    printer.line(&format!("{verb} {}", bytes(plan.bytes())));
+    printer.line(&format!("{verb} {}", bytes(total)));
     Ok(ExitStatus::Done)
 }
 
-fn name(kind: PruneKind) -> &'static str {
+fn name(kind: Kind) -> &'static str {
+    let kind = match kind {
+        Kind::Stored(kind) => kind,
+        Kind::Beside(LeftoverKind::Log) => return "logs",
+        Kind::Beside(LeftoverKind::Scratch) => return "files of killed runs",
+    };
     match kind {
         PruneKind::KeptLayer => "layers of steps",
         PruneKind::Remote => "answers of registries",

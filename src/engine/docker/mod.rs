@@ -35,6 +35,8 @@ pub use self::{
     wire::Endpoint,
 };
 
+pub(crate) use self::owner::Owner;
+
 /// A connection to an engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Docker {

@@ -23,8 +23,10 @@ use super::{
     Docker,
     attach::Attach,
     error::{EngineError, is_missing},
+    owner::Owner,
     streams::{Drained, Input, forward_bytes, forward_frames},
     terminal::{self, RawTerminal},
+    throwaway::{OWNER, sweep},
     wire,
 };
 
@@ -169,6 +171,9 @@ async fn converse(
         started = docker.start_container(id) => started?,
         () = signals.ending() => return Err(EngineError::Interrupted),
     }
+    // While the agent works there is time for what killed runs left; that it fails is no reason to tell anybody.
+    let sweeper = docker.clone();
+    tokio::spawn(async move { sweep(&sweeper).await.unwrap_or_default() });
     let (from, to) = tokio::io::split(stream);
     let output = match spec.input {
         SessionInput::Terminal => tokio::spawn(forward_bytes(from)),
@@ -287,6 +292,9 @@ async fn ended(timer: Pin<&mut Option<tokio::time::Sleep>>) -> Option<()> {
 
 async fn create(docker: &Docker, spec: &SessionSpec) -> Result<String, EngineError> {
     let stdin = spec.input != SessionInput::Empty;
+    // By this a later run knows what we created and, being killed, did not start.
+    let mut labels = spec.labels.clone();
+    labels.insert(OWNER.to_owned(), Owner::this_process().to_string());
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let mounts = spec.mounts.iter().map(|mount| Mount {
         typ: Some(MountType::BIND),
@@ -302,7 +310,7 @@ async fn create(docker: &Docker, spec: &SessionSpec) -> Result<String, EngineErr
         env: Some(assignments(&spec.env)),
         working_dir: spec.working_dir.clone(),
         user: spec.user.clone(),
-        labels: Some(spec.labels.clone().into_iter().collect()),
+        labels: Some(labels.into_iter().collect()),
         tty: Some(spec.input == SessionInput::Terminal),
         open_stdin: Some(stdin),
         stdin_once: Some(stdin),

@@ -1,7 +1,8 @@
 //! The life of a throwaway container: created, started, listened to, removed.
 //!
 //! Invariant: whoever starts a life gets it to its end; the container is removed when its process ends, when the life
-//! is stopped, and when any call fails. Only `kill -9` of ourselves leaves one, with our label: see [`sweep`].
+//! is stopped, and when any call fails. Only `kill -9` of ourselves leaves one, with our label: see [`sweep`], which also
+//! removes sessions that were created and never started.
 
 use std::{collections::BTreeMap, io, sync::Arc, sync::Mutex};
 
@@ -26,6 +27,8 @@ use super::{
 
 /// The label by which our throwaway containers are known; its value is an [`Owner`].
 pub(crate) const LABEL: &str = "io.github.aicage.step";
+/// The label that says whose session a container is; its value is an [`Owner`].
+pub(crate) const OWNER: &str = "io.github.aicage.owner";
 /// The repository of the names under which images for steps are loaded; the tag begins with an [`Owner`].
 pub(crate) const REPOSITORY: &str = "aicage-step";
 
@@ -232,26 +235,44 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
     }
 }
 
-/// Removes the containers and names of runs of ours that are no more.
+/// Removes the containers and names of runs of ours that are no more. It goes on past what cannot be removed, and
+/// returns the first failure; none is a reason to fail for whoever sweeps.
 pub(crate) async fn sweep(docker: &Docker) -> Result<(), EngineError> {
-    let filter = [("label".to_owned(), vec![LABEL.to_owned()])]
-        .into_iter()
-        .collect();
+    let outcome = sweep_containers(docker, LABEL, None).await;
+    // One that runs is somebody's agent, even if nobody is attached any more.
+    let outcome = outcome.and(sweep_containers(docker, OWNER, Some("created")).await);
+    outcome.and(sweep_names(docker).await)
+}
+
+async fn sweep_containers(
+    docker: &Docker,
+    label: &str,
+    status: Option<&str>,
+) -> Result<(), EngineError> {
+    let mut filter = BTreeMap::from([("label".to_owned(), vec![label.to_owned()])]);
+    if let Some(status) = status {
+        filter.insert("status".to_owned(), vec![status.to_owned()]);
+    }
     let options = ListContainersOptionsBuilder::new()
         .all(true)
-        .filters(&filter)
+        .filters(&filter.into_iter().collect())
         .build();
     let listed = docker.client.list_containers(Some(options));
     let listed = listed
         .await
         .map_err(|error| EngineError::call("list its containers", error))?;
+    let mut outcome = Ok(());
     for container in listed {
-        let owner = container.labels.unwrap_or_default().remove(LABEL);
+        let owner = container.labels.unwrap_or_default().remove(label);
         let gone = owner.and_then(|owner| Owner::parse(&owner));
         if let (Some(id), true) = (container.id, gone.is_some_and(|owner| owner.is_gone())) {
-            docker.remove_container(&id).await?;
+            outcome = outcome.and(docker.remove_container(&id).await);
         }
     }
+    outcome
+}
+
+async fn sweep_names(docker: &Docker) -> Result<(), EngineError> {
     for image in docker.images().await? {
         for name in image.repo_tags.unwrap_or_default() {
             let tag = name

@@ -153,17 +153,18 @@ impl<'a> DockerSandbox<'a> {
             let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *ending)
         };
+        let mut outcome = Ok(());
         for life in ending {
-            ended(life.await)?;
+            outcome = outcome.and(ended(life.await).map(drop));
         }
         let names = {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *names)
         };
         for name in names {
-            self.docker.remove_image(&name).await?;
+            outcome = outcome.and(self.docker.remove_image(&name).await);
         }
-        Ok(())
+        outcome
     }
 
     fn execute(
@@ -233,7 +234,11 @@ impl<'a> DockerSandbox<'a> {
     /// Returns the id of the request's image in the engine, after loading it if need be.
     async fn image(&self, request: &StepRequest<'_>) -> Result<String, EngineError> {
         if !self.swept.swap(true, Ordering::Relaxed) {
-            sweep(&self.docker).await?;
+            // What others left behind is no reason for a step to fail.
+            if let Err(error) = sweep(&self.docker).await {
+                let message = format!("the engine keeps what killed runs left: {error}");
+                self.reporter.event(Event::Warning { message: &message });
+            }
         }
         let id = self.docker.id_of(request.image);
         if let Some(there) = self.docker.image(&id).await?

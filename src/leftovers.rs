@@ -1,0 +1,292 @@
+//! Files beside the store that outlive their use: logs of steps, and what killed runs left in `scratch/`.
+//!
+//! `scratch/<owner>/` belongs to one process ([`Owner`]), which takes it away when it ends. Of a process that is gone
+//! nothing is needed; what cannot be told goes after a week. Logs are bounded by age, number and size, the newest stay.
+//!
+//! Invariant: removing is best effort and never a reason to fail; what a process that lives may be using stays.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use fs_err as fs;
+
+use crate::{clock, context::Context, engine::docker::Owner, settings::Settings};
+
+const HOUR: Duration = Duration::from_hours(1);
+/// After so long, nobody uses what we cannot tell the owner of.
+const FORGOTTEN: Duration = Duration::from_hours(7 * 24);
+
+/// How much of the logs stays.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// None that is older.
+    pub age: Duration,
+    /// No more than so many.
+    pub number: usize,
+    /// No more bytes than these.
+    pub bytes: u64,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            age: Duration::from_hours(30 * 24),
+            number: 200,
+            bytes: 512 << 20,
+        }
+    }
+}
+
+impl LogLimits {
+    /// Nothing stays, but what may be being written.
+    pub const NONE: Self = Self {
+        age: Duration::ZERO,
+        number: 0,
+        bytes: 0,
+    };
+}
+
+/// What a leftover is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftoverKind {
+    /// What a step printed.
+    Log,
+    /// Files of a run that is no more.
+    Scratch,
+}
+
+/// A file or directory that may go.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leftover {
+    /// What it is.
+    pub kind: LeftoverKind,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How much room it takes.
+    pub bytes: u64,
+}
+
+/// Returns the directory for this process' own files; it is made when it is needed.
+pub fn scratch(settings: &Settings) -> PathBuf {
+    settings.scratch().join(Owner::this_process().to_string())
+}
+
+/// Takes this process' own directory away; one that still holds something is left to the next run.
+pub fn leave_scratch(settings: &Settings) {
+    drop(fs::remove_dir(scratch(settings)));
+}
+
+/// Removes what may go by now; for whoever is about to make more of it.
+pub fn sweep(context: &Context) {
+    if let Ok(now) = clock::system(&context.now) {
+        remove(find(&context.settings, now, LogLimits::default()));
+    }
+}
+
+/// Finds what may go.
+pub fn find(settings: &Settings, now: SystemTime, limits: LogLimits) -> Vec<Leftover> {
+    let mut found = old_logs(&settings.logs(), now, limits);
+    found.extend(dead_scratch(&settings.scratch(), now));
+    found
+}
+
+/// Removes what may go, as far as the system lets us; returns what is gone.
+pub fn remove(leftovers: Vec<Leftover>) -> Vec<Leftover> {
+    let mut gone = leftovers;
+    gone.retain(|leftover| match leftover.kind {
+        LeftoverKind::Log => fs::remove_file(&leftover.path).is_ok(),
+        LeftoverKind::Scratch => remove_all(&leftover.path).is_ok(),
+    });
+    gone
+}
+
+/// Counts the files below a directory and their bytes.
+pub fn usage(directory: &Path) -> (u64, u64) {
+    let (mut files, mut bytes) = (0, 0);
+    for path in list(directory) {
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        if metadata.is_dir() {
+            let (more, larger) = usage(&path);
+            files += more;
+            bytes += larger;
+        } else {
+            files += 1;
+            bytes += metadata.len();
+        }
+    }
+    (files, bytes)
+}
+
+fn old_logs(directory: &Path, now: SystemTime, limits: LogLimits) -> Vec<Leftover> {
+    let mut logs: Vec<(Duration, Leftover)> = Vec::new();
+    for path in list(directory) {
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        if metadata.is_file() {
+            let log = Leftover {
+                kind: LeftoverKind::Log,
+                path,
+                bytes: metadata.len(),
+            };
+            logs.push((age(&metadata, now), log));
+        }
+    }
+    logs.sort();
+    let mut number = 0;
+    let mut bytes = 0;
+    logs.retain(|(age, log)| {
+        number += 1;
+        bytes += log.bytes;
+        *age >= HOUR && (*age > limits.age || number > limits.number || bytes > limits.bytes)
+    });
+    logs.into_iter().map(|(_age, log)| log).collect()
+}
+
+fn dead_scratch(directory: &Path, now: SystemTime) -> Vec<Leftover> {
+    let mut dead = Vec::new();
+    for path in list(directory) {
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let name = path.file_name().and_then(|name| name.to_str());
+        let owner = name.and_then(Owner::parse);
+        if owner.is_some_and(|owner| owner.is_gone()) || age(&metadata, now) > FORGOTTEN {
+            let (_files, below) = usage(&path);
+            let own = if metadata.is_file() {
+                metadata.len()
+            } else {
+                0
+            };
+            dead.push(Leftover {
+                kind: LeftoverKind::Scratch,
+                bytes: below + own,
+                path,
+            });
+        }
+    }
+    dead
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// What comes from the future is young: clocks are set back sometimes.
+fn age(metadata: &std::fs::Metadata, now: SystemTime) -> Duration {
+    let modified = metadata.modified().ok();
+    modified
+        .and_then(|modified| now.duration_since(modified).ok())
+        .unwrap_or_default()
+}
+
+fn list(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn file(directory: &Path, name: &str, age: Duration, bytes: usize) {
+        fs::create_dir_all(directory).unwrap();
+        let path = directory.join(name);
+        fs::write(&path, vec![b'x'; bytes]).unwrap();
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(now() - age).unwrap();
+    }
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + 20_000 * DAY
+    }
+
+    #[track_caller]
+    fn check(limits: LogLimits, expected: &[&str]) {
+        let home = tempfile::tempdir().unwrap();
+        file(home.path(), "now.log", Duration::ZERO, 40);
+        file(home.path(), "day.log", DAY, 30);
+        file(home.path(), "week.log", 7 * DAY, 20);
+        file(home.path(), "year.log", 365 * DAY, 10);
+        file(home.path(), "year.txt", 365 * DAY, 10);
+        let found = old_logs(home.path(), now(), limits);
+        let names: Vec<_> = found
+            .iter()
+            .map(|log| log.path.file_name().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, expected);
+        assert_eq!(remove(found.clone()), found);
+        assert!(
+            home.path().join("now.log").exists(),
+            "it may be being written"
+        );
+    }
+
+    #[test]
+    fn logs_are_bounded_by_age_by_number_and_by_size() {
+        check(LogLimits::default(), &["year.log"]);
+        let number = LogLimits {
+            number: 2,
+            ..LogLimits::default()
+        };
+        check(number, &["week.log", "year.log"]);
+        let bytes = LogLimits {
+            bytes: 80,
+            ..LogLimits::default()
+        };
+        check(bytes, &["week.log", "year.log"]);
+        check(LogLimits::NONE, &["day.log", "week.log", "year.log"]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn scratch_of_the_dead_goes_and_of_the_living_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let ours = Owner::this_process().to_string();
+        let (before, start) = ours.rsplit_once('-').unwrap();
+        let dead = format!("{before}-{}", start.parse::<u64>().unwrap() + 1);
+        let elsewhere = "ffffffff-1-1-1";
+        for name in [&ours, &dead, elsewhere] {
+            file(&home.path().join(name), "a", Duration::ZERO, 10);
+        }
+        file(home.path(), "old", 30 * DAY, 5);
+        file(home.path(), "young", DAY, 5);
+        let found = dead_scratch(home.path(), now());
+        let mut names: Vec<_> = found
+            .iter()
+            .map(|found| {
+                (
+                    found.path.file_name().unwrap().to_str().unwrap(),
+                    found.bytes,
+                )
+            })
+            .collect();
+        names.sort_unstable();
+        let mut expected = vec![(dead.as_str(), 10), ("old", 5)];
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert_eq!(remove(found).len(), 2);
+        assert!(home.path().join(&ours).exists() && !home.path().join(&dead).exists());
+    }
+}
