@@ -1,0 +1,210 @@
+//! Extensions on top of an agent's image: one layer each, executed exactly when something it depends on changed.
+
+use serde_json::Value;
+
+use crate::ground::{BASE, Ground, Said, on_every_engine};
+
+/// Defines an extension of one script.
+fn extension(ground: &Ground, id: &str, script: &str) {
+    write(
+        ground,
+        id,
+        "extension.yml",
+        &format!("name: {id}\ndescription: For tests\n"),
+    );
+    write(ground, id, "scripts/10-add.sh", script);
+}
+
+fn write(ground: &Ground, id: &str, file: &str, content: &str) {
+    let path = ground
+        .aicage_home()
+        .join("custom/extension")
+        .join(id)
+        .join(file);
+    fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+    fs_err::write(path, content).unwrap();
+}
+
+/// An agent that prints what the extensions left, and two extensions.
+fn ground_with_extensions(ground: &Ground) {
+    ground.base("library/busybox:latest");
+    ground.define_program("cat /etc/added");
+    extension(
+        ground,
+        "one",
+        "#!/bin/sh\r\nset -e\r\ncat data >>/etc/added\r\n",
+    );
+    write(ground, "one", "data", "one ");
+    extension(
+        ground,
+        "two",
+        "#!/bin/sh\nset -e\nprintf '%s ' \"$EXTENSION\" >>/etc/added\n",
+    );
+}
+
+fn with<'a>(ground: &'a Ground, verb: &[&'a str], extensions: &[&'a str]) -> Vec<&'a str> {
+    let mut words = verb.to_vec();
+    for extension in extensions {
+        words.extend(["--extension", extension]);
+    }
+    words.extend(["--base", BASE, &ground.agent]);
+    words
+}
+
+fn plan(ground: &Ground, extensions: &[&str]) -> Value {
+    let said = ground.run(&with(ground, &["plan", "--json"], extensions), 0);
+    serde_json::from_str(&said.stdout).unwrap()
+}
+
+/// Returns what happens to each layer of an extension or the agent.
+fn actions(plan: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let layers = plan["layers"].as_array().unwrap().iter();
+    layers
+        .filter(|layer| ["agent", "extension"].contains(&layer["kind"].as_str().unwrap()))
+        .map(|layer| (text(&layer["id"]), text(&layer["action"])))
+        .collect()
+}
+
+fn steps(ground: &Ground) -> usize {
+    let is_step = |name: &&String| name.starts_with("agent-") || name.starts_with("extension-");
+    ground.logs().keys().filter(is_step).count()
+}
+
+fn start(ground: &Ground, extensions: &[&str]) -> Said {
+    ground.run(&with(ground, &["run"], extensions), 0)
+}
+
+#[test]
+fn each_extension_is_a_layer_and_only_what_changed_is_executed() {
+    on_every_engine(|ground| {
+        ground_with_extensions(ground);
+        assert_eq!(start(ground, &["one"]).stdout, "one ");
+        assert_eq!(steps(ground), 2, "the agent's script and the extension's");
+
+        // A second one is added; the first and the agent do not run again.
+        assert_eq!(start(ground, &["one", "two"]).stdout, "one two ");
+        assert_eq!(steps(ground), 3);
+        let said = start(ground, &["one", "two"]);
+        assert_eq!(
+            (said.stdout.as_str(), said.stderr.as_str()),
+            ("one two ", "")
+        );
+        assert_eq!(steps(ground), 3, "nothing changed, nothing runs");
+
+        // Order is the user's.
+        assert_eq!(start(ground, &["two", "one"]).stdout, "two one ");
+
+        let image = format!("aicage-extended:{}-{BASE}-extensions-one-two", ground.agent);
+        let inspect = ground
+            .run(&["image", "inspect", &image, "--json"], 0)
+            .stdout;
+        let inspect: Value = serde_json::from_str(&inspect).unwrap();
+        let origins: Vec<String> = inspect["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|layer| {
+                format!(
+                    "{} {}",
+                    layer["origin"]["kind"].as_str().unwrap(),
+                    layer["origin"]["id"].as_str().unwrap()
+                )
+            })
+            .collect();
+        let agent = format!("agent {}", ground.agent);
+        assert_eq!(
+            origins[origins.len() - 4..],
+            [
+                agent.as_str(),
+                "extension one",
+                "extension two",
+                "glue init"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_touched_file_is_named_and_what_is_above_it_is_executed_again() {
+    on_every_engine(|ground| {
+        ground_with_extensions(ground);
+        start(ground, &["one", "two"]);
+        assert_eq!(plan(ground, &["one", "two"])["action"], "nothing");
+        let steps_before = steps(ground);
+
+        write(ground, "two", "notes.txt", "more");
+        let planned = plan(ground, &["one", "two"]);
+        assert_eq!(
+            planned["reasons"],
+            serde_json::json!(["extension `two`: `notes.txt` is new"])
+        );
+        write(ground, "one", "data", "uno ");
+        let planned = plan(ground, &["one", "two"]);
+        assert_eq!(planned["reasons"][0], "extension `one`: `data` changed");
+        let agent = ground.agent.clone();
+        assert_eq!(
+            actions(&planned),
+            [
+                (agent, "reuse"),
+                ("one".to_owned(), "execute"),
+                ("two".to_owned(), "execute")
+            ]
+            .map(|(id, action)| (id, action.to_owned()))
+        );
+        assert_eq!(start(ground, &["one", "two"]).stdout, "uno two ");
+        assert_eq!(steps(ground), steps_before + 2);
+        assert_eq!(plan(ground, &["one", "two"])["action"], "nothing");
+    });
+}
+
+#[test]
+fn the_definition_of_a_base_is_followed_without_a_network() {
+    on_every_engine(|ground| {
+        ground_with_extensions(ground);
+        let base = ground.aicage_home().join("custom/image-base").join(BASE);
+        fs_err::create_dir_all(base.join("scripts")).unwrap();
+        let script = |word: &str| format!("#!/bin/sh\nprintf '{word} ' >/etc/added\n");
+        fs_err::write(base.join("scripts/1.sh"), script("base")).unwrap();
+        assert_eq!(start(ground, &["one"]).stdout, "base one ");
+        fs_err::write(base.join("scripts/1.sh"), script("bottom")).unwrap();
+        let planned = plan(ground, &["one"]);
+        let reason = planned["reasons"][0].as_str().unwrap();
+        assert_eq!(reason, format!("base `{BASE}`: `scripts/1.sh` changed"));
+        let said = ground.run(&with(ground, &["--offline", "run"], &["one"]), 0);
+        assert_eq!(said.stdout, "bottom one ");
+    });
+}
+
+#[test]
+fn what_is_wrong_with_an_extension_is_said_with_its_log_or_before_anything_runs() {
+    on_every_engine(|ground| {
+        ground_with_extensions(ground);
+        extension(
+            ground,
+            "bad",
+            "#!/bin/sh\necho this needs another distribution >&2\nexit 3\n",
+        );
+        let said = ground.run(&with(ground, &["run"], &["bad"]), 1);
+        said.tells("extension bad");
+        said.tells("this needs another distribution");
+        said.tells("log");
+        ground
+            .run(&with(ground, &["run"], &["on"]), 2)
+            .tells("did you mean `one`?");
+        ground
+            .run(&with(ground, &["run"], &["one", "one"]), 2)
+            .tells("twice");
+        let mut named = with(
+            ground,
+            &["run", "--image-name", "aicage:codex-debian"],
+            &["one"],
+        );
+        ground.run(&named, 2).tells("cannot be the name");
+        let name = format!("mine-{}", ground.agent);
+        named[2] = &name;
+        assert_eq!(ground.run(&named, 0).stdout, "one ");
+        let tag = format!("aicage-extended:{name}");
+        ground.run(&["image", "inspect", &tag], 0);
+    });
+}
