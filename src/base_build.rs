@@ -47,5 +47,10 @@ pub async fn build(
         Some(why) => why.to_owned(),
         None => format!("base `{}` is assembled here from {from}", base.id),
     };
-    ensure::build(context, &recipe, &base_image::local_name(base), &[reason])
+    ensure::build(
+        context,
+        &recipe,
+        &base_image::local_name(base).into(),
+        &[reason],
+    )
 }

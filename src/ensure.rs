@@ -10,7 +10,7 @@ use assembler::{
     recipe::Recipe,
     reference::ImageReference,
     sandbox::World,
-    store::{ImageRecord, RemoteRecord},
+    store::{ImageRecord, Parts, RemoteRecord},
 };
 
 use crate::{
@@ -63,7 +63,40 @@ pub async fn carry_out(
                 extensions: &selection.extensions,
             };
             let recipe = compose::agent_image(below, additions, init);
-            build(context, &recipe, &plan.reference, &plan.reasons)
+            let name = Name::of(selection);
+            build(context, &recipe, &name, &plan.reasons)
+        }
+    }
+}
+
+/// What an image is called, and what was chosen for it.
+#[derive(Clone, Debug)]
+pub struct Name {
+    reference: ImageReference,
+    parts: Option<Parts>,
+}
+
+impl Name {
+    /// Returns the name of a selection's image.
+    pub fn of(selection: &Selection<'_>) -> Self {
+        let extensions = selection.extensions.iter();
+        Self {
+            reference: selection.reference.clone(),
+            parts: Some(Parts {
+                agent: selection.agent.id.clone(),
+                base: selection.base.id.clone(),
+                extensions: extensions.map(|extension| extension.id.clone()).collect(),
+            }),
+        }
+    }
+}
+
+impl From<ImageReference> for Name {
+    /// Names an image that nobody chose the parts of, such as a base.
+    fn from(reference: ImageReference) -> Self {
+        Self {
+            reference,
+            parts: None,
         }
     }
 }
@@ -72,7 +105,7 @@ pub async fn carry_out(
 pub fn build(
     context: &Context,
     recipe: &Recipe,
-    reference: &ImageReference,
+    name: &Name,
     reasons: &[String],
 ) -> Result<Image, Diagnostic> {
     let (store, lock) = context.store()?;
@@ -88,7 +121,8 @@ pub fn build(
     };
     let Assembled { image, records } = tokio::task::block_in_place(|| assemble(&world, recipe))?;
     let record = ImageRecord {
-        reference: reference.clone(),
+        reference: name.reference.clone(),
+        parts: name.parts.clone(),
         manifest: descriptor_of(&image),
         made_at: context.now.clone(),
         base: Some(recipe.base_record.clone()),
@@ -104,11 +138,11 @@ pub fn build(
 pub fn name_fetched(
     context: &Context,
     image: &Image,
-    reference: &ImageReference,
+    name: &Name,
     unlabelled: &Origin,
 ) -> Result<(), Diagnostic> {
     let (store, lock) = context.store()?;
-    if let Some(known) = store.tagged(reference)?
+    if let Some(known) = store.tagged(&name.reference)?
         && known.manifest.digest == *image.digest()
     {
         return Ok(());
@@ -127,7 +161,8 @@ pub fn name_fetched(
         }
     });
     let record = ImageRecord {
-        reference: reference.clone(),
+        reference: name.reference.clone(),
+        parts: name.parts.clone(),
         manifest: descriptor_of(image),
         made_at: context.now.clone(),
         base: None,
@@ -162,9 +197,9 @@ async fn pull(
             extensions: &[],
         };
         let recipe = compose::agent_image(below, additions, init);
-        return build(context, &recipe, &plan.reference, &plan.reasons);
+        return build(context, &recipe, &Name::of(selection), &plan.reasons);
     }
-    name_fetched(context, &image, &plan.reference, &unlabelled)?;
+    name_fetched(context, &image, &Name::of(selection), &unlabelled)?;
     Ok(image)
 }
 

@@ -42,7 +42,7 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
     let origin = origin(from);
     if let Some(image) = transport::import(context, from).await? {
         // A name keeps what came from a file from being pruned: it cannot be fetched again.
-        ensure::name_fetched(context, &image, &names::root_image(base), &origin)?;
+        ensure::name_fetched(context, &image, &names::root_image(base).into(), &origin)?;
         let record = BaseRecord {
             reference: shown(from),
             digest: *image.digest(),

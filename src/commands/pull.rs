@@ -41,7 +41,7 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
     }
     if let Some(image) = transport::import(context, &args.image).await? {
         let reference = transport::name_for(&args.image);
-        ensure::name_fetched(context, &image, &reference, &origin)?;
+        ensure::name_fetched(context, &image, &reference.clone().into(), &origin)?;
         context
             .printer
             .image(&reference.familiar(), image.digest())?;
@@ -82,7 +82,7 @@ pub async fn pull(context: &Context, args: &PullArgs) -> Result<ExitStatus, Diag
         }
     };
     let image = supply::fetch(context, &record).await?;
-    ensure::name_fetched(context, &image, &reference, &origin)?;
+    ensure::name_fetched(context, &image, &reference.clone().into(), &origin)?;
     context
         .printer
         .image(&reference.familiar(), image.digest())?;

@@ -1,5 +1,6 @@
 //! `aicage update`: asks the registries and the agents' `version.sh`, and rebuilds only what must be.
 
+use assembler::store::ImageRecord;
 use clap::Args;
 use serde::Serialize;
 
@@ -12,7 +13,6 @@ use crate::{
     diagnostic::Diagnostic,
     ensure,
     exit_status::ExitStatus,
-    names,
     plan::{self, Plan, Want},
     printer,
     selection::{Selection, find_agent, find_base},
@@ -116,30 +116,25 @@ fn selections<'a>(
     args: &UpdateArgs,
 ) -> Result<Vec<Selection<'a>>, Diagnostic> {
     let (store, _) = context.store()?;
-    let agent = match &args.agent {
-        Some(name) => Some(find_agent(context, name)?),
-        None => None,
-    };
-    let base = match &args.base {
-        Some(name) => Some(find_base(context, name)?),
-        None => None,
-    };
-    let catalogue = context.catalogue();
+    if let Some(name) = &args.agent {
+        find_agent(context, name)?;
+    }
+    if let Some(name) = &args.base {
+        find_base(context, name)?;
+    }
     let mut found = Vec::new();
-    for candidate in catalogue.agents.values() {
-        if agent.is_some_and(|agent| agent.id != candidate.id) {
-            continue;
-        }
-        for on in catalogue.bases.values() {
-            if base.is_some_and(|base| base.id != on.id) {
-                continue;
-            }
-            if store
-                .tagged(&names::final_image(&candidate.id, &on.id))?
-                .is_some()
-            {
-                found.push(Selection::new(candidate, on, Vec::new()));
-            }
+    for record in store.tags()? {
+        if let Some(selection) = made_of(context, &record)
+            && args
+                .agent
+                .as_ref()
+                .is_none_or(|name| selection.agent.id == *name)
+            && args
+                .base
+                .as_ref()
+                .is_none_or(|name| selection.base.id == *name)
+        {
+            found.push(selection);
         }
     }
     if found.is_empty() {
@@ -152,4 +147,36 @@ fn selections<'a>(
             .talk(&format!("{what}; `aicage build <agent>` makes one"));
     }
     Ok(found)
+}
+
+/// Returns the selection that an image was made of; `None` for other images.
+fn made_of<'a>(context: &'a Context, record: &ImageRecord) -> Option<Selection<'a>> {
+    let made = record.parts.as_ref()?;
+    let catalogue = context.catalogue();
+    let name = record.reference.familiar();
+    let missing = |noun: &str, id: &str| {
+        context.printer.warn(&format!(
+            "{name} cannot be updated: there is no {noun} `{id}` any more"
+        ));
+    };
+    let Some(agent) = catalogue.agents.get(&made.agent) else {
+        missing("agent", &made.agent);
+        return None;
+    };
+    let Some(base) = catalogue.bases.get(&made.base) else {
+        missing("base", &made.base);
+        return None;
+    };
+    let mut extensions = Vec::new();
+    for id in &made.extensions {
+        let Some(extension) = catalogue.extensions.get(id) else {
+            missing("extension", id);
+            return None;
+        };
+        extensions.push(extension);
+    }
+    Some(Selection {
+        reference: record.reference.clone(),
+        ..Selection::new(agent, base, extensions)
+    })
 }

@@ -1,8 +1,10 @@
 //! Extensions on top of an agent's image: one layer each, executed exactly when something it depends on changed.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use crate::ground::{BASE, Ground, Said, on_every_engine};
+use crate::ground::{BASE, Ground, Said, on_every_engine, shell};
 
 /// Defines an extension of one script.
 fn extension(ground: &Ground, id: &str, script: &str) {
@@ -206,5 +208,62 @@ fn what_is_wrong_with_an_extension_is_said_with_its_log_or_before_anything_runs(
         assert_eq!(ground.run(&named, 0).stdout, "one ");
         let tag = format!("aicage-extended:{name}");
         ground.run(&["image", "inspect", &tag], 0);
+    });
+}
+
+#[test]
+fn extensions_go_on_top_of_a_published_image_without_its_script() {
+    on_every_engine(|ground| {
+        let repository = format!("{}/{}/final", ground.registry, ground.agent);
+        shell(
+            "skopeo copy -q --src-tls-verify=false --dest-tls-verify=false docker://$1/library/busybox:latest docker://$2:codex-debian",
+            &[Path::new(&ground.registry), Path::new(&repository)],
+        );
+        ground.run(
+            &["config", "set", "registry.final_repository", &repository],
+            0,
+        );
+        extension(
+            ground,
+            "program",
+            "#!/bin/sh\nset -e\nmkdir -p /usr/local/bin\nprintf '#!/bin/sh\\necho from the extension\\n' >/usr/local/bin/codex\nchmod 755 /usr/local/bin/codex\n",
+        );
+        let arguments = ["run", "--base", "debian", "--extension", "program", "codex"];
+        let name = "aicage-extended:codex-debian-extensions-program";
+        assert_eq!(ground.run(&arguments, 0).stdout, "from the extension\n");
+        assert_eq!(steps(ground), 1, "only the extension's script");
+        let said = ground.run(&arguments, 0);
+        assert_eq!(said.stderr, "", "nothing is done again");
+        let plan = ground.run(
+            &[
+                "plan",
+                "--json",
+                "--base",
+                "debian",
+                "--extension",
+                "program",
+                "codex",
+            ],
+            0,
+        );
+        let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+        assert_eq!(plan["action"], "nothing", "{plan}");
+
+        // The published image moves: what is above it is made anew.
+        shell(
+            "d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && skopeo copy -q --src-tls-verify=false docker://$1:codex-debian oci:$d/o:x \\
+             && umoci config --image $d/o:x --config.label moved=yes && skopeo copy -q --dest-tls-verify=false oci:$d/o:x docker://$1:codex-debian",
+            &[Path::new(&repository)],
+        );
+        let check = ground.run(&["update", "--check"], 5).stdout;
+        assert!(check.contains(name), "{check}");
+        ground.run(&["update"], 0);
+        ground.run(&["update", "--check"], 0);
+        assert_eq!(
+            steps(ground),
+            1,
+            "no layer below is new, so that the script's layer still fits"
+        );
+        ground.docker(&["image", "rm", name]);
     });
 }

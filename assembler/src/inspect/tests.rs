@@ -29,6 +29,7 @@ fn record_of(reference: &str, image: &Image) -> ImageRecord {
         base: None,
         layers: Vec::new(),
         reason: None,
+        parts: None,
     }
 }
 

@@ -81,7 +81,7 @@ pub use self::{
     notice::{Listener, Notice},
     prune::{Prunable, PruneKind, PrunePlan, PrunePolicy},
     reader::VerifiedReader,
-    record::{ImageRecord, KeptLayer, LayerFacts, RemoteRecord},
+    record::{ImageRecord, KeptLayer, LayerFacts, Parts, RemoteRecord},
     tags::{CONTAINERD_NAME, REF_NAME},
     tar::{RATIO_FREE, RATIO_LIMIT, TAR_LIMIT},
     usage::{Usage, UsageKind, UsageRow},

@@ -59,6 +59,21 @@ pub struct ImageRecord {
     pub layers: Vec<LayerRecord>,
     /// Why it was built or pulled, in words.
     pub reason: Option<String>,
+    /// What was put together in it, where that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+}
+
+/// What an agent's image was put together of, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// The agent.
+    pub agent: String,
+    /// The base.
+    pub base: String,
+    /// The extensions, in the order in which they were added.
+    #[serde(default)]
+    pub extensions: Vec<String>,
 }
 
 /// What a registry last said of a reference.

@@ -52,6 +52,7 @@ fn victim() {
             base: None,
             layers: Vec::new(),
             reason: None,
+            parts: None,
         };
         store.tag(&lock, &record).unwrap();
         store
@@ -250,6 +251,7 @@ fn many_at_once_name_images_and_none_is_lost() {
                         base: None,
                         layers: Vec::new(),
                         reason: None,
+                        parts: None,
                     };
                     store.tag(&lock, &record).unwrap();
                     let index = fs::read_to_string(store.root().join("index.json")).unwrap();
@@ -279,6 +281,7 @@ fn skopeo_reads_the_store_as_an_oci_layout() {
         base: None,
         layers: Vec::new(),
         reason: None,
+        parts: None,
     };
     store.tag(&lock, &record).unwrap();
     let name = format!("oci:{}:aicage:codex-debian", store.root().display());

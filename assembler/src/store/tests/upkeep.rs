@@ -50,6 +50,7 @@ fn name(store: &BlobStore, reference: &str, image: &Image, base: Option<&Image>)
         }),
         layers: Vec::new(),
         reason: None,
+        parts: None,
     };
     store.tag(&lock, &record).unwrap();
 }
