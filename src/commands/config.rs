@@ -1,6 +1,6 @@
 //! `aicage config`: shows and changes `config.yml`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
@@ -9,9 +9,14 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
-    settings::config::{self, Config},
+    settings::{
+        config::{self, Config},
+        edit::set_key,
+    },
     yaml,
 };
+
+const POLL: Duration = Duration::from_millis(20);
 
 /// The verbs of `aicage config`.
 #[derive(Debug, Subcommand)]
@@ -79,7 +84,18 @@ fn set(context: &Context, args: &SetArgs, path: &Path) -> Result<(), Diagnostic>
         Some((section, name)) => (Some(section), name),
         None => (None, args.key.as_str()),
     };
-    let mut config = as_json(&context.settings.config);
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Diagnostic::new(
+            "config-write",
+            ExitStatus::Failed,
+            "cannot write the configuration",
+        )
+        .caused_by(Some(error))
+    };
+    // From here to the end: what another `config set` writes meanwhile would be lost.
+    let home = &context.settings.home;
+    let _lock = lock(context, home).map_err(|error| failed(&error))?;
+    let mut config = as_json(&Config::read(home)?);
     let defaults = as_json(&Config::default());
     let slot = slot(&mut config, section, name)
         .ok_or_else(|| usage("there is no such setting".to_owned()))?;
@@ -87,24 +103,55 @@ fn set(context: &Context, args: &SetArgs, path: &Path) -> Result<(), Diagnostic>
         .pointer(&format!("/{}", args.key.replace('.', "/")))
         .cloned()
         .unwrap_or(Value::Null);
-    *slot = value(&args.values, &before).map_err(usage)?;
+    let wanted = value(&args.values, &before).map_err(usage)?;
+    slot.clone_from(&wanted);
     let changed: Config =
         serde_json::from_value(config).map_err(|error| usage(error.to_string()))?;
     changed.check().map_err(usage)?;
-    let section_key = section.unwrap_or(name);
-    let old = fs_err::read_to_string(path).unwrap_or_default();
-    let block = block(&changed, section_key, path)?;
-    let text = replace_block(&old, section_key, &block);
+    let old = yaml::read_bytes(path)?.unwrap_or_default();
+    // Defaults are left out, so that a later program's better ones count.
+    let new = (wanted != before)
+        .then(|| yaml::to_text(&Map::from_iter([(name.to_owned(), wanted)]), path))
+        .transpose()?;
+    let text = set_key(
+        &String::from_utf8_lossy(&old),
+        (section, name),
+        new.as_deref(),
+    );
     // What is written must read back as what was meant, comments and all.
-    yaml::parse::<Config>(text.as_bytes(), path)?;
-    write(path, &text).map_err(|error| {
-        Diagnostic::new(
-            "config-write",
-            ExitStatus::Failed,
-            "cannot write the configuration",
-        )
-        .caused_by(Some(&error))
-    })
+    let reads_back = if text.trim().is_empty() {
+        Ok(Config::default())
+    } else {
+        yaml::parse::<Config>(text.as_bytes(), path)
+    };
+    if !reads_back.is_ok_and(|read| as_json(&read) == as_json(&changed)) {
+        let reason = format!(
+            "{} is written in another style than this knows",
+            path.display()
+        );
+        return Err(usage(reason).hint("change it with an editor"));
+    }
+    write(path, &text).map_err(|error| failed(&error))
+}
+
+/// Keeps others who change the configuration waiting; whoever is kept for more than a second is told.
+fn lock(context: &Context, home: &Path) -> std::io::Result<fs_err::File> {
+    fs_err::create_dir_all(home)?;
+    let directory = fs_err::File::open(home)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match directory.try_lock() {
+            Ok(()) => return Ok(directory),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error),
+            Err(std::fs::TryLockError::WouldBlock) => {}
+        }
+        if waited == Duration::from_secs(1) {
+            let what = "another aicage that changes the configuration";
+            context.printer.talk(&format!("waiting for {what}"));
+        }
+        std::thread::sleep(POLL);
+        waited += POLL;
+    }
 }
 
 fn as_json(config: &Config) -> Value {
@@ -148,74 +195,26 @@ fn value(values: &[String], default: &Value) -> Result<Value, String> {
     }
 }
 
-fn block(config: &Config, key: &str, path: &Path) -> Result<String, Diagnostic> {
-    let mut only = Map::new();
-    let mut value = as_json(config).get(key).cloned().unwrap_or(Value::Null);
-    // Defaults are left out, so that a later program's better ones count.
-    let defaults = as_json(&Config::default());
-    if let (Some(map), Some(Value::Object(defaults))) = (value.as_object_mut(), defaults.get(key)) {
-        map.retain(|name, value| defaults.get(name) != Some(value));
-    }
-    only.insert(key.to_owned(), value);
-    Ok(yaml::to_text(&only, path)?)
-}
-
-/// Puts `block` in the place of the top-level `key`; everything else, comments too, stays as the user wrote it.
-fn replace_block(old: &str, key: &str, block: &str) -> String {
-    let starts = |line: &str| {
-        line.strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start().starts_with(':'))
-    };
-    let mut text = String::new();
-    let mut inside = false;
-    let mut placed = false;
-    for line in old.lines() {
-        if starts(line) {
-            inside = true;
-            placed = true;
-            text.push_str(block.trim_end());
-            text.push('\n');
-            continue;
-        }
-        let continues = line.is_empty() || line.starts_with([' ', '\t', '-']);
-        inside = inside && continues;
-        if !inside {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    if !placed {
-        text.push_str(block.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
+    // A link to a file elsewhere stays one.
+    let path = path
+        .canonicalize()
+        .unwrap_or_else(|_absent| path.to_owned());
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs_err::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.as_bytes())?;
+    if let Ok(old) = fs_err::metadata(&path) {
+        file.as_file().set_permissions(old.permissions())?;
+    }
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    file.persist(&path).map_err(|error| error.error)?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_setting_is_changed_and_the_rest_of_the_file_stays() {
-        let old = "# mine\ndefault_base: debian\nregistry:\n  # old\n  mirrors: {}\n\nupdate:\n  check_interval: 1h\n";
-        let new = replace_block(old, "registry", "registry:\n  x: y\n");
-        assert_eq!(
-            new,
-            "# mine\ndefault_base: debian\nregistry:\n  x: y\nupdate:\n  check_interval: 1h\n"
-        );
-        assert_eq!(replace_block("", "a", "a: b\n"), "a: b\n");
-    }
 
     #[test]
     fn values_take_the_kind_of_the_default() {

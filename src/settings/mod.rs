@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod config;
+pub mod edit;
 pub mod environment;
 
 use std::path::PathBuf;
