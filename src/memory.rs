@@ -1,6 +1,6 @@
 //! Small records under `~/.aicage/state`: answers that cost time to get, with the time they were given.
 //!
-//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>"}`. Written whole (a temporary file, then a
+//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>","how":…}`. Written whole (a temporary file, then a
 //! rename); a damaged record counts as none.
 
 use std::path::{Path, PathBuf};
@@ -15,6 +15,20 @@ pub struct Remembered {
     pub value: Option<String>,
     /// When it was given, RFC 3339.
     pub checked_at: String,
+    /// How it was got, where there is more than one way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<String>,
+}
+
+impl Remembered {
+    /// Makes an answer that there is only one way to get.
+    pub fn new(value: Option<String>, checked_at: &str) -> Self {
+        Self {
+            value,
+            checked_at: checked_at.to_owned(),
+            how: None,
+        }
+    }
 }
 
 /// Returns what is remembered.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a build whose layers are all known needs no container engine.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use assembler::sandbox::{Consume, Sandbox, SandboxError, StepRequest};
 use tokio::runtime::Handle;
@@ -88,8 +88,9 @@ impl Sandbox for Runner<'_> {
         &self,
         request: &StepRequest<'_>,
         log: &mut (dyn Write + Send),
+        limit: Duration,
     ) -> Result<Vec<u8>, SandboxError> {
-        self.sandbox(request)?.query(request, log)
+        self.sandbox(request)?.query(request, log, limit)
     }
 
     fn runner(&self) -> String {

@@ -90,10 +90,7 @@ pub async fn look_up(
             Ok(Offer::There(Box::new(record)))
         }
         Err(RegistryError::NotFound { .. }) => {
-            let answer = Remembered {
-                value: None,
-                checked_at: context.now.clone(),
-            };
+            let answer = Remembered::new(None, &context.now);
             remember(context, ABSENT, &name, &answer);
             Ok(Offer::None)
         }

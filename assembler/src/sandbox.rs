@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
@@ -83,11 +84,13 @@ pub trait Sandbox: Sync {
         consume: &mut Consume<'_>,
     ) -> Result<(), SandboxError>;
 
-    /// Runs the scripts and returns what they print on stdout, at most 1 MiB; the filesystem's changes are dropped.
+    /// Runs the scripts and returns what they print on stdout, at most 1 MiB; the filesystem's changes are dropped, and
+    /// whatever has not ended within `limit` is killed.
     fn query(
         &self,
         request: &StepRequest<'_>,
         log: &mut (dyn Write + Send),
+        limit: Duration,
     ) -> Result<Vec<u8>, SandboxError>;
 
     /// Names the runner for records, such as `docker 28.5.2`.
@@ -127,6 +130,12 @@ pub enum SandboxError {
     Step {
         /// What the in-container program said.
         reason: String,
+    },
+    /// It took longer than it may, and was killed.
+    #[error("it did not end within {} s and was killed", limit.as_secs())]
+    TimeLimit {
+        /// How long it may take.
+        limit: Duration,
     },
     /// The user interrupted.
     #[error("interrupted")]

@@ -173,6 +173,13 @@ fn value(values: &[String], default: &Value) -> Result<Value, String> {
     }
     match default {
         Value::Array(_) => Ok(Value::from(values.to_vec())),
+        Value::Bool(_) => match values {
+            [one] => one
+                .parse::<bool>()
+                .map(Value::from)
+                .map_err(|_neither| "it is `true` or `false`".to_owned()),
+            _ => Err("it takes one value".to_owned()),
+        },
         Value::Object(_) => {
             let mut map = Map::new();
             for pair in values.iter().flat_map(|value| value.split(',')) {

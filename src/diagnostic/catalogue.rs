@@ -354,6 +354,10 @@ fn steps() -> Vec<Diagnostic> {
             reason: "no such file: /bin/sh".to_owned(),
         })
         .into(),
+        step(SandboxError::TimeLimit {
+            limit: Duration::from_mins(1),
+        })
+        .into(),
         step(SandboxError::Interrupted).into(),
         SandboxError::Log {
             path: "/home/me/.aicage/logs/x.log".into(),

@@ -96,6 +96,8 @@ impl Explain for SandboxError {
             ),
             Self::Step { .. } => Verdict::failed("step-not-run")
                 .hint("check that the base image is a whole Linux system for this platform"),
+            Self::TimeLimit { .. } => Verdict::failed("step-time-limit")
+                .hint("its log shows how far it came"),
             Self::Interrupted => {
                 Verdict::ending("interrupted", ExitStatus::Interrupted)
                     .hint("nothing of the interrupted step was kept; finished steps are reused")

@@ -16,7 +16,7 @@ use super::identity::Identity;
 const BUNDLE: &str = "/run/aicage/ca-bundle.pem";
 
 /// Variables that programs read to find certificate authorities.
-const BUNDLE_VARIABLES: [&str; 8] = [
+pub(crate) const BUNDLE_VARIABLES: [&str; 8] = [
     "AWS_CA_BUNDLE",
     "CARGO_HTTP_CAINFO",
     "CURL_CA_BUNDLE",

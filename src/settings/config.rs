@@ -58,8 +58,31 @@ pub struct NetworkConfig {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpdateConfig {
+    /// What a start does about something newer.
+    pub policy: UpdatePolicy,
     /// How long an answer of a registry is good for: a number and `s`, `m`, `h` or `d`.
     pub check_interval: String,
+    /// How long a start waits for all registries together when an image is at hand.
+    pub deadline: String,
+    /// Whether an agent's `version.sh` may run on this machine when it failed in a container.
+    pub version_on_host: bool,
+    /// How long `version.sh` may take in a container.
+    pub version_limit: String,
+    /// How long `version.sh` may take on this machine.
+    pub version_limit_on_host: String,
+}
+
+/// What a start does about something newer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdatePolicy {
+    /// It asks on a terminal, and else says so.
+    #[default]
+    Ask,
+    /// It applies it before the agent starts.
+    Auto,
+    /// It neither asks registries nor says anything; `aicage plan` still tells.
+    Never,
 }
 
 impl Default for Config {
@@ -87,7 +110,12 @@ impl Default for RegistryConfig {
 impl Default for UpdateConfig {
     fn default() -> Self {
         Self {
+            policy: UpdatePolicy::default(),
             check_interval: "1d".to_owned(),
+            deadline: "2s".to_owned(),
+            version_on_host: true,
+            version_limit: "60s".to_owned(),
+            version_limit_on_host: "15s".to_owned(),
         }
     }
 }
@@ -107,7 +135,14 @@ impl Config {
 
     /// Returns what is wrong with the values, if anything is.
     pub fn check(&self) -> Result<(), String> {
-        interval(&self.update.check_interval)?;
+        for (key, text) in [
+            ("check_interval", &self.update.check_interval),
+            ("deadline", &self.update.deadline),
+            ("version_limit", &self.update.version_limit),
+            ("version_limit_on_host", &self.update.version_limit_on_host),
+        ] {
+            interval(text).map_err(|reason| format!("`update.{key}`: {reason}"))?;
+        }
         for (host, urls) in &self.registry.mirrors {
             for url in urls {
                 if !(url.starts_with("http://") || url.starts_with("https://")) {
@@ -130,8 +165,24 @@ impl Config {
 
     /// Returns how long an answer of a registry is good for.
     pub fn check_interval(&self) -> Duration {
-        interval(&self.update.check_interval).unwrap_or(Duration::from_hours(24))
+        span(&self.update.check_interval)
     }
+
+    /// Returns how long a start waits for all registries together.
+    pub fn deadline(&self) -> Duration {
+        span(&self.update.deadline)
+    }
+}
+
+impl UpdateConfig {
+    /// Returns how long `version.sh` may take in a container, and on this machine.
+    pub fn version_limits(&self) -> (Duration, Duration) {
+        (span(&self.version_limit), span(&self.version_limit_on_host))
+    }
+}
+
+fn span(checked: &str) -> Duration {
+    interval(checked).expect("it was checked when it was read")
 }
 
 /// Reads `90s`, `15m`, `12h`, `30d`.

@@ -364,7 +364,7 @@ fn a_query_returns_what_scripts_print_and_keeps_no_change() {
         let said = Step::new(ground, way).with_sandbox(
             "echo 1.2.3; echo talk >&2; touch /x",
             &recorder,
-            |sandbox, request| sandbox.query(request, &mut log),
+            |sandbox, request| sandbox.query(request, &mut log, std::time::Duration::from_mins(1)),
         );
         assert_eq!(said.unwrap(), b"1.2.3\n", "{way:?}");
         assert_eq!(log, b"talk\n", "{way:?}");

@@ -15,3 +15,4 @@ mod ground;
 mod nasty;
 mod session;
 mod updates;
+mod versions;

@@ -14,9 +14,10 @@ use std::{
     io::{BufReader, Read, Write},
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use assembler::{
@@ -93,6 +94,7 @@ struct Job<'a> {
     mode: Mode,
     image: String,
     index: Vec<u8>,
+    limit: Option<Duration>,
 }
 
 /// What came of one way to run a step.
@@ -170,7 +172,7 @@ impl<'a> DockerSandbox<'a> {
     fn execute(
         &self,
         request: &StepRequest<'_>,
-        mode: Mode,
+        (mode, limit): (Mode, Option<Duration>),
         sinks: &mut Sinks<'_>,
     ) -> Result<(), SandboxError> {
         let volumes = &request.image.config().value().config.volumes;
@@ -183,7 +185,10 @@ impl<'a> DockerSandbox<'a> {
             );
             self.reporter.event(Event::Warning { message: &message });
         }
-        let job = self.prepare(request, mode)?;
+        let job = Job {
+            limit,
+            ..self.prepare(request, mode)?
+        };
         if !self.uploads.load(Ordering::Relaxed) {
             match self.attempt(&job, Transport::Bind, sinks)? {
                 Tried::Ran => return Ok(()),
@@ -227,6 +232,7 @@ impl<'a> DockerSandbox<'a> {
                 mode,
                 image: image.map_err(|error| self.failed(error))?,
                 index: index.map_err(assembler::sandbox::CaptureError::Store)?,
+                limit: None,
             })
         })
     }
@@ -300,6 +306,7 @@ impl<'a> DockerSandbox<'a> {
         };
         let (lines, printed) = mpsc::channel(64);
         let stop = self.settings.interrupt.child_token();
+        let timer = Timer::start(&self.runtime, job.limit, &stop);
         let life = live(self.docker.clone(), throwaway, lines, stop.clone());
         let mut life = Life {
             task: Some(self.runtime.spawn(life)),
@@ -349,6 +356,7 @@ impl<'a> DockerSandbox<'a> {
             ((answered, ended), logged)
         });
         drop(connected.directory);
+        timer.judge()?;
         self.judge(answered, logged, transport)
     }
 
@@ -411,13 +419,14 @@ impl Sandbox for DockerSandbox<'_> {
         consume: &mut Consume<'_>,
     ) -> Result<(), SandboxError> {
         let take: &mut Take<'_> = &mut |answer| Ok(consume(answer)?);
-        self.execute(request, Mode::Capture, &mut Sinks { log, take })
+        self.execute(request, (Mode::Capture, None), &mut Sinks { log, take })
     }
 
     fn query(
         &self,
         request: &StepRequest<'_>,
         log: &mut (dyn Write + Send),
+        limit: Duration,
     ) -> Result<Vec<u8>, SandboxError> {
         let mut said = Vec::new();
         let take: &mut Take<'_> = &mut |answer| {
@@ -426,7 +435,11 @@ impl Sandbox for DockerSandbox<'_> {
                 reason: format!("the answer broke off: {source}"),
             })
         };
-        self.execute(request, Mode::Query, &mut Sinks { log, take })?;
+        self.execute(
+            request,
+            (Mode::Query, Some(limit)),
+            &mut Sinks { log, take },
+        )?;
         Ok(said)
     }
 
@@ -445,6 +458,49 @@ fn ended(
             source: error.into(),
         })
     })
+}
+
+/// Ends a container that takes longer than it may.
+struct Timer {
+    limit: Option<Duration>,
+    rang: Arc<AtomicBool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Timer {
+    fn start(runtime: &Handle, limit: Option<Duration>, stop: &CancellationToken) -> Self {
+        let rang = Arc::new(AtomicBool::new(false));
+        let task = limit.map(|limit| {
+            let (rang, stop) = (Arc::clone(&rang), stop.clone());
+            runtime.spawn(async move {
+                tokio::time::sleep(limit).await;
+                rang.store(true, Ordering::Relaxed);
+                stop.cancel();
+            })
+        });
+        Self { limit, rang, task }
+    }
+
+    /// Stops the clock and says whether it rang before.
+    fn judge(&self) -> Result<(), SandboxError> {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+        match self.limit {
+            Some(limit) if self.rang.load(Ordering::Relaxed) => {
+                Err(SandboxError::TimeLimit { limit })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
 }
 
 /// A container's life, watched from here; it is brought to its end even when we panic.

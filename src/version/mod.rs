@@ -1,0 +1,270 @@
+//! An agent's newest version: what its `version.sh` prints, in a throwaway container of the base, else on this machine.
+//!
+//! Invariant: the answer is one line of printable text, kept with its time and how it was got; within the check
+//! interval, and offline, the kept answer is used. When it fails both ways, what is known stays in force; with nothing
+//! known and no image at hand it is an error, because nobody could ever tell whether the image is up to date.
+
+mod answer;
+mod container;
+mod host;
+
+use std::{io, path::PathBuf};
+
+use assembler::{image::Image, provenance::Kind, sandbox::SandboxError, store::ImageRecord};
+
+use crate::{
+    context::Context,
+    definition::agent::{AgentDefinition, VERSION},
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    memory::{self, Remembered},
+    selection::Selection,
+    supply::{self, Ask},
+};
+
+const KIND: &str = "version";
+
+/// Returns the version that was last seen, however old.
+pub fn known(context: &Context, selection: &Selection<'_>) -> Option<String> {
+    recall(context, selection)?.value
+}
+
+/// Returns the version that was last seen, if that is not too long ago to be believed.
+pub fn fresh(context: &Context, selection: &Selection<'_>) -> Option<String> {
+    recall(context, selection)
+        .filter(|known| context.options.offline || supply::is_fresh(context, &known.checked_at))?
+        .value
+}
+
+/// Returns the newest version; `base` must be whole in the store.
+pub fn newest(
+    context: &Context,
+    selection: &Selection<'_>,
+    base: &Image,
+    ask: Ask,
+) -> Result<Option<String>, Diagnostic> {
+    let remembered = recall(context, selection);
+    let fresh = remembered
+        .as_ref()
+        .is_some_and(|known| supply::is_fresh(context, &known.checked_at));
+    if context.options.offline || (fresh && ask != Ask::Always) {
+        return Ok(remembered.and_then(|known| known.value));
+    }
+    let failure = match find(context, selection.agent, Some(base))? {
+        Ok(found) => {
+            let answer = Remembered {
+                value: Some(found.version.clone()),
+                checked_at: context.now.clone(),
+                how: Some(found.how.to_owned()),
+            };
+            supply::remember(context, KIND, &name(selection), &answer);
+            return Ok(Some(found.version));
+        }
+        Err(failure) => failure,
+    };
+    if let Some(Remembered {
+        value: Some(version),
+        checked_at,
+        ..
+    }) = remembered
+    {
+        failure.warn(
+            context,
+            &format!("going by {version}, as it said at {checked_at}"),
+        );
+        return Ok(Some(version));
+    }
+    match at_hand(context, selection)? {
+        Some(record) => {
+            let version = installed(record);
+            let shown = version.as_deref().unwrap_or("unknown");
+            failure.warn(context, &format!("the image at hand has version {shown}"));
+            Ok(version)
+        }
+        None => Err(failure.into()),
+    }
+}
+
+/// A version and how it was got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the script printed.
+    pub version: String,
+    /// `container` or `host`.
+    pub how: &'static str,
+}
+
+/// Why a script gave no version, both ways.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    agent: String,
+    container: String,
+    host: String,
+    logs: Vec<PathBuf>,
+    /// Set when there is no engine, which more than this will need.
+    engine: Option<Box<Diagnostic>>,
+}
+
+/// Runs the script now: in a container of `base`, where there is one, else and after a failure on this machine.
+///
+/// The outer error is an interruption.
+pub fn find(
+    context: &Context,
+    agent: &AgentDefinition,
+    base: Option<&Image>,
+) -> Result<Result<Found, Failure>, Diagnostic> {
+    let log = |suffix: &str| {
+        let name = format!("version-{}{suffix}.log", agent.id);
+        context.settings.logs().join(name)
+    };
+    let mut logs = Vec::new();
+    let mut engine = None;
+    let in_container = match base {
+        None => Err("there is no base image to run it in".to_owned()),
+        Some(base) => {
+            logs.push(log(""));
+            let run = || container::run(context, agent, base, &log(""));
+            match tokio::task::block_in_place(run) {
+                Ok(printed) => answer::parse(&printed),
+                Err(SandboxError::Interrupted) => return Err(interrupted()),
+                Err(error) => {
+                    let is_engine = matches!(error, SandboxError::Engine { .. });
+                    let diagnostic = Diagnostic::from(error);
+                    let sentence = diagnostic.sentence();
+                    engine = is_engine.then(|| Box::new(diagnostic));
+                    Err(sentence)
+                }
+            }
+        }
+    };
+    let container = match in_container {
+        Ok(version) => {
+            return Ok(Ok(Found {
+                version,
+                how: "container",
+            }));
+        }
+        Err(reason) => reason,
+    };
+    if !context.settings.config.update.version_on_host {
+        let host = "it is not run there, as `update.version_on_host` says".to_owned();
+        return Ok(Err(Failure {
+            agent: agent.id.clone(),
+            container,
+            host,
+            logs,
+            engine,
+        }));
+    }
+    logs.push(log("-host"));
+    let on_host = tokio::task::block_in_place(|| {
+        tokio::runtime::Handle::current().block_on(host::run(context, agent, &log("-host")))
+    });
+    if context.interrupt.token().is_cancelled() {
+        return Err(interrupted());
+    }
+    Ok(match on_host.and_then(|printed| answer::parse(&printed)) {
+        Ok(version) => {
+            if base.is_some() {
+                context.printer.talk(&format!(
+                        "`{VERSION}` of `{}` gave no version in a container ({container}); on this machine it did",
+                        agent.id
+                    ));
+            }
+            Ok(Found {
+                version,
+                how: "host",
+            })
+        }
+        Err(host) => Err(Failure {
+            agent: agent.id.clone(),
+            container,
+            host,
+            logs,
+            engine,
+        }),
+    })
+}
+
+impl Failure {
+    fn warn(&self, context: &Context, instead: &str) {
+        let logs: Vec<String> = self
+            .logs
+            .iter()
+            .map(|log| log.display().to_string())
+            .collect();
+        context.printer.warn(&format!(
+            "`{VERSION}` of `{}` gave no version; in a container: {}; on this machine: {}; {instead}; what it printed \
+             is in {}",
+            self.agent,
+            self.container,
+            self.host,
+            logs.join(" and ")
+        ));
+    }
+
+    /// Says why, in one line.
+    pub fn reason(&self) -> String {
+        format!(
+            "in a container: {}; on this machine: {}",
+            self.container, self.host
+        )
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        if let Some(engine) = failure.engine {
+            return *engine;
+        }
+        let mut diagnostic = Self::new(
+            "version-unknown",
+            ExitStatus::Failed,
+            format!("cannot tell the newest version of `{}`", failure.agent),
+        )
+        .caused_by_words(format!("`{VERSION}` in a container: {}", failure.container))
+        .caused_by_words(format!("`{VERSION}` on this machine: {}", failure.host));
+        for log in &failure.logs {
+            diagnostic = diagnostic.fact("log", log.display().to_string());
+        }
+        diagnostic.hint("run the script by hand; it must print one line, the version")
+    }
+}
+
+/// Opens a log of a script, emptied.
+fn open_log(path: &std::path::Path) -> io::Result<fs_err::File> {
+    use fs_err::os::unix::fs::OpenOptionsExt as _;
+    if let Some(directory) = path.parent() {
+        fs_err::create_dir_all(directory)?;
+    }
+    // What a script prints may be nobody else's business.
+    let mut options = fs_err::OpenOptions::new();
+    options.mode(0o600);
+    options.write(true).create(true).truncate(true).open(path)
+}
+
+fn at_hand(
+    context: &Context,
+    selection: &Selection<'_>,
+) -> Result<Option<ImageRecord>, Diagnostic> {
+    let (store, _) = context.store()?;
+    Ok(store.tagged(&selection.reference)?)
+}
+
+fn installed(record: ImageRecord) -> Option<String> {
+    let mut layers = record.layers.into_iter();
+    let agent = layers.find(|layer| layer.origin.kind == Kind::Agent)?;
+    agent.origin.version
+}
+
+fn interrupted() -> Diagnostic {
+    Diagnostic::new("interrupted", ExitStatus::Interrupted, "interrupted")
+}
+
+fn recall(context: &Context, selection: &Selection<'_>) -> Option<Remembered> {
+    memory::recall(&context.settings.state(), KIND, &name(selection))
+}
+
+fn name(selection: &Selection<'_>) -> String {
+    format!("{}-{}", selection.agent.id, selection.base.id)
+}
