@@ -12,6 +12,7 @@
 mod extensions;
 mod failures;
 mod ground;
+mod guides;
 mod nasty;
 mod session;
 mod updates;
