@@ -7,7 +7,10 @@ pub mod tree;
 
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 
 /// The largest YAML file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -86,18 +89,21 @@ pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, YamlError> {
 
 /// Reads YAML from `bytes`, naming `path` in errors.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, YamlError> {
+    if bytes.len() as u64 > LIMIT {
+        return Err(YamlError::TooLarge {
+            path: path.to_owned(),
+            size: bytes.len() as u64,
+        });
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|_not_utf8| YamlError::Encoding {
         path: path.to_owned(),
     })?;
     let options = serde_yaml::options! { with_snippet: false };
-    serde_yaml::from_str_with_options(text, options).map_err(|error| {
-        let reason = error.to_string();
-        YamlError::Content {
-            path: path.to_owned(),
-            line: error.location().map_or(1, |location| location.line()),
-            reason: reason.lines().next().unwrap_or("not valid").to_owned(),
-        }
+    serde_yaml::from_str_with_options(text, options).map_err(|error| YamlError::Content {
+        path: path.to_owned(),
+        line: error.location().map_or(1, |location| location.line()),
+        reason: in_words(error.without_snippet()),
     })
 }
 
@@ -107,4 +113,42 @@ pub fn to_text<T: Serialize>(value: &T, path: &Path) -> Result<String, YamlError
         path: path.to_owned(),
         reason: error.to_string(),
     })
+}
+
+/// Reads a text that has more than spaces; for `#[serde(deserialize_with)]`.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom("the text is empty"));
+    }
+    Ok(text)
+}
+
+/// Reads a list of texts that have more than spaces; for `#[serde(deserialize_with)]`.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "text")] String);
+    let texts = Vec::<Text>::deserialize(deserializer)?;
+    Ok(texts.into_iter().map(|Text(text)| text).collect())
+}
+
+/// Says a mistake in a key's name as a person would, with the key that was probably meant.
+fn in_words(error: &serde_yaml::Error) -> String {
+    let serde_yaml::Error::SerdeUnknownField {
+        field, expected, ..
+    } = error
+    else {
+        let text = error.to_string();
+        return text.lines().next().unwrap_or("not valid").to_owned();
+    };
+    let near = expected
+        .iter()
+        .map(|known| (strsim::jaro_winkler(field, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    if let Some((_, near)) = near {
+        return format!("unknown key `{field}`; did you mean `{near}`?");
+    }
+    let known: Vec<String> = expected.iter().map(|known| format!("`{known}`")).collect();
+    format!("unknown key `{field}`; known are {}", known.join(", "))
 }

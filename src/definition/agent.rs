@@ -28,8 +28,12 @@ pub struct AgentDefinition {
 #[schemars(title = "agent.yml")]
 pub struct AgentFile {
     /// The agent's full name, for people.
+    #[serde(deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub agent_full_name: String,
     /// Where people learn more about it.
+    #[serde(deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub agent_homepage: String,
     /// The files and directories in the user's home where it keeps its state; they are mounted into its container.
     #[serde(default)]
@@ -38,10 +42,12 @@ pub struct AgentFile {
     #[serde(default = "yes")]
     pub build_local: bool,
     /// Bases it does not run on, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "yaml::texts")]
+    #[schemars(inner(regex(pattern = r"\S")))]
     pub base_exclude: Vec<String>,
     /// Distributions it does not run on, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "yaml::texts")]
+    #[schemars(inner(regex(pattern = r"\S")))]
     pub base_distro_exclude: Vec<String>,
 }
 
@@ -50,10 +56,12 @@ pub struct AgentFile {
 #[serde(deny_unknown_fields)]
 pub struct AgentPath {
     /// Files, such as `~/.claude.json`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "yaml::texts")]
+    #[schemars(inner(regex(pattern = r"\S")))]
     pub files: Vec<String>,
     /// Directories, such as `~/.codex`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "yaml::texts")]
+    #[schemars(inner(regex(pattern = r"\S")))]
     pub directories: Vec<String>,
 }
 
@@ -77,17 +85,6 @@ impl AgentDefinition {
         super::identifier::check(id, directory)?;
         let (path, file) = super::description(&files, directory, "agent")?;
         let settings: AgentFile = yaml::parse(&file.content, &path)?;
-        for (key, value) in [
-            ("agent_full_name", &settings.agent_full_name),
-            ("agent_homepage", &settings.agent_homepage),
-        ] {
-            if value.trim().is_empty() {
-                return Err(DefinitionError::Value {
-                    path,
-                    reason: format!("`{key}` is empty"),
-                });
-            }
-        }
         for script in [INSTALL, VERSION] {
             if !files.has(script)? {
                 return Err(DefinitionError::Missing {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use assembler::definition_files::DefinitionFiles;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{DefinitionError, Source};
 use crate::yaml;
@@ -30,13 +30,20 @@ pub struct BaseDefinition {
 pub struct BaseFile {
     /// The root image: a registry reference, or `oci:`, `oci-archive:`, `docker-archive:`, `rootfs:` or
     /// `docker-daemon:` and where it is.
-    #[serde(alias = "root_image")]
+    #[serde(alias = "root_image", deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub from_image: String,
     /// The distribution, such as `Debian`.
+    #[serde(deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub base_image_distro: String,
     /// One sentence for people.
+    #[serde(deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub base_image_description: String,
     /// The architectures it exists for.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    #[serde(deserialize_with = "architectures")]
     pub architectures: Vec<Architecture>,
     /// Accepted for the sake of older files; custom bases are always built here.
     #[serde(default)]
@@ -51,6 +58,23 @@ pub enum Architecture {
     Amd64,
     /// 64-bit ARM.
     Arm64,
+}
+
+fn architectures<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Architecture>, D::Error> {
+    let list = Vec::<Architecture>::deserialize(deserializer)?;
+    if list.is_empty() {
+        return Err(D::Error::custom("`architectures` is empty"));
+    }
+    match list
+        .iter()
+        .enumerate()
+        .find(|(at, one)| list[..*at].contains(one))
+    {
+        Some((_, twice)) => Err(D::Error::custom(format!("{} is there twice", twice.name()))),
+        None => Ok(list),
+    }
 }
 
 impl Architecture {
@@ -73,19 +97,6 @@ impl BaseDefinition {
         super::identifier::check(id, directory)?;
         let (path, file) = super::description(&files, directory, "base")?;
         let settings: BaseFile = yaml::parse(&file.content, &path)?;
-        let reason = if settings.architectures.is_empty() {
-            Some("`architectures` is empty")
-        } else if settings.from_image.trim().is_empty() {
-            Some("`from_image` is empty")
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
-            return Err(DefinitionError::Value {
-                path,
-                reason: reason.to_owned(),
-            });
-        }
         let scripts = super::scripts_of(&files)?;
         Ok(Self {
             id: id.to_owned(),

@@ -30,11 +30,16 @@ pub struct ExtensionDefinition {
 #[schemars(title = "extension.yml")]
 pub struct ExtensionFile {
     /// The extension's name, for people.
+    #[serde(deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub name: String,
     /// One sentence for people.
+    #[serde(deserialize_with = "yaml::text")]
+    #[schemars(regex(pattern = r"\S"))]
     pub description: String,
     /// Files and directories of the host that the agent's container gets to see: `HOST` or `HOST:ro`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "yaml::texts")]
+    #[schemars(inner(regex(pattern = r"\S")))]
     pub shares: Vec<String>,
 }
 
@@ -52,16 +57,6 @@ impl ExtensionDefinition {
         super::identifier::check(id, directory)?;
         let (path, file) = super::description(&files, directory, "extension")?;
         let settings: ExtensionFile = yaml::parse(&file.content, &path)?;
-        let empty = [
-            ("name", &settings.name),
-            ("description", &settings.description),
-        ];
-        if let Some((key, _)) = empty.iter().find(|(_, value)| value.trim().is_empty()) {
-            return Err(DefinitionError::Value {
-                path,
-                reason: format!("`{key}` is empty"),
-            });
-        }
         let extension = Self {
             id: id.to_owned(),
             scripts: super::scripts_of(&files)?,

@@ -1,0 +1,75 @@
+//! What a start pays for definitions that did not change: 20 extensions with 1,000 files each.
+//!
+//! `cargo bench --bench definitions` prints the time of listing, of the first digest, which reads everything, and of
+//! one that is remembered, which reads nothing. The aim is 60 ms for the last.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot set up its world has failed; what it prints is its result"
+)]
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use aicage::definition::catalogue::{Catalogue, CustomRoots};
+
+const EXTENSIONS: usize = 20;
+const FILES: usize = 1000;
+
+fn main() {
+    let home = tempfile::tempdir().unwrap();
+    let roots = CustomRoots {
+        custom: home.path().join("custom"),
+        older: home.path().join("older"),
+        state: Some(home.path().join("state")),
+    };
+    for extension in 0..EXTENSIONS {
+        write(&roots.custom.join(format!("extension/e{extension:02}")));
+    }
+    // Files that were just written are not remembered, because another edit might not show.
+    std::thread::sleep(Duration::from_millis(2500));
+    let first = once(&roots);
+    let mut times: Vec<Duration> = (0..21).map(|_| once(&roots)).collect();
+    times.sort_unstable();
+    println!(
+        "{EXTENSIONS} extensions with {FILES} files each: read {:.1} ms, unchanged {:.1} ms (best {:.1}, worst {:.1})",
+        milliseconds(first),
+        milliseconds(times[10]),
+        milliseconds(times[0]),
+        milliseconds(times[20]),
+    );
+}
+
+fn once(roots: &CustomRoots) -> Duration {
+    let begun = Instant::now();
+    let catalogue = Catalogue::read(roots);
+    for extension in catalogue.extensions.values() {
+        let files = extension
+            .files
+            .without(&["extension.yml", "extension.yaml"]);
+        files.digest().unwrap();
+    }
+    assert_eq!(catalogue.extensions.len(), EXTENSIONS);
+    begun.elapsed()
+}
+
+fn write(directory: &Path) {
+    fs_err::create_dir_all(directory.join("scripts")).unwrap();
+    fs_err::create_dir_all(directory.join("files")).unwrap();
+    fs_err::write(
+        directory.join("extension.yml"),
+        "name: Bench\ndescription: Many files.\n",
+    )
+    .unwrap();
+    fs_err::write(directory.join("scripts/10-do.sh"), "#!/bin/sh\ntrue\n").unwrap();
+    for number in 0..FILES - 2 {
+        let path = directory.join(format!("files/file-{number:04}"));
+        fs_err::write(path, vec![b'x'; 500 + number]).unwrap();
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
