@@ -30,6 +30,7 @@ pub mod printer;
 pub mod program;
 pub mod progress;
 pub mod project;
+pub mod proxy;
 pub mod root_image;
 pub mod runner;
 pub mod schemas;

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::{
     context::Context,
     engine::docker::{DockerSandbox, Network, SandboxSettings},
-    init_program, leftovers,
+    init_program, leftovers, proxy,
 };
 
 /// Runs steps in the context's engine.
@@ -49,7 +49,7 @@ impl<'a> Runner<'a> {
         let settings = SandboxSettings {
             init,
             scratch: leftovers::scratch(&self.context.settings),
-            env: proxies(self.context),
+            env: proxy::for_containers(self.context),
             ca: self
                 .context
                 .extra_ca()
@@ -112,16 +112,4 @@ pub async fn clean(context: &Context) {
             "the engine keeps a name that was for steps only: {error}"
         ));
     }
-}
-
-/// Programs look for proxies in both spellings; apt, for one, reads only the lower-case ones.
-fn proxies(context: &Context) -> std::collections::BTreeMap<String, String> {
-    let environment = &context.settings.environment;
-    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
-        .iter()
-        .filter_map(|name| Some((*name, environment.proxy(name)?)))
-        .flat_map(|(name, value)| {
-            [name.to_owned(), name.to_lowercase()].map(|name| (name, value.to_owned()))
-        })
-        .collect()
 }

@@ -44,7 +44,7 @@ pub struct ClientConfig {
     pub user_agent: String,
     /// How long a connection may take.
     pub connect_timeout: Duration,
-    /// How long a server may send nothing.
+    /// How long a server may send nothing, or less than 1 KiB/s.
     pub idle_timeout: Duration,
     /// How many blobs are fetched at once.
     pub max_concurrent: usize,

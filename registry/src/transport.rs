@@ -1,7 +1,7 @@
 //! One request and its answer: connection, redirects, bounded bodies, and what failures mean.
 //!
 //! Invariants: an `Authorization` header never leaves the origin it was made for; TLS is never left for HTTP; no body is
-//! read without a bound and an idle limit; content is asked for and taken as it is stored (`Accept-Encoding: identity`).
+//! read without a bound, an idle limit and a least pace; content is asked for and taken as it is stored (`Accept-Encoding: identity`).
 
 use std::{
     error::Error as _,
@@ -16,7 +16,10 @@ use reqwest::{
     header::{self, HeaderMap, HeaderValue},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
 use crate::{
     ClientConfig, NamedPem, RedactedUrl, RegistryError, TlsFault,
@@ -26,6 +29,10 @@ use crate::{
 
 const ERROR_LIMIT: u64 = 64 << 10;
 const MAX_REDIRECTS: u32 = 5;
+/// What a server must send in a second to be worth waiting for; a modem does twice as much.
+const LEAST_RATE: u64 = 1 << 10;
+/// How many idle limits a body that is read as a whole may take.
+const WHOLE: u32 = 4;
 
 /// Sends requests; connections are shared and made when first needed.
 pub(crate) struct Transport {
@@ -57,7 +64,7 @@ pub(crate) enum Redirects {
 pub(crate) struct Answer {
     response: reqwest::Response,
     url: Url,
-    idle: Duration,
+    pace: Pace,
     /// Set when the answer comes from another origin than was asked.
     pub(crate) redirected: bool,
 }
@@ -93,7 +100,7 @@ impl Transport {
                 redirected: !same_origin(&ask.url, &url),
                 response,
                 url,
-                idle: self.config.idle_timeout,
+                pace: Pace::new(self.config.idle_timeout),
             };
             if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
@@ -265,16 +272,24 @@ impl Answer {
 
     /// Returns the next piece of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        match timeout(self.idle, self.response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+        let begun = Instant::now();
+        let too_slow = |answer: &Self| RegistryError::Timeout {
+            url: answer.shown_url(),
+            after: answer.pace.window,
+        };
+        match timeout(self.pace.window, self.response.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                if self.pace.is_too_slow(begun.elapsed(), chunk.len()) {
+                    return Err(too_slow(self));
+                }
+                Ok(Some(chunk))
+            }
+            Ok(Ok(None)) => Ok(None),
             Ok(Err(error)) => Err(RegistryError::Broken {
                 url: self.shown_url(),
                 source: Some(error.without_url()),
             }),
-            Err(_elapsed) => Err(RegistryError::Timeout {
-                url: self.shown_url(),
-                after: self.idle,
-            }),
+            Err(_elapsed) => Err(too_slow(self)),
         }
     }
 
@@ -294,7 +309,15 @@ impl Answer {
             return Err(too_large(&self));
         }
         let mut body = Vec::new();
+        let begun = Instant::now();
+        let patience = self.pace.window * WHOLE;
         while let Some(chunk) = self.chunk().await? {
+            if begun.elapsed() > patience {
+                return Err(RegistryError::Timeout {
+                    url: self.shown_url(),
+                    after: patience,
+                });
+            }
             if body.len() as u64 + chunk.len() as u64 > limit {
                 return Err(too_large(&self));
             }
@@ -306,7 +329,11 @@ impl Answer {
     /// Reads the beginning of a body that only adds words to an error.
     async fn bytes_up_to(mut self, limit: u64) -> Vec<u8> {
         let mut body = Vec::new();
+        let begun = Instant::now();
         while let Ok(Some(chunk)) = self.chunk().await {
+            if begun.elapsed() > self.pace.window {
+                break;
+            }
             let room = usize::try_from(limit).unwrap_or(usize::MAX) - body.len();
             body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
             if chunk.len() >= room {
@@ -314,6 +341,39 @@ impl Answer {
             }
         }
         body
+    }
+}
+
+/// How fast a body comes: a server that sends a byte now and then is as good as silent. Only the time counts that is spent
+/// waiting for the server, not that for our disk.
+#[derive(Debug)]
+struct Pace {
+    window: Duration,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        Self {
+            window,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// Counts a piece and tells whether too little came in the window that it ends.
+    fn is_too_slow(&mut self, waited: Duration, piece: usize) -> bool {
+        self.waited += waited;
+        self.bytes += piece as u64;
+        if self.waited < self.window {
+            return false;
+        }
+        let least = self.waited.as_millis() * u128::from(LEAST_RATE) / 1000;
+        let is_too_slow = u128::from(self.bytes) < least;
+        self.waited = Duration::ZERO;
+        self.bytes = 0;
+        is_too_slow
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::docker::{Access, SessionMount},
     exit_status::ExitStatus,
+    proxy,
     settings::Environment,
 };
 
@@ -58,6 +59,10 @@ pub fn compose(
         if let Some(value) = value {
             env.insert(name.to_owned(), value.clone());
         }
+    }
+    if context.sandbox.get().is_none() {
+        // Else a step of this run was warned of already.
+        proxy::warn_of_loopback(context);
     }
     for (name, value) in &settings.environment.proxies {
         env.insert(name.clone(), value.clone());

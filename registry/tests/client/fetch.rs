@@ -90,6 +90,33 @@ async fn a_stalled_body_is_given_up_and_resumed() {
 }
 
 #[tokio::test]
+async fn a_body_that_drips_is_given_up_and_resumed() {
+    let (mut setup, rule) = one_layer().await;
+    setup.config.idle_timeout = Duration::from_millis(700);
+    let requests = recovers(Fault::DripFrom(70_000), &rule, &setup).await;
+    let [first, second] = requests.as_slice() else {
+        panic!("one more try is enough: {requests:?}");
+    };
+    assert_eq!(first, "GET blobs");
+    assert!(second.starts_with("GET blobs bytes=70"), "{second}");
+}
+
+#[tokio::test]
+async fn a_registry_that_only_drips_is_given_up_for_good() {
+    let (mut setup, rule) = one_layer().await;
+    setup.config.idle_timeout = Duration::from_millis(100);
+    setup.registry.rule(rule(Fault::DripFrom(0)));
+    let error = setup.pull("a").await.unwrap_err();
+    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
+
+    let (mut setup, _rule) = one_layer().await;
+    setup.config.idle_timeout = Duration::from_millis(100);
+    setup.registry.rule(Rule::manifests(Fault::DripFrom(0)));
+    let error = setup.resolve("a").await.unwrap_err();
+    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn what_a_stopped_pull_left_is_not_fetched_again() {
     let (setup, rule) = one_layer().await;
     setup.registry.rule(rule(Fault::StallAt(200_000)).times(1));
