@@ -117,6 +117,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
                 .unless_interrupted(commands::base::base(context, &command))
                 .await
         }
+        Command::Extension(command) => commands::extension::extension(context, &command),
         Command::Config(command) => commands::config::config(context, &command),
         Command::Version => commands::version::version(context),
         Command::Completion { .. } => Ok(ExitStatus::Done),

@@ -134,6 +134,9 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
 
 /// Says a mistake in a key's name as a person would, with the key that was probably meant.
 fn in_words(error: &serde_yaml::Error) -> String {
+    if matches!(error, serde_yaml::Error::MultipleDocuments { .. }) {
+        return "a second document begins here; one is expected".to_owned();
+    }
     let serde_yaml::Error::SerdeUnknownField {
         field, expected, ..
     } = error

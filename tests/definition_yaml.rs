@@ -121,7 +121,7 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
         (
             "two documents",
             format!("{AGENT}---\n{AGENT}"),
-            "agent.yml:3: ",
+            "agent.yml:4: a second document",
         ),
     ];
     for (what, yaml, expected) in cases {

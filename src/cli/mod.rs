@@ -111,12 +111,15 @@ pub enum Command {
     /// Look at and manage images.
     #[command(subcommand)]
     Image(commands::image::ImageCommand),
-    /// Show the agents.
+    /// Show the agents, and help to define more.
     #[command(subcommand)]
     Agent(commands::agent::AgentCommand),
-    /// Show, build and import bases.
+    /// Show, build and import bases, and help to define more.
     #[command(subcommand)]
     Base(commands::base::BaseCommand),
+    /// Show the extensions, and help to define more.
+    #[command(subcommand)]
+    Extension(commands::extension::ExtensionCommand),
     /// Look at and clean the store.
     #[command(subcommand)]
     Cache(commands::cache::CacheCommand),

@@ -3,9 +3,13 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::definition::{
+    Noun,
+    new::{NewArgs, new},
+};
 use crate::{
     context::Context,
-    definition::{Source, agent::AgentDefinition},
+    definition::{Source, agent::AgentDefinition, bundle},
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     printer::{Align, Table},
@@ -19,6 +23,9 @@ pub enum AgentCommand {
     List,
     /// Show one agent's definition.
     Show(ShowArgs),
+    /// Write an agent to begin with, commented, that works as it is.
+    #[command(after_help = "Example: aicage agent new mine")]
+    New(NewArgs),
 }
 
 /// What `aicage agent show` takes.
@@ -49,6 +56,8 @@ struct AgentReport {
     /// `built-in` or `custom`.
     source: &'static str,
     directory: Option<String>,
+    /// Whether it takes the place of a built-in agent.
+    replaces_built_in: bool,
     build_local: bool,
     state_files: Vec<String>,
     state_directories: Vec<String>,
@@ -61,6 +70,7 @@ pub fn agent(context: &Context, command: &AgentCommand) -> Result<ExitStatus, Di
     match command {
         AgentCommand::List => list(context),
         AgentCommand::Show(args) => show(context, args),
+        AgentCommand::New(args) => new(context, Noun::Agent, args),
     }
 }
 
@@ -82,6 +92,7 @@ fn list(context: &Context) -> Result<ExitStatus, Diagnostic> {
     for agent in agents {
         let report = report(context, agent);
         let image = match (report.source, agent.is_published()) {
+            ("custom", _) if report.replaces_built_in => "built here (custom, not the built-in)",
             ("custom", _) => "built here (custom)",
             (_, true) => "published",
             (_, false) => "built here",
@@ -107,6 +118,9 @@ fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Diagnostic> {
         return Ok(ExitStatus::Done);
     }
     let printer = &context.printer;
+    if agent.replaces_built_in {
+        printer.talk("This takes the place of the built-in agent of the same name.");
+    }
     printer.line(&format!("{} ({})", agent.full_name, agent.id));
     let line = |name: &str, value: String| {
         if !value.is_empty() {
@@ -150,6 +164,8 @@ fn report(context: &Context, agent: &AgentDefinition) -> AgentReport {
         homepage: agent.settings.agent_homepage.clone(),
         source,
         directory,
+        replaces_built_in: agent.source != Source::BuiltIn
+            && bundle::built_in_names("agents").contains(agent.id.as_str()),
         build_local: !agent.is_published(),
         state_files: agent.settings.agent_path.files.clone(),
         state_directories: agent.settings.agent_path.directories.clone(),

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::definition::{
+    Noun,
+    new::{NewArgs, new},
+};
 use crate::{
     base_build::{self, Root},
     base_image,
     context::Context,
-    definition::{Source, base::BaseDefinition, identifier},
+    definition::{Source, base::BaseDefinition, bundle, identifier},
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     printer::{Align, Table},
@@ -28,6 +32,9 @@ pub enum BaseCommand {
     Build(BuildArgs),
     /// Make a base of your own from a tarball of a root file system.
     Import(ImportArgs),
+    /// Write a base to begin with, commented, that works as it is.
+    #[command(after_help = "Example: aicage base new mine")]
+    New(NewArgs),
 }
 
 /// What `aicage base show` takes.
@@ -98,6 +105,8 @@ struct BaseReport {
     /// `built-in` or `custom`.
     source: &'static str,
     directory: Option<String>,
+    /// Whether it takes the place of a built-in base.
+    replaces_built_in: bool,
     /// The name of its image.
     image: String,
     /// `published`, `assembled here` or `not assembled yet`.
@@ -113,6 +122,7 @@ pub async fn base(context: &Context, command: &BaseCommand) -> Result<ExitStatus
         BaseCommand::Show(args) => show(context, args),
         BaseCommand::Build(args) => build(context, args).await,
         BaseCommand::Import(args) => import(context, args).await,
+        BaseCommand::New(args) => new(context, Noun::Base, args),
     }
 }
 
@@ -140,6 +150,9 @@ fn list(context: &Context) -> Result<ExitStatus, Diagnostic> {
     ]);
     for base in bases {
         let state = match base.source {
+            "custom" if base.replaces_built_in => {
+                format!("{} (custom, not the built-in)", base.state)
+            }
             "custom" => format!("{} (custom)", base.state),
             _ => base.state.to_owned(),
         };
@@ -165,6 +178,9 @@ fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Diagnostic> {
         return Ok(ExitStatus::Done);
     }
     let printer = &context.printer;
+    if base.replaces_built_in {
+        printer.talk("This takes the place of the built-in base of the same name.");
+    }
     printer.line(&format!("{} ({})", base.id, base.description));
     let line = |name: &str, value: String| {
         if !value.is_empty() {
@@ -317,6 +333,8 @@ fn report(context: &Context, base: &BaseDefinition) -> Result<BaseReport, Diagno
             .collect(),
         source,
         directory,
+        replaces_built_in: base.is_custom()
+            && bundle::built_in_names("bases").contains(base.id.as_str()),
         image,
         state,
         digest: digest.map(|digest| digest.to_string()),

@@ -5,6 +5,8 @@ pub mod base;
 pub mod build;
 pub mod cache;
 pub mod config;
+pub mod definition;
+pub mod extension;
 pub mod image;
 pub mod plan;
 pub mod pull;

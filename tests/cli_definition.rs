@@ -1,0 +1,169 @@
+//! The command line of definitions, from outside: a home of its own, no network, no engine.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set up its world has failed"
+)]
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn custom(&self, path: &str) -> PathBuf {
+        self.0.path().join(".aicage/custom").join(path)
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.custom(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, content).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_aicage"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("PATH", "/usr/bin:/bin")
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .output()
+            .unwrap()
+    }
+
+    fn done(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[&["--json"], arguments].concat())).unwrap()
+    }
+
+    fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?} succeeded");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+#[test]
+fn a_new_definition_is_valid_at_once_and_is_never_overwritten() {
+    for (noun, folder, file, script) in [
+        ("agent", "agents", "agent.yml", "install.sh"),
+        ("base", "image-base", "base.yml", "scripts/10-tools.sh"),
+        (
+            "extension",
+            "extension",
+            "extension.yml",
+            "scripts/10-install.sh",
+        ),
+    ] {
+        let home = Home::new();
+        let printed = home.done(&[noun, "new", "mine"]);
+        let directory = home.custom(&format!("{folder}/mine"));
+        assert!(
+            printed.contains(&directory.join(file).display().to_string()),
+            "{printed}"
+        );
+        let shown = home.run(&[noun, "show", "mine"]);
+        assert!(
+            shown.status.success() && !String::from_utf8_lossy(&shown.stderr).contains("warning"),
+            "what `{noun} new` writes is not valid: {}",
+            String::from_utf8_lossy(&shown.stderr)
+        );
+        let script = directory.join(script);
+        let mode = fs_err::metadata(&script).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        let syntax = Command::new("sh").arg("-n").arg(&script).status().unwrap();
+        assert!(syntax.success());
+        assert!(!fs_err::read_to_string(&script).unwrap().contains("@NAME@"));
+        fs_err::write(directory.join(file), "# mine\n").unwrap();
+        let refusal = home.refused(&[noun, "new", "mine"]);
+        assert!(refusal.contains("something already"), "{refusal}");
+        assert_eq!(
+            fs_err::read_to_string(directory.join(file)).unwrap(),
+            "# mine\n",
+            "`{noun} new` overwrote a definition"
+        );
+        assert_eq!(
+            fs_err::read_dir(home.custom(folder)).unwrap().count(),
+            1,
+            "work of `{noun} new` is left"
+        );
+    }
+}
+
+#[test]
+fn names_that_cannot_be_are_refused_before_anything_is_written() {
+    let home = Home::new();
+    for name in ["../x", "a/b", "Upper", "with space", "..", "-x", "update"] {
+        home.refused(&["agent", "new", "--", name]);
+    }
+    assert!(!home.custom("").exists(), "something was written");
+}
+
+#[test]
+fn a_custom_definition_with_a_built_in_name_takes_its_place_and_is_shown_as_doing_so() {
+    let home = Home::new();
+    let built_in = home.json(&["agent", "show", "codex"]);
+    assert_eq!(built_in["replaces_built_in"], false);
+    assert_eq!(
+        home.json(&["agent", "new", "codex"])["replaces_built_in"],
+        true
+    );
+    home.done(&["base", "new", "debian"]);
+    let agent = home.json(&["agent", "show", "codex"]);
+    assert_eq!(agent["replaces_built_in"], true);
+    assert_eq!(agent["source"], "custom");
+    assert_eq!(agent["build_local"], true);
+    let base = home.json(&["base", "show", "debian"]);
+    assert_eq!(base["replaces_built_in"], true);
+    for (noun, name) in [("agent", "codex"), ("base", "debian")] {
+        let list = home.done(&[noun, "list"]);
+        let line = list.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains("not the built-in"), "{line}");
+    }
+}
+
+#[test]
+fn a_bad_definition_disables_only_itself_and_is_told_once() {
+    let home = Home::new();
+    home.done(&["extension", "new", "good"]);
+    home.write(
+        "extension/bad/extension.yml",
+        "name: x\ndescription: y\nshare: []\n",
+    );
+    home.write("extension/.git/HEAD", "");
+    let output = home.run(&["extension", "list"]);
+    assert!(output.status.success());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stdout.contains("good") && !stdout.contains("bad"),
+        "{stdout}"
+    );
+    let flat = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(flat.matches("`bad` is left out").count(), 1, "{stderr}");
+    assert!(
+        flat.contains("extension.yml:3: unknown key `share`; did you mean `shares`?"),
+        "{stderr}"
+    );
+    let report = home.json(&["extension", "list"]);
+    assert_eq!(report["schema"], "aicage.extension.list/1");
+    assert_eq!(report["extensions"].as_array().unwrap().len(), 1);
+}
