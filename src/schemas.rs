@@ -4,15 +4,17 @@ use schemars::{Schema, schema_for};
 
 use crate::{
     definition::{agent::AgentFile, base::BaseFile, extension::ExtensionFile},
+    extended_image::ExtendedImage,
     settings::Config,
 };
 
 /// Returns each schema with the name of its file in `schemas/`.
-pub fn all() -> [(&'static str, Schema); 4] {
+pub fn all() -> [(&'static str, Schema); 5] {
     [
         ("agent.schema.json", schema_for!(AgentFile)),
         ("base.schema.json", schema_for!(BaseFile)),
         ("extension.schema.json", schema_for!(ExtensionFile)),
+        ("image-extended.schema.json", schema_for!(ExtendedImage)),
         ("config.schema.json", schema_for!(Config)),
     ]
 }

@@ -34,8 +34,15 @@ pub struct Choice {
     #[arg(long = "extension", value_name = "EXTENSION")]
     pub extensions: Vec<String>,
     /// The name of the image with the extensions: `NAME:TAG`, or only a tag of `aicage-extended`.
-    #[arg(long, value_name = "NAME[:TAG]", requires = "extensions")]
+    /// Without `--extension`, the name of an image that was put together before.
+    #[arg(long, value_name = "NAME[:TAG]", conflicts_with = "no_extensions")]
     pub image_name: Option<String>,
+    /// Add no extensions, whatever is stored for the project.
+    #[arg(long, conflicts_with = "extensions")]
+    pub no_extensions: bool,
+    /// Ask anew for base and extensions, whatever is stored for the project.
+    #[arg(long, conflicts_with_all = ["base", "extensions", "image_name", "no_extensions"])]
+    pub choose: bool,
 }
 
 impl<'a> Selection<'a> {
@@ -74,6 +81,7 @@ impl Selection<'_> {
                 .map(|extension| extension.id.clone())
                 .collect(),
             image_name: (!self.extensions.is_empty()).then(|| self.reference.familiar()),
+            ..Choice::default()
         }
     }
 }
@@ -132,6 +140,14 @@ fn select_base<'a>(
         }
         return Ok(base);
     }
+    default_base(context, agent)
+}
+
+/// Returns the base that is used where nothing else decides: the host's own distribution, then the configured one.
+pub fn default_base<'a>(
+    context: &'a Context,
+    agent: &'a AgentDefinition,
+) -> Result<&'a BaseDefinition, Diagnostic> {
     let mut candidates = host_distribution();
     candidates.push(context.settings.config.default_base.clone());
     let chosen = candidates

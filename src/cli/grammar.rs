@@ -12,9 +12,26 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 5] = ["--base", "--env", "-e", "--share", "--progress"];
+const WITH_VALUE: [&str; 7] = [
+    "--base",
+    "--extension",
+    "--image-name",
+    "--env",
+    "-e",
+    "--share",
+    "--progress",
+];
 /// Options of ours without a value.
-const WITHOUT_VALUE: [&str; 6] = ["--offline", "--json", "-h", "--help", "-V", "--version"];
+const WITHOUT_VALUE: [&str; 8] = [
+    "--no-extensions",
+    "--choose",
+    "--offline",
+    "--json",
+    "-h",
+    "--help",
+    "-V",
+    "--version",
+];
 
 /// Drops the `--` of the older form, when nothing but options stands before it.
 ///

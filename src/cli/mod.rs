@@ -90,6 +90,8 @@ impl RunOptions {
                     .choice
                     .image_name
                     .or_else(|| self.choice.image_name.clone()),
+                no_extensions: self.choice.no_extensions || after.choice.no_extensions,
+                choose: self.choice.choose || after.choice.choose,
             },
             env: [self.env.clone(), after.env].concat(),
             shares: [self.shares.clone(), after.shares].concat(),

@@ -4,6 +4,7 @@ use assembler::transport::Target;
 use clap::Args;
 
 use crate::{
+    choosing::{Purpose, choose},
     commands::run,
     context::Context,
     diagnostic::Diagnostic,
@@ -39,7 +40,8 @@ fn target(text: &str) -> Result<Target, String> {
 
 /// Builds or pulls the image and puts it where it was asked for.
 pub async fn build(context: &Context, args: &BuildArgs) -> Result<ExitStatus, Diagnostic> {
-    let selection = select(context, &args.agent, &args.choice)?;
+    let choice = choose(context, &args.agent, (&args.choice, Purpose::Build)).await?;
+    let selection = select(context, &args.agent, &choice)?;
     let plan = plan::plan(context, &selection, Want::Held).await?;
     run::tell(context, &selection, &plan);
     let image = ensure::carry_out(context, &selection, &plan).await?;

@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
+    choosing::{Purpose, choose},
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
@@ -29,7 +30,8 @@ pub struct PlanArgs {
 
 /// Plans the newest image that is known and prints the plan.
 pub async fn plan(context: &Context, args: &PlanArgs) -> Result<ExitStatus, Diagnostic> {
-    let selection = select(context, &args.agent, &args.choice)?;
+    let choice = choose(context, &args.agent, (&args.choice, Purpose::Look)).await?;
+    let selection = select(context, &args.agent, &choice)?;
     let plan = plan::plan(context, &selection, Want::Newest(Ask::WhenOld)).await?;
     if context.printer.is_json() {
         context.printer.json(&report(&selection, &plan))?;

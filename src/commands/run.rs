@@ -9,6 +9,7 @@ use assembler::image::Image;
 
 use crate::{
     base_image,
+    choosing::{Purpose, choose},
     cli::RunOptions,
     context::Context,
     diagnostic::Diagnostic,
@@ -34,7 +35,8 @@ pub async fn run(
     let mut words = command.into_iter().map(text);
     let name = words.next().transpose()?.unwrap_or_default();
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
-    let selection = select(context, &name, &options.choice)?;
+    let choice = choose(context, &name, (&options.choice, Purpose::Run)).await?;
+    let selection = select(context, &name, &choice)?;
     let reference = context
         .unless_interrupted(prepare(context, &selection))
         .await?;

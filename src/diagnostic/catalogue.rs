@@ -37,6 +37,7 @@ use crate::{
     definition::DefinitionError,
     engine::docker::{EngineError, WireError},
     exit_status::ExitStatus,
+    extended_image::ExtendedImageError,
     init_program::InitProgramError,
     printer::{Colour, PrintError},
     project::ProjectError,
@@ -722,6 +723,16 @@ fn projects() -> Vec<Diagnostic> {
         .into(),
         ProjectError::Write {
             path: file(),
+            source: full(),
+        }
+        .into(),
+        ExtendedImageError::Value {
+            path: "/home/me/.aicage/custom/image-extended/mine/image-extended.yml".into(),
+            reason: "`extensions` is empty".to_owned(),
+        }
+        .into(),
+        ExtendedImageError::Write {
+            path: "/home/me/.aicage/custom/image-extended/mine/image-extended.yml".into(),
             source: full(),
         }
         .into(),

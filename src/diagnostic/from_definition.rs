@@ -2,7 +2,8 @@
 
 use super::verdict::{Explain, Verdict};
 use crate::{
-    definition::DefinitionError, project::ProjectError, settings::SettingsError, yaml::YamlError,
+    definition::DefinitionError, extended_image::ExtendedImageError, project::ProjectError,
+    settings::SettingsError, yaml::YamlError,
 };
 
 impl Explain for YamlError {
@@ -63,6 +64,17 @@ impl Explain for ProjectError {
             Self::Busy { .. } => {
                 Verdict::failed("project-busy").hint("end the other aicage, then try again")
             }
+        }
+    }
+}
+
+impl Explain for ExtendedImageError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Yaml(error) => error.verdict(),
+            Self::Value { .. } => Verdict::usage("image-extended-value")
+                .hint("correct the file, or remove its directory"),
+            Self::Write { source, .. } => Verdict::system("image-extended-write", source),
         }
     }
 }

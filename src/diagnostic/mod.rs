@@ -100,6 +100,12 @@ impl Diagnostic {
         }
     }
 
+    /// Gives the failure a code of its own: what it means here is more than what it was.
+    #[must_use]
+    pub fn coded(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+
     /// Adds one fact: a name and a value that can be copied.
     #[must_use]
     pub fn fact(mut self, name: &'static str, value: impl Into<String>) -> Self {

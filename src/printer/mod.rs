@@ -211,6 +211,21 @@ impl Printer {
         self.shared.settings.progress
     }
 
+    /// Tells whether questions may be asked: there is a terminal, and stderr is not for programs.
+    pub fn can_ask(&self) -> bool {
+        self.shared.settings.prompts == Prompts::Asked && self.progress_mode() != ProgressMode::Json
+    }
+
+    /// Returns whether stderr has colours.
+    pub fn talk_colour(&self) -> Colour {
+        self.shared.settings.stderr.colour
+    }
+
+    /// Returns how many columns a line on stderr may have.
+    pub fn talk_columns(&self) -> usize {
+        self.shared.settings.stderr.width.unwrap_or(USUAL_WIDTH)
+    }
+
     /// Returns the live lines, for [`crate::progress`].
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.shared.bars

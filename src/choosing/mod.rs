@@ -1,0 +1,296 @@
+//! What an agent runs in: flags first, then what is stored for the project, then questions, then defaults.
+//!
+//! Invariant: what is stored and cannot be used any more is an error that names the file; nothing is left out silently.
+//! All questions come before anything is pulled or built, and an answer is stored at once.
+
+mod asking;
+mod keeping;
+
+use assembler::reference::ImageReference;
+
+use crate::{
+    context::Context,
+    definition::agent::AgentDefinition,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    extended_image::{ExtendedImage, ExtendedImages},
+    names,
+    project::{Found, Projects, StoredChoice},
+    prompt,
+    selection::{Choice, default_base, find_agent, possible, select},
+};
+
+use asking::{ask, offer_way_out};
+use keeping::{keep_choice, keep_image};
+
+/// What the choice is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run the agent: the choice is the project's from now on, whether by flags or by answers.
+    Run,
+    /// To build the image: answers are the project's, flags only for this time.
+    Build,
+    /// To look at it: nothing is asked and nothing stored.
+    Look,
+}
+
+/// Completes what was `wanted` on the command line for `agent` in the project, and stores it as `purpose` says.
+pub async fn choose(
+    context: &Context,
+    agent: &str,
+    (wanted, purpose): (&Choice, Purpose),
+) -> Result<Choice, Diagnostic> {
+    let agent = find_agent(context, agent)?;
+    let projects = Projects::open(&context.settings);
+    let found = projects.choice(&context.settings.directory, &agent.id)?;
+    for warning in &found.warnings {
+        context.printer.warn(warning);
+    }
+    let stored = stored_choice(&found);
+    let may_ask = purpose != Purpose::Look && prompt::can_ask(context);
+    let (choice, origin) = if is_given(wanted) {
+        (from_flags(context, agent, (wanted, stored))?, Origin::Flags)
+    } else if let Some(stored) = stored.filter(|_| !wanted.choose) {
+        match usable(context, agent, &found, stored) {
+            Ok(choice) if may_ask && is_half(stored) => {
+                (ask(context, agent, &choice).await?, Origin::Answers)
+            }
+            Ok(choice) => (choice, Origin::Store),
+            Err(error) if may_ask => {
+                offer_way_out(context, error).await?;
+                let remaining = remaining(context, agent, stored);
+                (ask(context, agent, &remaining).await?, Origin::Answers)
+            }
+            Err(error) => return Err(error),
+        }
+    } else if may_ask {
+        let before = stored.map(|stored| remaining(context, agent, stored));
+        let answers = ask(context, agent, &before.unwrap_or_default()).await?;
+        (answers, Origin::Answers)
+    } else if wanted.choose {
+        return Err(Diagnostic::new(
+            "nobody-to-ask",
+            ExitStatus::Usage,
+            "`--choose` asks questions, and there is no terminal to ask on",
+        )
+        .hint("choose with `--base`, `--extension` and `--no-extensions`"));
+    } else {
+        let base = default_base(context, agent)?.id.clone();
+        (with_base(base), Origin::Store)
+    };
+    let selection = select(context, &agent.id, &choice).map_err(|error| match stored {
+        Some(stored) if left_to_store(context, agent, (wanted, stored)) => {
+            unusable(agent, &found, error)
+        }
+        Some(_) | None => error,
+    })?;
+    let is_kept = match origin {
+        Origin::Flags => purpose == Purpose::Run,
+        Origin::Answers => true,
+        Origin::Store => false,
+    };
+    if purpose != Purpose::Look && origin != Origin::Store {
+        keep_image(context, &selection)?;
+    }
+    if is_kept {
+        keep_choice(context, &selection, stored)?;
+    }
+    Ok(choice)
+}
+
+/// Where a choice comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Flags,
+    Answers,
+    Store,
+}
+
+fn is_given(wanted: &Choice) -> bool {
+    wanted.base.is_some()
+        || !wanted.extensions.is_empty()
+        || wanted.image_name.is_some()
+        || wanted.no_extensions
+}
+
+/// Returns what is stored, if it says anything of what the agent runs in.
+fn stored_choice(found: &Found) -> Option<&StoredChoice> {
+    let stored = found.agent.as_ref().map(|agent| &agent.choice)?;
+    (stored.base.is_some() || !stored.extensions.is_empty()).then_some(stored)
+}
+
+/// Tells whether what is stored leaves a question open, as files of the Python program may.
+fn is_half(stored: &StoredChoice) -> bool {
+    stored.base.is_none() || stored.image_ref.is_none() && stored.extensions.is_empty()
+}
+
+fn with_base(base: String) -> Choice {
+    Choice {
+        base: Some(base),
+        ..Choice::default()
+    }
+}
+
+/// Lays flags over what is stored.
+fn from_flags(
+    context: &Context,
+    agent: &AgentDefinition,
+    (wanted, stored): (&Choice, Option<&StoredChoice>),
+) -> Result<Choice, Diagnostic> {
+    let stored_extensions = stored.map(|stored| stored.extensions.clone());
+    let mut extensions = wanted.extensions.clone();
+    if let Some(name) = wanted
+        .image_name
+        .as_deref()
+        .filter(|_| extensions.is_empty())
+    {
+        let reference = names::chosen_image(name)?;
+        if let Some(image) = extended(context, agent, &reference) {
+            return from_image(wanted, image);
+        }
+        if stored_extensions.as_ref().is_none_or(Vec::is_empty) {
+            return Err(no_such_image(agent, &reference));
+        }
+    }
+    if extensions.is_empty() && !wanted.no_extensions {
+        extensions = stored_extensions.unwrap_or_default();
+    }
+    let stored_base = stored.and_then(|stored| stored.base.clone());
+    let base = match wanted.base.clone().or(stored_base) {
+        Some(base) => base,
+        None => default_base(context, agent)?.id.clone(),
+    };
+    let same = stored
+        .filter(|stored| stored.extensions == extensions && stored.base.as_ref() == Some(&base));
+    let stored_name = same.and_then(|stored| stored.image_ref.clone());
+    let image_name = wanted.image_name.clone().or(stored_name);
+    Ok(Choice {
+        base: Some(base),
+        image_name: image_name.filter(|_| !extensions.is_empty()),
+        extensions,
+        ..Choice::default()
+    })
+}
+
+/// Returns the extended image of this agent that has this name.
+fn extended(
+    context: &Context,
+    agent: &AgentDefinition,
+    reference: &ImageReference,
+) -> Option<ExtendedImage> {
+    let images = extended_images(context).images;
+    let name = reference.familiar();
+    images
+        .into_iter()
+        .find(|image| image.agent == agent.id && image.image_ref == name)
+}
+
+/// Reads all extended images; what is wrong with any is told.
+fn extended_images(context: &Context) -> ExtendedImages {
+    let found = ExtendedImages::read(&context.settings);
+    for problem in &found.problems {
+        let message = format!("an extended image is left out: {problem}");
+        context.printer.warn(&message);
+    }
+    found
+}
+
+fn from_image(wanted: &Choice, image: ExtendedImage) -> Result<Choice, Diagnostic> {
+    if let Some(base) = wanted.base.as_ref().filter(|&base| *base != image.base) {
+        return Err(Diagnostic::new(
+            "image-name",
+            ExitStatus::Usage,
+            format!(
+                "`{}` is an image on base `{}`, not on `{base}`",
+                image.image_ref, image.base
+            ),
+        )
+        .hint("leave `--base` out, or give `--extension` and another name"));
+    }
+    Ok(of_image(image))
+}
+
+fn of_image(image: ExtendedImage) -> Choice {
+    Choice {
+        base: Some(image.base),
+        extensions: image.extensions,
+        image_name: Some(image.image_ref),
+        ..Choice::default()
+    }
+}
+
+fn no_such_image(agent: &AgentDefinition, reference: &ImageReference) -> Diagnostic {
+    let name = reference.familiar();
+    Diagnostic::new(
+        "image-name",
+        ExitStatus::Usage,
+        format!("no image `{name}` was put together for `{}`", agent.id),
+    )
+    .hint("say with `--extension` what is to be in it")
+}
+
+/// Makes a choice of what is stored, if all of it is there.
+fn usable(
+    context: &Context,
+    agent: &AgentDefinition,
+    found: &Found,
+    stored: &StoredChoice,
+) -> Result<Choice, Diagnostic> {
+    let base = match &stored.base {
+        Some(base) => base.clone(),
+        None => default_base(context, agent)?.id.clone(),
+    };
+    let has_extensions = !stored.extensions.is_empty();
+    let choice = Choice {
+        base: Some(base),
+        extensions: stored.extensions.clone(),
+        image_name: stored.image_ref.clone().filter(|_| has_extensions),
+        ..Choice::default()
+    };
+    match select(context, &agent.id, &choice) {
+        Ok(_) => Ok(choice),
+        Err(error) => Err(unusable(agent, found, error)),
+    }
+}
+
+fn unusable(agent: &AgentDefinition, found: &Found, error: Diagnostic) -> Diagnostic {
+    let id = &agent.id;
+    let hint = format!(
+        "put it back, or choose anew: `aicage --choose {id}`, or `aicage --base BASE --extension EXTENSION {id}`, or `aicage --no-extensions {id}`"
+    );
+    Diagnostic::because(
+        format!("what is stored for `{id}` in this project cannot be used"),
+        error,
+    )
+    .coded("stored-choice")
+    .fact("file", found.file.display().to_string())
+    .hint(hint.as_str())
+}
+
+/// Tells whether flags left something to the project's file that is not there any more.
+fn left_to_store(
+    context: &Context,
+    agent: &AgentDefinition,
+    (wanted, stored): (&Choice, &StoredChoice),
+) -> bool {
+    let there = remaining(context, agent, stored);
+    let base = wanted.base.is_none() && there.base != stored.base;
+    let extensions = wanted.extensions.is_empty() && !wanted.no_extensions;
+    base || extensions && there.extensions != stored.extensions
+}
+
+/// Returns what of a stored choice is still there: the answers that the questions begin with.
+fn remaining(context: &Context, agent: &AgentDefinition, stored: &StoredChoice) -> Choice {
+    let base = stored.base.clone();
+    let extensions = &context.catalogue().extensions;
+    Choice {
+        base: base.filter(|base| possible(context, agent).any(|there| there.id == *base)),
+        extensions: stored
+            .extensions
+            .iter()
+            .filter(|&name| extensions.contains_key(name))
+            .cloned()
+            .collect(),
+        ..Choice::default()
+    }
+}

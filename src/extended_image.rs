@@ -1,0 +1,200 @@
+//! Extended images that were put together once: agent, base, extensions in order, and the image's name.
+//!
+//! Format: `~/.aicage/custom/image-extended/<NAME>/image-extended.yml`; the Python program's own,
+//! `state/image-extended/state/<tag>/image-extended.yml`, are read too. Invariant: one that cannot be used is left out
+//! and named; what a file says counts, not its directory's name.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use assembler::reference::ImageReference;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    names,
+    settings::Settings,
+    yaml::{
+        self, YamlError,
+        tree::{self, Mapping, Node, Value},
+    },
+};
+
+/// The file's name.
+pub const FILE: &str = "image-extended.yml";
+/// The name it may have, too.
+const OTHER_FILE: &str = "image-extended.yaml";
+
+/// `image-extended.yml`: an agent's image with extensions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "image-extended.yml")]
+pub struct ExtendedImage {
+    /// The agent.
+    pub agent: String,
+    /// The base that the agent runs on.
+    pub base: String,
+    /// The extensions, in the order in which they are added.
+    pub extensions: Vec<String>,
+    /// The image's name, `NAME:TAG`.
+    pub image_ref: String,
+}
+
+/// Why the definition of an extended image cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtendedImageError {
+    /// Its file cannot be read or written as YAML.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// A value is not allowed.
+    #[error("{}: {reason}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// All that were put together, sorted by name, and what is wrong with others.
+#[derive(Debug, Default)]
+pub struct ExtendedImages {
+    /// Those that can be used.
+    pub images: Vec<ExtendedImage>,
+    /// Those that cannot: why.
+    pub problems: Vec<ExtendedImageError>,
+}
+
+impl ExtendedImages {
+    /// Reads all of this user; one that aicage wrote goes before one of the Python program with the same name.
+    pub fn read(settings: &Settings) -> Self {
+        let mut found = Self::default();
+        for directory in [
+            directory(settings),
+            settings.state().join("image-extended/state"),
+        ] {
+            for path in subdirectories(&directory) {
+                match ExtendedImage::read(&path) {
+                    Ok(Some(image)) if found.named(&image.image_ref).is_none() => {
+                        found.images.push(image);
+                    }
+                    Ok(_) => {}
+                    Err(error) => found.problems.push(error),
+                }
+            }
+        }
+        found
+            .images
+            .sort_by(|one, other| one.image_ref.cmp(&other.image_ref));
+        found
+    }
+
+    /// Returns the one whose image has this name.
+    pub fn named(&self, image_ref: &str) -> Option<&ExtendedImage> {
+        self.images
+            .iter()
+            .find(|image| image.image_ref == image_ref)
+    }
+}
+
+impl ExtendedImage {
+    /// Reads the definition in `directory`; nothing if there is none.
+    fn read(directory: &Path) -> Result<Option<Self>, ExtendedImageError> {
+        for name in [FILE, OTHER_FILE] {
+            let path = directory.join(name);
+            if let Some(image) = yaml::read::<Self>(&path)? {
+                return image.checked(&path).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn checked(mut self, path: &Path) -> Result<Self, ExtendedImageError> {
+        let refused = |reason: String| ExtendedImageError::Value {
+            path: path.to_owned(),
+            reason,
+        };
+        let empty = [("agent", &self.agent), ("base", &self.base)];
+        if let Some((key, _)) = empty.iter().find(|(_, value)| value.trim().is_empty()) {
+            return Err(refused(format!("`{key}` is empty")));
+        }
+        if self.extensions.is_empty() {
+            return Err(refused("`extensions` is empty".to_owned()));
+        }
+        let reference = names::chosen_image(&self.image_ref)
+            .map_err(|diagnostic| refused(format!("`image_ref`: {}", diagnostic.sentence())))?;
+        self.image_ref = reference.familiar();
+        Ok(self)
+    }
+
+    /// Writes the definition, unless it is there as it is; returns its file.
+    pub fn store(
+        &self,
+        settings: &Settings,
+        reference: &ImageReference,
+    ) -> Result<PathBuf, ExtendedImageError> {
+        let directory = directory(settings).join(directory_name(reference));
+        let path = directory.join(FILE);
+        if matches!(Self::read(&directory), Ok(Some(there)) if there == *self) {
+            return Ok(path);
+        }
+        let mut root = Mapping::default();
+        root.set("agent", Node::text(&self.agent));
+        root.set("base", Node::text(&self.base));
+        root.set("extensions", Node::texts(&self.extensions));
+        root.set("image_ref", Node::text(&self.image_ref));
+        let text = tree::to_text(&Node::new(Value::Mapping(root)), &path)?;
+        let written = || {
+            fs_err::create_dir_all(&directory)?;
+            let mut file = tempfile::Builder::new()
+                .prefix(".new-")
+                .tempfile_in(&directory)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            fs_err::File::open(&directory)?.sync_all()
+        };
+        written().map_err(|source| ExtendedImageError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
+    }
+}
+
+fn directory(settings: &Settings) -> PathBuf {
+    settings.custom_roots().custom.join("image-extended")
+}
+
+/// Names the directory after the tag; after the whole name where the user chose a repository of their own.
+fn directory_name(reference: &ImageReference) -> String {
+    let name = reference.familiar();
+    match name.strip_prefix("aicage-extended:") {
+        Some(tag) => tag.to_owned(),
+        None => name.replace(['/', ':'], "_"),
+    }
+}
+
+fn subdirectories(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs_err::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    found.sort();
+    found
+}
