@@ -49,12 +49,29 @@ pub async fn ask_one(
             .with_page_size(PAGE)
             .with_starting_cursor(usual)
             .with_help_message(help)
+            .with_scorer(&|typed, line, _, at| rank(typed, line, at))
             .with_formatter(&|chosen| chosen.value.name.clone())
             .with_render_config(config)
             .prompt()?;
         Ok(chosen.at)
     })
     .await
+}
+
+/// Ranks a line by how well it fits what was typed: names before descriptions, then in the order of the list.
+fn rank(typed: &str, line: &Line, at: usize) -> Option<i64> {
+    let typed = typed.to_lowercase();
+    let name = line.name.to_lowercase();
+    let fit = if name.starts_with(&typed) {
+        3
+    } else if name.contains(&typed) {
+        2
+    } else if line.text.to_lowercase().contains(&typed) {
+        1
+    } else {
+        return None;
+    };
+    Some(fit * 1_000_000 - i64::try_from(at).unwrap_or(999_999))
 }
 
 /// Asks for extensions one after the other, so that the order is the user's; returns their places in `items`.
