@@ -1,7 +1,7 @@
-//! The program that runs inside a container: the scripts of a step, or a session.
+//! The program that runs inside a container: a step, or a session.
 //!
-//! It is static and needs nothing of the image, not even a shell. Two doors: `init step DIR NONCE` runs scripts and
-//! answers with what they changed, `init session [--] [arguments]` prepares the user and runs the agent. Both are
+//! It is static and needs nothing of the image, not even a shell. Two doors: `init step DIR NONCE` runs scripts or
+//! carries out instructions and answers with what they changed, `init session [--] [arguments]` prepares the user and runs the agent. Both are
 //! PID 1 of their container: they reap what others leave.
 //!
 //! **Invariants.** It knows nothing outside its container. Nothing is read from the image after a script has run,
@@ -58,6 +58,7 @@ fn main() -> ExitCode {
             }
             session::run(&rest)
         }
+        Some(verb) if verb == step::LAUNCH => step::launch(&arguments.collect::<Vec<_>>()),
         Some(verb) if verb == session::LAUNCH => session::launch(&arguments.collect::<Vec<_>>()),
         _ => usage(),
     }

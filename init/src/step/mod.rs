@@ -1,4 +1,4 @@
-//! A step: runs scripts as root and answers with what they changed.
+//! A step: runs scripts as root, or carries out instructions, and answers with what they changed.
 //!
 //! All that is needed afterwards is opened before the first script runs, because a script may delete or replace
 //! anything: the answer's channel, the index, the root. Exit codes: 0 when an answer was written in full, 2 when
@@ -6,8 +6,14 @@
 
 mod answer;
 mod certificates;
+mod guests;
+mod instructions;
+mod launch;
+mod place;
 mod scripts;
 mod spec;
+mod unpack;
+mod users;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,7 +27,11 @@ use layer::tar::{LayerWriter, WriteError};
 use layer::{IndexError, LayerPath, PathIndex};
 use rustix::fs::{Mode, OFlags};
 
+pub(crate) use self::launch::{LAUNCH, launch};
+
 use self::answer::Answer;
+use self::guests::Guests;
+use self::instructions::Instructions;
 use self::scripts::{Outcome, Scripts};
 use self::spec::{Mode as StepMode, Spec};
 
@@ -46,6 +56,24 @@ enum StepError {
         name: String,
         #[source]
         source: io::Error,
+    },
+    #[error("{label}")]
+    Place {
+        label: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{label}")]
+    Unpack {
+        label: String,
+        #[source]
+        source: unpack::UnpackError,
+    },
+    #[error("{label}")]
+    User {
+        label: String,
+        #[source]
+        source: users::UserError,
     },
     #[error("the changes cannot be captured")]
     Capture(#[from] CaptureError),
@@ -108,10 +136,13 @@ pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
 
 /// Runs the step and writes its answer; fails only when the answer is not complete.
 fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(), StepError> {
-    let ran =
-        Step::open(directory, spec).and_then(|step| step.run_scripts().map(|ran| (step, ran)));
+    let ran = Step::open(directory, spec).and_then(|step| step.run().map(|ran| (step, ran)));
     crate::children::end_all();
-    let (step, (since, outcome)) = match ran {
+    let ran = ran.and_then(|(step, (since, outcome, guests))| {
+        guests.leave()?;
+        Ok((step, since, outcome))
+    });
+    let (step, since, outcome) = match ran {
         Ok(ran) => ran,
         Err(error) => {
             let message = crate::explain(&error);
@@ -168,14 +199,32 @@ impl Step {
         })
     }
 
-    fn run_scripts(&self) -> Result<(Timestamp, Outcome), StepError> {
-        let mut scripts = Scripts::prepare(&self.directory, &self.private, &self.spec)?;
-        if self.spec.ca {
-            scripts.environment =
-                certificates::install(&self.directory.join("ca.pem"), &self.private)?;
+    fn run(&self) -> Result<(Timestamp, Outcome, Guests), StepError> {
+        if self.spec.instructions.is_empty() {
+            return self.run_scripts();
         }
+        let mut instructions = Instructions::prepare(&self.directory, &self.spec)?;
+        fs_err::create_dir(&self.private)?;
+        guests::receive(&self.spec.secrets)?;
+        instructions.environment.extend(self.certificates()?);
+        let guests = Guests::place(&self.spec.placed, &self.private, &self.index)?;
         let since = self.now()?;
-        Ok((since, scripts.run(&self.spec)?))
+        Ok((since, instructions.run()?, guests))
+    }
+
+    fn run_scripts(&self) -> Result<(Timestamp, Outcome, Guests), StepError> {
+        let mut scripts = Scripts::prepare(&self.directory, &self.private, &self.spec)?;
+        scripts.environment = self.certificates()?;
+        let since = self.now()?;
+        Ok((since, scripts.run(&self.spec)?, Guests::default()))
+    }
+
+    fn certificates(&self) -> io::Result<Vec<(String, String)>> {
+        if self.spec.ca {
+            certificates::install(&self.directory.join("ca.pem"), &self.private)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// Returns the time as the filesystem that is captured sees it.
@@ -202,6 +251,7 @@ impl Step {
             let relative = path.strip_prefix("/").unwrap_or(&path);
             skip.extend(LayerPath::new(relative.as_os_str().as_bytes()));
         }
+        guests::skip_stubs(&mut skip, &self.index);
         let scope = Scope {
             index: &self.index,
             since,

@@ -1,5 +1,6 @@
 //! What the caller wants: `step.json` in the step's directory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -11,7 +12,20 @@ pub(super) struct Spec {
     /// Proves that the directory is the one that the caller meant.
     pub(super) nonce: String,
     /// Files below `scripts/`, in the order in which they run.
+    #[serde(default)]
     pub(super) scripts: Vec<String>,
+    /// What is carried out instead.
+    #[serde(default)]
+    pub(super) instructions: Vec<Instruction>,
+    /// What programs of instructions are given besides their own environment.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// Files that are there while the step runs.
+    #[serde(default)]
+    pub(super) placed: Vec<Placed>,
+    /// What comes through standard input, one after the other.
+    #[serde(default)]
+    pub(super) secrets: Vec<SecretFile>,
     pub(super) mode: Mode,
     pub(super) output: Output,
     /// Whether `ca.pem` is there and to be trusted while the scripts run.
@@ -23,6 +37,81 @@ pub(super) struct Spec {
     /// Absolute paths that are in no layer.
     #[serde(default)]
     pub(super) exclude: Vec<String>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Instruction {
+    /// How it is called in messages.
+    pub(super) label: String,
+    pub(super) action: Action,
+}
+
+/// What an instruction does.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Action {
+    /// Runs a program.
+    Run {
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        user: Option<String>,
+        directory: String,
+    },
+    /// Puts the entries of a tar, a file in the step's directory, somewhere.
+    Unpack {
+        tar: String,
+        to: String,
+        destination: Destination,
+        conflict: Conflict,
+        owner: Option<String>,
+        mode: Option<u32>,
+    },
+    /// Makes a directory.
+    Directory { path: String, owner: Option<String> },
+}
+
+/// What a destination means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Destination {
+    /// A directory to put a file into, or else its name.
+    Auto,
+    /// A directory.
+    Directory,
+}
+
+/// What happens when a directory is in the way of something else, or the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Conflict {
+    /// It is an error.
+    Refuse,
+    /// It is replaced.
+    Replace,
+}
+
+/// A file that is there while the step runs, where nothing can be mounted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Placed {
+    pub(super) target: String,
+    /// Where its content is.
+    pub(super) from: String,
+    /// Whether it is a copy, or else a link.
+    pub(super) copy: bool,
+}
+
+/// A secret, and the file in memory for it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretFile {
+    pub(super) path: String,
+    pub(super) size: u64,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
 }
 
 /// What follows the answer.

@@ -1,0 +1,198 @@
+//! What is in the container while a step runs and belongs to no layer: files that are placed where nothing can be
+//! mounted, and the directories that were made only to mount something in them.
+//!
+//! Invariant: afterwards the tree is as if they had never been there. What a program made beside them stays.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use layer::{IndexKind, LayerPath, PathIndex};
+
+use super::place::{Given, make_directories, mtime, resolve, set_mtime};
+use super::spec::{Placed, SecretFile};
+
+/// Reads the secrets from our standard input, in their order, and writes them to memory.
+pub(super) fn receive(secrets: &[SecretFile]) -> io::Result<()> {
+    let mut input = io::stdin().lock();
+    for secret in secrets {
+        let mut options = fs::OpenOptions::new();
+        options.options_mut().mode(0o600);
+        let mut file = options.write(true).create_new(true).open(&secret.path)?;
+        let copied = io::copy(&mut input.by_ref().take(secret.size), &mut file)?;
+        if copied != secret.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.flush()?;
+        fs::os::unix::fs::lchown(&secret.path, Some(secret.uid), Some(secret.gid))?;
+        fs::set_permissions(
+            &secret.path,
+            std::fs::Permissions::from_mode(secret.mode & 0o7777),
+        )?;
+    }
+    Ok(())
+}
+
+/// A file that is placed, and what it takes to be as before.
+struct Guest {
+    place: PathBuf,
+    /// Where what was there waits.
+    aside: Option<PathBuf>,
+    /// The directory it is in, its time before and with the guest in it.
+    parent: PathBuf,
+    before: (i64, i64),
+    with: (i64, i64),
+    /// Directories that were made for it, the lowest first.
+    made: Vec<PathBuf>,
+}
+
+/// All files that are placed.
+#[derive(Default)]
+pub(super) struct Guests(Vec<Guest>);
+
+impl Guests {
+    /// Places the files; `private` is where what they replace waits.
+    pub(super) fn place(placed: &[Placed], private: &Path, index: &PathIndex) -> io::Result<Self> {
+        let mut guests = Self::default();
+        for (number, wanted) in placed.iter().enumerate() {
+            let guest = Guest::place(wanted, &private.join(format!("aside-{number}")), index)?;
+            guests.0.push(guest);
+        }
+        Ok(guests)
+    }
+
+    /// Takes them away again; a program may have done so before.
+    pub(super) fn leave(self) -> io::Result<()> {
+        for guest in self.0.into_iter().rev() {
+            guest.leave()?;
+        }
+        Ok(())
+    }
+}
+
+impl Guest {
+    fn place(wanted: &Placed, aside: &Path, index: &PathIndex) -> io::Result<Self> {
+        let place = resolve(&wanted.target)?;
+        let parent = place.parent().unwrap_or(Path::new("/")).to_owned();
+        let made = parent
+            .ancestors()
+            .take_while(|directory| fs::symlink_metadata(directory).is_err())
+            .map(Path::to_owned)
+            .collect();
+        make_directories(
+            &parent,
+            Given {
+                owner: None,
+                mode: None,
+            },
+        )?;
+        let before = original_mtime(&parent, index)?;
+        let aside = match fs::symlink_metadata(&place) {
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::IsADirectory,
+                    format!(
+                        "{} is a directory, where a file is to be mounted",
+                        place.display()
+                    ),
+                ));
+            }
+            Ok(_) => {
+                fs::rename(&place, aside)?;
+                Some(aside.to_owned())
+            }
+            Err(_) => None,
+        };
+        if wanted.copy {
+            fs::copy(&wanted.from, &place)?;
+            let metadata = fs::metadata(&wanted.from)?;
+            fs::os::unix::fs::lchown(&place, Some(metadata.uid()), Some(metadata.gid()))?;
+            fs::set_permissions(&place, metadata.permissions())?;
+        } else {
+            symlink(&wanted.from, &place)?;
+        }
+        let with = mtime(&parent)?;
+        Ok(Self {
+            place,
+            aside,
+            parent,
+            before,
+            with,
+            made,
+        })
+    }
+
+    fn leave(self) -> io::Result<()> {
+        let now = mtime(&self.parent);
+        // A program may have put a directory of its own there; then that is what stays.
+        if !self.place.is_dir() || self.place.is_symlink() {
+            match fs::remove_file(&self.place) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        if let Some(aside) = &self.aside {
+            fs::rename(aside, &self.place)?;
+        }
+        if let Ok(now) = now {
+            let (seconds, nanoseconds) = if now == self.with { self.before } else { now };
+            set_mtime(&self.parent, seconds, nanoseconds)?;
+        }
+        for directory in self.made {
+            let above = directory
+                .parent()
+                .map(|above| Ok::<_, io::Error>((above, mtime(above)?)));
+            // Not empty: a program put something there.
+            if std::fs::remove_dir(&directory).is_err() {
+                break;
+            }
+            if let Some(Ok((above, (seconds, nanoseconds)))) = above {
+                set_mtime(above, seconds, nanoseconds)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the time that a directory had in the image; the engine may have changed it by making a mountpoint.
+fn original_mtime(directory: &Path, index: &PathIndex) -> io::Result<(i64, i64)> {
+    let known = relative(directory).and_then(|path| {
+        let entry = index.get(&path)?;
+        (entry.kind == IndexKind::Directory).then_some((entry.mtime, 0))
+    });
+    known.map_or_else(|| mtime(directory), Ok)
+}
+
+/// Adds to what is skipped the directories that only lead to something skipped and were not in the image.
+pub(super) fn skip_stubs(skip: &mut BTreeSet<LayerPath>, index: &PathIndex) {
+    let mut candidates = BTreeSet::new();
+    for path in skip.iter() {
+        let above = std::iter::successors(path.parent(), LayerPath::parent);
+        candidates.extend(above.filter(|path| !path.is_root() && index.get(path).is_none()));
+    }
+    // A directory comes before what is in it, so backwards what is in it has been decided.
+    for candidate in candidates.into_iter().rev() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let place = Path::new("/").join(std::ffi::OsStr::from_bytes(candidate.as_bytes()));
+        let Ok(entries) = std::fs::read_dir(&place) else {
+            continue;
+        };
+        let only_skipped = entries.into_iter().all(|entry| {
+            entry.is_ok_and(|entry| {
+                candidate
+                    .join(entry.file_name().as_bytes())
+                    .is_ok_and(|path| skip.contains(&path))
+            })
+        });
+        if only_skipped && !place.is_symlink() {
+            skip.insert(candidate);
+        }
+    }
+}
+
+fn relative(path: &Path) -> Option<LayerPath> {
+    use std::os::unix::ffi::OsStrExt as _;
+    LayerPath::new(path.strip_prefix("/").ok()?.as_os_str().as_bytes()).ok()
+}
