@@ -49,6 +49,7 @@ impl<'a> Runner<'a> {
         let settings = SandboxSettings {
             init,
             scratch: leftovers::scratch(&self.context.settings),
+            locks: self.context.settings.state().join("caches"),
             env: proxy::for_containers(self.context),
             ca: self
                 .context

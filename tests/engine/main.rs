@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod connect;
+mod instructions;
 mod load;
 mod session;
 mod steps;

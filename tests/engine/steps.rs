@@ -29,7 +29,7 @@ const LABEL: &str = "io.github.aicage.step";
 
 /// How a step's files get in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Mounted,
     Uploaded,
 }
@@ -74,6 +74,7 @@ impl<'a> Step<'a> {
         let settings = SandboxSettings {
             init: init_for("amd64").unwrap(),
             scratch: self.ground.scratch(),
+            locks: self.ground.directory.path().join("locks"),
             env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
             ca: self.ca.clone(),
             network: Network::None,
@@ -149,7 +150,7 @@ impl<'a> Step<'a> {
     }
 }
 
-fn changes(tar: &[u8]) -> Vec<String> {
+pub(crate) fn changes(tar: &[u8]) -> Vec<String> {
     let mut reader = LayerReader::new(tar, Limits::default());
     let mut found = Vec::new();
     while let Some(item) = reader.next_item().unwrap() {
@@ -195,7 +196,7 @@ fn changes(tar: &[u8]) -> Vec<String> {
     found
 }
 
-fn both_ways(salt: &str, test: impl Fn(&Ground, Way)) {
+pub(crate) fn both_ways(salt: &str, test: impl Fn(&Ground, Way)) {
     on_each_engine(salt, |ground| {
         for way in [Way::Mounted, Way::Uploaded] {
             test(ground, way);

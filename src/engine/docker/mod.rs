@@ -19,6 +19,7 @@ mod streams;
 mod terminal;
 mod throwaway;
 mod tls;
+mod volumes;
 mod wire;
 
 use std::sync::Arc;

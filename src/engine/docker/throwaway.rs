@@ -8,9 +8,7 @@ use std::{collections::BTreeMap, io, sync::Arc, sync::Mutex};
 
 use bollard::{
     models::{ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType},
-    query_parameters::{
-        ListContainersOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
-    },
+    query_parameters::{ListContainersOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -23,6 +21,7 @@ use super::{
     error::EngineError,
     owner::Owner,
     session::{Network, assignments, no_log},
+    volumes::{self, VolumeMount, Volumes},
 };
 
 /// The label by which our throwaway containers are known; its value is an [`Owner`].
@@ -47,6 +46,26 @@ pub(crate) struct Throwaway {
     pub(crate) network: Network,
     /// How our files get in and its answer out.
     pub(crate) way: Way,
+    /// The volumes that are made for it.
+    pub(crate) volumes: Volumes,
+    /// What of them it sees.
+    pub(crate) mounted: Vec<VolumeMount>,
+    /// Directories in memory, with their options.
+    pub(crate) memory: BTreeMap<String, String>,
+    /// What it reads from its standard input; nothing of it is ever in a file.
+    pub(crate) input: Sealed,
+    /// Held until it has ended.
+    pub(crate) locks: Vec<fs_err::File>,
+}
+
+/// Bytes that are never printed.
+#[derive(Default)]
+pub(crate) struct Sealed(pub(crate) Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed(…)")
+    }
 }
 
 /// How our files get in and the answer out.
@@ -65,7 +84,7 @@ pub(crate) enum Way {
     /// A tar of the files is sent to the engine; the answer is the container's stdout.
     Upload {
         /// The tar.
-        archive: Bytes,
+        archive: tokio::fs::File,
         /// Where the answer is written to.
         answer: pipe::Sender,
     },
@@ -103,7 +122,7 @@ impl Drop for LetGo {
 /// Lives a container's life; what it prints goes to `log`. Returns its exit status.
 pub(crate) async fn live(
     docker: Docker,
-    throwaway: Throwaway,
+    mut throwaway: Throwaway,
     log: mpsc::Sender<Bytes>,
     stop: CancellationToken,
 ) -> Result<i32, EngineError> {
@@ -114,14 +133,34 @@ pub(crate) async fn live(
     if stop.is_cancelled() {
         return Err(EngineError::Interrupted);
     }
+    let mut volumes = std::mem::take(&mut throwaway.volumes);
+    let locks = std::mem::take(&mut throwaway.locks);
+    let known = (throwaway.image.as_str(), &throwaway.labels);
+    let status = match volumes.prepare(&docker, known, &stop).await {
+        Ok(()) => contain(&docker, throwaway, log, &stop).await,
+        Err(error) => Err(error),
+    };
+    drop(let_go);
+    let removed = volumes.remove(&docker).await;
+    drop(locks);
+    let status = status?;
+    removed?;
+    Ok(status)
+}
+
+async fn contain(
+    docker: &Docker,
+    throwaway: Throwaway,
+    log: mpsc::Sender<Bytes>,
+    stop: &CancellationToken,
+) -> Result<i32, EngineError> {
     // Not to be cut short: a container that was created, but whose id we do not know, could not be removed.
     let id = docker.create_container(None, body(&throwaway)).await?;
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Err(EngineError::Interrupted),
-        outcome = run(&docker, &id, throwaway.way, log) => outcome,
+        outcome = run(docker, &id, (throwaway.way, throwaway.input), log) => outcome,
     };
-    drop(let_go);
     let removed = docker.remove_container(&id).await;
     let status = outcome?;
     removed?;
@@ -131,25 +170,29 @@ pub(crate) async fn live(
 async fn run(
     docker: &Docker,
     id: &str,
-    way: Way,
+    (way, input): (Way, Sealed),
     log: mpsc::Sender<Bytes>,
 ) -> Result<i32, EngineError> {
     let mut answer = match way {
         Way::Bind { .. } => None,
         Way::Upload { archive, answer } => {
-            let options = UploadToContainerOptionsBuilder::new().path("/").build();
-            let uploaded =
-                docker
-                    .client
-                    .upload_to_container(id, Some(options), bollard::body_full(archive));
-            uploaded
-                .await
-                .map_err(|error| EngineError::call("take the files of the step", error))?;
+            docker.upload(id, archive).await?;
             Some(answer)
         }
     };
-    let stream = docker.attach(id, Attach::Output).await?;
+    let what = if input.0.is_empty() {
+        Attach::Output
+    } else {
+        Attach::Both
+    };
+    let (stream, mut stdin) = tokio::io::split(docker.attach(id, what).await?);
     docker.start_container(id).await?;
+    let told = async move {
+        // It may have ended already; then its status says why.
+        stdin.write_all(&input.0).await.unwrap_or_default();
+        stdin.flush().await.unwrap_or_default();
+        stdin
+    };
     // What it owns ends with the output, which is before the engine has noticed the exit.
     let listened = async move {
         let mut frames = Frames::new(stream);
@@ -170,7 +213,7 @@ async fn run(
         }
         Ok::<_, io::Error>(())
     };
-    let (listened, status) = tokio::join!(listened, exit_status(docker, id));
+    let (listened, status, _stdin) = tokio::join!(listened, exit_status(docker, id), told);
     let status = status?;
     listened.map_err(|source| EngineError::Host {
         what: "read what the container prints",
@@ -199,7 +242,7 @@ async fn exit_status(docker: &Docker, id: &str) -> Result<i32, EngineError> {
 }
 
 fn body(throwaway: &Throwaway) -> ContainerCreateBody {
-    let mounts = match &throwaway.way {
+    let mut mounts = match &throwaway.way {
         Way::Bind { source, target, .. } => vec![Mount {
             typ: Some(MountType::BIND),
             source: Some(source.clone()),
@@ -209,6 +252,8 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
         }],
         Way::Upload { .. } => Vec::new(),
     };
+    mounts.extend(throwaway.mounted.iter().map(VolumeMount::spell));
+    let reads = !throwaway.input.0.is_empty();
     ContainerCreateBody {
         image: Some(throwaway.image.clone()),
         user: Some("0:0".to_owned()),
@@ -218,6 +263,9 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
         // The image's own would be created if it is not there, and then be captured.
         working_dir: Some("/".to_owned()),
         labels: Some(throwaway.labels.clone().into_iter().collect()),
+        attach_stdin: Some(reads),
+        open_stdin: Some(reads),
+        stdin_once: Some(reads),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         healthcheck: Some(HealthConfig {
@@ -227,6 +275,7 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
         host_config: Some(HostConfig {
             log_config: Some(no_log()),
             mounts: Some(mounts),
+            tmpfs: Some(throwaway.memory.clone().into_iter().collect()),
             network_mode: throwaway.network.mode(),
             init: Some(false),
             ..HostConfig::default()
@@ -235,13 +284,14 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
     }
 }
 
-/// Removes the containers and names of runs of ours that are no more. It goes on past what cannot be removed, and
+/// Removes the containers, volumes and names of runs of ours that are no more. It goes on past what cannot be removed, and
 /// returns the first failure; none is a reason to fail for whoever sweeps.
 pub(crate) async fn sweep(docker: &Docker) -> Result<(), EngineError> {
     let outcome = sweep_containers(docker, LABEL, None).await;
     // One that runs is somebody's agent, even if nobody is attached any more.
     let outcome = outcome.and(sweep_containers(docker, OWNER, Some("created")).await);
-    outcome.and(sweep_names(docker).await)
+    let outcome = outcome.and(sweep_names(docker).await);
+    outcome.and(volumes::sweep(docker).await)
 }
 
 async fn sweep_containers(

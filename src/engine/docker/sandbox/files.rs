@@ -1,20 +1,21 @@
 //! What the program in the container finds in its directory, `/.aicage-<nonce>`.
 //!
-//! `init` (the program), `step.json`, `scripts/…`, `index` (of the image's paths), `ca.pem`, and for a mounted directory
+//! `init` (the program), `step.json`, `scripts/…` or `tars/…`, `index` (of the image's paths), `ca.pem`, and for a mounted directory
 //! the FIFO `out`. The nonce is random: a program that finds another one in `step.json` was given a directory that is
 //! not ours, because the engine sees other files at that path.
 
 use std::{
-    io::{self, Read as _},
+    collections::BTreeMap,
+    io::{self, BufWriter, Read as _, Seek as _},
     os::fd::OwnedFd,
     path::Path,
 };
 
 use assembler::{
+    instruction::{Action, Conflict, Destination, Instruction, TarSource},
     recipe::ScriptFiles,
     sandbox::{SandboxError, Task},
 };
-use bytes::Bytes;
 use layer::LayerPath;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use super::{
     super::throwaway::{Hold, Way},
     Job, SandboxSettings,
+    mounts::{Mounts, Placed, SecretFile},
 };
 
 /// A name that nobody else has.
@@ -50,8 +52,17 @@ pub(super) enum Transport {
 /// The files, not yet anywhere.
 #[derive(Debug)]
 pub(super) struct StepFiles<'a> {
-    files: Vec<(String, u32, &'a [u8])>,
+    files: Vec<(String, u32, Content<'a>)>,
     spec: Vec<u8>,
+}
+
+/// What is in a file.
+#[derive(Clone, Copy, Debug)]
+enum Content<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// What is in another file.
+    File(&'a Path),
 }
 
 /// The files where a container finds them, and our end of its answer.
@@ -68,11 +79,44 @@ pub(super) struct Connected {
 struct Spec<'a> {
     nonce: &'a str,
     scripts: &'a [String],
+    instructions: Vec<StepInstruction<'a>>,
+    env: &'a BTreeMap<String, String>,
+    placed: &'a [Placed],
+    secrets: &'a [SecretFile],
     mode: Mode,
     output: &'a str,
     ca: bool,
     source_date_epoch: Option<i64>,
     exclude: &'a [&'a str],
+}
+
+#[derive(Serialize)]
+struct StepInstruction<'a> {
+    label: &'a str,
+    action: StepAction<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum StepAction<'a> {
+    Run {
+        argv: &'a [String],
+        env: &'a BTreeMap<String, String>,
+        user: Option<&'a str>,
+        directory: &'a str,
+    },
+    Unpack {
+        tar: String,
+        to: &'a str,
+        destination: &'a str,
+        conflict: &'a str,
+        owner: Option<&'a str>,
+        mode: Option<u32>,
+    },
+    Directory {
+        path: &'a str,
+        owner: Option<&'a str>,
+    },
 }
 
 impl Nonce {
@@ -84,6 +128,10 @@ impl Nonce {
 
     fn directory(&self) -> String {
         format!("/.aicage-{}", self.0)
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 
     /// The command line of the container.
@@ -102,42 +150,39 @@ impl<'a> StepFiles<'a> {
     pub(super) fn new(
         job: &'a Job<'_>,
         nonce: &Nonce,
-        transport: Transport,
-        ca: Option<&'a [u8]>,
+        settings: &'a SandboxSettings,
+        (transport, mounts): (Transport, &Mounts),
     ) -> Result<Self, SandboxError> {
         let mut files = Vec::new();
-        let (scripts, run) = match job.request.task {
-            Task::Scripts { files, run } => (Some(files), run),
-            Task::Instructions { .. } => {
-                return Err(SandboxError::Step {
-                    reason: "instructions are not supported yet".to_owned(),
-                });
+        let (run, instructions): (&[String], _) = match job.request.task {
+            Task::Scripts {
+                files: scripts,
+                run,
+            } => {
+                files.extend(script_files(scripts)?);
+                (run, Vec::new())
             }
+            Task::Instructions { instructions, .. } => (&[], spelled(instructions, &mut files)),
         };
-        for (path, file) in scripts.into_iter().flat_map(ScriptFiles::iter) {
-            if LayerPath::new(path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes()) {
-                let mode = if file.executable { 0o755 } else { 0o644 };
-                files.push((format!("scripts/{path}"), mode, &*file.content));
-            } else {
-                return Err(SandboxError::Step {
-                    reason: format!("`{path}` is not a path below the definition"),
-                });
-            }
-        }
+        let ca = settings.ca.as_deref();
         let index = layer::PathIndex::from_bytes(&job.index);
         // The engine makes this link in every container, so the step did not; unless the image has it itself.
         let mtab = LayerPath::new("etc/mtab").expect("it is a plain path");
         let has_mtab = index.is_ok_and(|index| index.get(&mtab).is_some());
         let exclude: &[&str] = if has_mtab { &[] } else { &["/etc/mtab"] };
         if job.mode == Mode::Capture {
-            files.push(("index".to_owned(), 0o644, &job.index));
+            files.push(("index".to_owned(), 0o644, Content::Bytes(&job.index)));
         }
         if let Some(ca) = ca {
-            files.push(("ca.pem".to_owned(), 0o644, ca));
+            files.push(("ca.pem".to_owned(), 0o644, Content::Bytes(ca)));
         }
         let spec = serde_json::to_vec(&Spec {
             nonce: &nonce.0,
             scripts: run,
+            instructions,
+            env: &settings.env,
+            placed: &mounts.placed,
+            secrets: &mounts.secrets,
             mode: job.mode,
             output: match transport {
                 Transport::Bind => "fifo",
@@ -167,10 +212,10 @@ impl<'a> StepFiles<'a> {
     fn all<'s>(
         &'s self,
         settings: &SandboxSettings,
-    ) -> impl Iterator<Item = (&'s str, u32, &'s [u8])> {
+    ) -> impl Iterator<Item = (&'s str, u32, Content<'s>)> {
         let ours = [
-            ("init", 0o755, settings.init),
-            ("step.json", 0o644, self.spec.as_slice()),
+            ("init", 0o755, Content::Bytes(settings.init)),
+            ("step.json", 0o644, Content::Bytes(&self.spec)),
         ];
         let theirs = self
             .files
@@ -192,8 +237,18 @@ impl<'a> StepFiles<'a> {
             if let Some(parent) = path.parent() {
                 fs_err::create_dir_all(parent)?;
             }
-            fs_err::write(&path, content)?;
-            fs_err::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+            match content {
+                Content::Bytes(bytes) => {
+                    fs_err::write(&path, bytes)?;
+                    fs_err::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+                }
+                // Root reads it, whatever its mode; a file of 2 GB need not be there twice.
+                Content::File(file) => {
+                    if fs_err::hard_link(file, &path).is_err() {
+                        fs_err::copy(file, &path)?;
+                    }
+                }
+            }
         }
         let (answer, hold) = fifo(&root.join("out"))?;
         let hold = Hold::new(hold);
@@ -212,7 +267,9 @@ impl<'a> StepFiles<'a> {
     fn upload(&self, settings: &SandboxSettings, nonce: &Nonce) -> io::Result<Connected> {
         let top = nonce.directory();
         let top = Path::new(top.trim_start_matches('/'));
-        let mut archive = tar::Builder::new(Vec::new());
+        fs_err::create_dir_all(&settings.scratch)?;
+        let file = tempfile::tempfile_in(&settings.scratch)?;
+        let mut archive = tar::Builder::new(BufWriter::with_capacity(1 << 18, file));
         let mut directories = vec![top.to_owned(), top.join("scripts")];
         for (path, mode, content) in self.all(settings) {
             let path = top.join(path);
@@ -227,8 +284,18 @@ impl<'a> StepFiles<'a> {
             directories.extend(missing.into_iter().rev());
             let mut header = tar::Header::new_gnu();
             header.set_mode(mode);
-            header.set_size(content.len() as u64);
-            archive.append_data(&mut header, &path, content)?;
+            match content {
+                Content::Bytes(bytes) => {
+                    header.set_size(bytes.len() as u64);
+                    archive.append_data(&mut header, &path, bytes)?;
+                }
+                Content::File(file) => {
+                    let file = fs_err::File::open(file)?;
+                    let size = file.metadata()?.len();
+                    header.set_size(size);
+                    archive.append_data(&mut header, &path, file.take(size))?;
+                }
+            }
         }
         // An engine makes the directories above a file by itself, but empty ones, and with which mode is its own choice.
         for directory in directories {
@@ -238,10 +305,15 @@ impl<'a> StepFiles<'a> {
             header.set_size(0);
             archive.append_data(&mut header, &directory, io::empty())?;
         }
+        let buffer = archive.into_inner()?;
+        let mut file = buffer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
         let (answer, sender) = io::pipe()?;
         Ok(Connected {
             way: Way::Upload {
-                archive: Bytes::from(archive.into_inner()?),
+                archive: tokio::fs::File::from_std(file),
                 answer: tokio::net::unix::pipe::Sender::from_owned_fd(OwnedFd::from(sender))?,
             },
             answer: fs_err::File::from_parts(OwnedFd::from(answer).into(), "the answer"),
@@ -249,6 +321,83 @@ impl<'a> StepFiles<'a> {
             directory: None,
         })
     }
+}
+
+/// Lists the files of a definition.
+fn script_files(scripts: &ScriptFiles) -> Result<Vec<(String, u32, Content<'_>)>, SandboxError> {
+    let mut files = Vec::new();
+    for (path, file) in scripts.iter() {
+        if LayerPath::new(path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes()) {
+            let mode = if file.executable { 0o755 } else { 0o644 };
+            files.push((
+                format!("scripts/{path}"),
+                mode,
+                Content::Bytes(&file.content),
+            ));
+        } else {
+            return Err(SandboxError::Step {
+                reason: format!("`{path}` is not a path below the definition"),
+            });
+        }
+    }
+    Ok(files)
+}
+
+/// Spells the instructions for the program in the container; their tars become files.
+fn spelled<'a>(
+    instructions: &'a [Instruction],
+    files: &mut Vec<(String, u32, Content<'a>)>,
+) -> Vec<StepInstruction<'a>> {
+    let spell = |(number, instruction): (usize, &'a Instruction)| StepInstruction {
+        label: &instruction.label,
+        action: match &instruction.action {
+            Action::Run {
+                argv,
+                env,
+                user,
+                directory,
+            } => StepAction::Run {
+                argv,
+                env,
+                user: user.as_deref(),
+                directory,
+            },
+            Action::Unpack {
+                tar,
+                to,
+                destination,
+                conflict,
+                owner,
+                mode,
+            } => {
+                let name = format!("tars/{number}");
+                let content = match tar {
+                    TarSource::Bytes(bytes) => Content::Bytes(bytes),
+                    TarSource::File(path) => Content::File(path),
+                };
+                files.push((name.clone(), 0o644, content));
+                StepAction::Unpack {
+                    tar: name,
+                    to,
+                    destination: match destination {
+                        Destination::Auto => "auto",
+                        Destination::Directory => "directory",
+                    },
+                    conflict: match conflict {
+                        Conflict::Refuse => "refuse",
+                        Conflict::Replace => "replace",
+                    },
+                    owner: owner.as_deref(),
+                    mode: *mode,
+                }
+            }
+            Action::Directory { path, owner } => StepAction::Directory {
+                path,
+                owner: owner.as_deref(),
+            },
+        },
+    };
+    instructions.iter().enumerate().map(spell).collect()
 }
 
 /// Makes a FIFO and opens both ends: the reader waits for a program that has not opened it yet.

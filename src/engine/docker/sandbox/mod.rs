@@ -7,14 +7,16 @@
 
 mod answer;
 mod files;
+mod life;
 mod log;
+mod mounts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufReader, Read, Write},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,14 +25,17 @@ use std::{
 use assembler::{
     reference::ImageReference,
     reporter::{Event, Reporter},
-    sandbox::{Consume, Sandbox, SandboxError, StepRequest},
+    sandbox::{Consume, Sandbox, SandboxError, StepNetwork, StepRequest, Task},
 };
+use layer::PathIndex;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     answer::{Answer, QUERY_LIMIT},
     files::{Mode, Nonce, StepFiles, Transport},
+    life::{Life, Timer, ended},
+    mounts::{Maker, Mounts},
 };
 use super::{
     Docker,
@@ -39,7 +44,7 @@ use super::{
     load::LoadRequest,
     owner::Owner,
     session::Network,
-    throwaway::{LABEL, REPOSITORY, Throwaway, live, sweep},
+    throwaway::{LABEL, REPOSITORY, Throwaway, Way, live, sweep},
 };
 
 /// Exit statuses by which our program says that the mount is not ours, or that its FIFO does not reach us.
@@ -53,6 +58,8 @@ pub struct SandboxSettings {
     /// A directory of ours where files of running steps are kept; best below the home directory, which engines in
     /// confinement can see too.
     pub scratch: PathBuf,
+    /// A directory of ours where locks of caches are.
+    pub locks: PathBuf,
     /// Variables that scripts need to reach the network, such as proxies; no part of a step's meaning.
     pub env: BTreeMap<String, String>,
     /// Certificates to trust besides the image's own, PEM.
@@ -280,7 +287,8 @@ impl<'a> DockerSandbox<'a> {
         sinks: &mut Sinks<'_>,
     ) -> Result<Tried, SandboxError> {
         let nonce = Nonce::new().map_err(|error| self.host(error))?;
-        let files = StepFiles::new(job, &nonce, transport, self.settings.ca.as_deref())?;
+        let mounts = self.mounts(job, &nonce)?;
+        let files = StepFiles::new(job, &nonce, &self.settings, (transport, &mounts))?;
         let connected = {
             // A tokio pipe registers with its runtime.
             let _context = self.runtime.enter();
@@ -288,22 +296,7 @@ impl<'a> DockerSandbox<'a> {
                 .connect(&self.settings, &nonce, transport)
                 .map_err(|error| self.host(error))?
         };
-        let mut env = self.settings.env.clone();
-        env.extend(job.request.env.clone());
-        let throwaway = Throwaway {
-            image: job.image.clone(),
-            command: nonce.command(),
-            env,
-            labels: BTreeMap::from([
-                (LABEL.to_owned(), self.owner.to_string()),
-                (
-                    "io.github.aicage.title".to_owned(),
-                    job.request.title.to_owned(),
-                ),
-            ]),
-            network: self.settings.network.clone(),
-            way: connected.way,
-        };
+        let throwaway = self.throwaway(job, &nonce, (connected.way, mounts));
         let (lines, printed) = mpsc::channel(64);
         let stop = self.settings.interrupt.child_token();
         let timer = Timer::start(&self.runtime, job.limit, &stop);
@@ -360,6 +353,57 @@ impl<'a> DockerSandbox<'a> {
         self.judge(answered, logged, transport)
     }
 
+    /// Describes the container.
+    fn throwaway(&self, job: &Job<'_>, nonce: &Nonce, (way, mounts): (Way, Mounts)) -> Throwaway {
+        let mut env = self.settings.env.clone();
+        env.extend(job.request.env.clone());
+        Throwaway {
+            image: job.image.clone(),
+            command: nonce.command(),
+            env,
+            labels: BTreeMap::from([
+                (LABEL.to_owned(), self.owner.to_string()),
+                (
+                    "io.github.aicage.title".to_owned(),
+                    job.request.title.to_owned(),
+                ),
+            ]),
+            network: match job.request.network {
+                StepNetwork::Configured => self.settings.network.clone(),
+                StepNetwork::None => Network::None,
+            },
+            way,
+            volumes: mounts.volumes,
+            mounted: mounts.mounted,
+            memory: mounts.memory,
+            input: mounts.sealed,
+            locks: mounts.locks,
+        }
+    }
+
+    /// Decides what becomes of the step's mounts.
+    fn mounts(&self, job: &Job<'_>, nonce: &Nonce) -> Result<Mounts, SandboxError> {
+        let Task::Instructions { mounts, .. } = job.request.task else {
+            return Ok(Mounts::default());
+        };
+        if mounts.is_empty() {
+            return Ok(Mounts::default());
+        }
+        let index = PathIndex::from_bytes(&job.index).map_err(|error| SandboxError::Step {
+            reason: error.to_string(),
+        })?;
+        let maker = Maker {
+            docker: &self.docker,
+            runtime: &self.runtime,
+            interrupt: &self.settings.interrupt,
+            locks: self.settings.locks.clone(),
+            scratch: self.settings.scratch.clone(),
+            index: &index,
+            unique: nonce.text().to_owned(),
+        };
+        maker.make(mounts)
+    }
+
     /// Makes one verdict of what was answered, how the container ended and whether its output was kept.
     fn judge(
         &self,
@@ -394,13 +438,7 @@ impl<'a> DockerSandbox<'a> {
     }
 
     fn failed(&self, error: EngineError) -> SandboxError {
-        match error {
-            EngineError::Interrupted => SandboxError::Interrupted,
-            error => SandboxError::Engine {
-                engine: self.runner(),
-                source: Box::new(error),
-            },
-        }
+        engine_failed(&self.docker, error)
     }
 
     fn host(&self, source: std::io::Error) -> SandboxError {
@@ -444,88 +482,21 @@ impl Sandbox for DockerSandbox<'_> {
     }
 
     fn runner(&self) -> String {
-        let info = self.docker.info();
-        format!("{} {}", info.name, info.version)
+        runner(&self.docker)
     }
 }
 
-fn ended(
-    life: Result<Result<i32, EngineError>, tokio::task::JoinError>,
-) -> Result<i32, EngineError> {
-    life.unwrap_or_else(|error| {
-        Err(EngineError::Host {
-            what: "watch the container",
-            source: error.into(),
-        })
-    })
+fn runner(docker: &Docker) -> String {
+    let info = docker.info();
+    format!("{} {}", info.name, info.version)
 }
 
-/// Ends a container that takes longer than it may.
-struct Timer {
-    limit: Option<Duration>,
-    rang: Arc<AtomicBool>,
-    task: Option<JoinHandle<()>>,
-}
-
-impl Timer {
-    fn start(runtime: &Handle, limit: Option<Duration>, stop: &CancellationToken) -> Self {
-        let rang = Arc::new(AtomicBool::new(false));
-        let task = limit.map(|limit| {
-            let (rang, stop) = (Arc::clone(&rang), stop.clone());
-            runtime.spawn(async move {
-                tokio::time::sleep(limit).await;
-                rang.store(true, Ordering::Relaxed);
-                stop.cancel();
-            })
-        });
-        Self { limit, rang, task }
-    }
-
-    /// Stops the clock and says whether it rang before.
-    fn judge(&self) -> Result<(), SandboxError> {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-        match self.limit {
-            Some(limit) if self.rang.load(Ordering::Relaxed) => {
-                Err(SandboxError::TimeLimit { limit })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-}
-
-/// A container's life, watched from here; it is brought to its end even when we panic.
-struct Life<'a> {
-    task: Option<JoinHandle<Result<i32, EngineError>>>,
-    runtime: &'a Handle,
-    stop: CancellationToken,
-}
-
-impl Life<'_> {
-    /// Waits for the end, the removal included.
-    fn end(&mut self) -> Result<i32, EngineError> {
-        let Some(task) = self.task.take() else {
-            return Err(EngineError::Interrupted);
-        };
-        ended(self.runtime.block_on(task))
-    }
-}
-
-impl Drop for Life<'_> {
-    fn drop(&mut self) {
-        if self.task.is_some() {
-            self.stop.cancel();
-            // We are unwinding; there is nobody left to tell.
-            self.end().map(|_| ()).unwrap_or_default();
-        }
+fn engine_failed(docker: &Docker, error: EngineError) -> SandboxError {
+    match error {
+        EngineError::Interrupted => SandboxError::Interrupted,
+        error => SandboxError::Engine {
+            engine: runner(docker),
+            source: Box::new(error),
+        },
     }
 }

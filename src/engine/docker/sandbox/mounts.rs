@@ -1,0 +1,385 @@
+//! What a step's mounts become: volumes that are filled, caches, memory, and what the program in the container does
+//! itself.
+//!
+//! Files are never mounted from this machine: their owners could not be what they should be, and the engine may be on
+//! another one. A file that is mounted by itself is a part of a volume where the engine can do that, else the program in
+//! the container copies it; a secret is a link into memory.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufReader, BufWriter, Read, Seek as _, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use assembler::{
+    instruction::{Access, MountKind, Sharing, StepMount, TarSource},
+    sandbox::SandboxError,
+};
+use layer::{
+    Entry, EntryKind, LayerItem, LayerPath, PathIndex,
+    tar::{LayerReader, LayerWriter, Limits},
+};
+use serde::Serialize;
+use tokio::fs::File;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{
+    Docker,
+    throwaway::Sealed,
+    volumes::{FILL, VolumeMount, Volumes, cache_name},
+};
+
+/// Since which version of the interface a part of a volume can be mounted.
+const PARTS: (usize, usize) = (1, 45);
+/// Where secrets are by default; nothing else is.
+const SECRETS: &str = "/run/secrets";
+/// How often a cache that is in use is tried again.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// As many caches of one name as are used at once.
+const CACHES: u32 = 64;
+
+/// A file that is there while the step runs.
+#[derive(Debug, Serialize)]
+pub(super) struct Placed {
+    target: String,
+    from: String,
+    copy: bool,
+}
+
+/// The place in memory for a secret.
+#[derive(Debug, Serialize)]
+pub(super) struct SecretFile {
+    path: String,
+    size: u64,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+/// What a step's mounts come to.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    pub(super) volumes: Volumes,
+    pub(super) mounted: Vec<VolumeMount>,
+    /// Directories in memory, with their options.
+    pub(super) memory: BTreeMap<String, String>,
+    pub(super) placed: Vec<Placed>,
+    pub(super) secrets: Vec<SecretFile>,
+    /// The secrets, one after the other.
+    pub(super) sealed: Sealed,
+    /// Held while the caches are used.
+    pub(super) locks: Vec<fs_err::File>,
+}
+
+/// What mounts are made with.
+pub(super) struct Maker<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) runtime: &'a tokio::runtime::Handle,
+    pub(super) interrupt: &'a CancellationToken,
+    /// Where locks of caches are.
+    pub(super) locks: PathBuf,
+    /// Where the archive is while it is written.
+    pub(super) scratch: PathBuf,
+    /// What is in the image.
+    pub(super) index: &'a PathIndex,
+    /// Tells this step's volumes and places from all others.
+    pub(super) unique: String,
+}
+
+/// A volume that is to be filled.
+struct Filling<'a> {
+    volume: String,
+    tar: Option<&'a TarSource>,
+    root: Entry,
+}
+
+impl Maker<'_> {
+    /// Decides what becomes of each mount; nothing is made in the engine yet.
+    pub(super) fn make(&self, mounts: &[StepMount]) -> Result<Mounts, SandboxError> {
+        let mut made = Mounts::default();
+        let mut fillings = Vec::new();
+        for (number, mount) in mounts.iter().enumerate() {
+            let target = format!("/{}", mount.target.trim_matches('/'));
+            match &mount.kind {
+                MountKind::Bind { tar, file, access } => {
+                    let volume = format!("aicage-step-{}-{number}", self.unique);
+                    made.volumes.own.push(volume.clone());
+                    fillings.push(Filling {
+                        volume: volume.clone(),
+                        tar: Some(tar),
+                        root: Entry::directory(LayerPath::root(), 0o755),
+                    });
+                    let mount = VolumeMount {
+                        volume,
+                        target,
+                        part: file.clone(),
+                        read_only: *access == Access::ReadOnly,
+                    };
+                    self.bind(mount, number, &mut made);
+                }
+                MountKind::Cache { .. } => {
+                    let filling = self.cache(&mount.kind, target, &mut made)?;
+                    fillings.extend(filling);
+                }
+                MountKind::Tmpfs { size } => {
+                    let size = size.map(|size| format!(",size={size}")).unwrap_or_default();
+                    // Podman would copy what the image has there.
+                    let copy = if self.docker.info().is_podman() {
+                        ",notmpcopyup"
+                    } else {
+                        ""
+                    };
+                    let options = format!("rw,exec,nosuid,mode=1777{size}{copy}");
+                    made.memory.insert(target, options);
+                }
+                MountKind::Secret {
+                    content,
+                    mode,
+                    uid,
+                    gid,
+                } => {
+                    let path = self.secret_place(&target, number, &mut made);
+                    made.secrets.push(SecretFile {
+                        path,
+                        size: content.expose().len() as u64,
+                        mode: *mode,
+                        uid: *uid,
+                        gid: *gid,
+                    });
+                    made.sealed.0.extend_from_slice(content.expose());
+                }
+            }
+        }
+        if !fillings.is_empty() {
+            let names = fillings
+                .iter()
+                .map(|filling| filling.volume.clone())
+                .collect();
+            let archive = self.archive(&fillings)?;
+            made.volumes.fill = Some((names, archive));
+        }
+        Ok(made)
+    }
+
+    fn bind(&self, mut mount: VolumeMount, number: usize, made: &mut Mounts) {
+        let info = self.docker.info();
+        if let Some(file) = &mount.part
+            && (info.is_podman() || info.api < PARTS)
+        {
+            let aside = format!("/.aicage-{}-{number}", self.unique);
+            made.placed.push(Placed {
+                from: format!("{aside}/{file}"),
+                target: std::mem::replace(&mut mount.target, aside),
+                copy: true,
+            });
+            mount.part = None;
+        }
+        made.mounted.push(mount);
+    }
+
+    /// Returns where in memory a secret is kept, and has it seen at its place.
+    fn secret_place(&self, target: &str, number: usize, made: &mut Mounts) -> String {
+        const OPTIONS: &str = "rw,noexec,nosuid,nodev,mode=0755";
+        let copy = if self.docker.info().is_podman() {
+            ",notmpcopyup"
+        } else {
+            ""
+        };
+        let options = format!("{OPTIONS}{copy}");
+        let path = LayerPath::new(SECRETS.trim_start_matches('/')).expect("it is a plain path");
+        let by_itself = target
+            .strip_prefix(SECRETS)
+            .and_then(|name| name.strip_prefix('/'))
+            .is_some_and(|name| !name.contains('/') && name != "..");
+        if by_itself && self.index.get(&path).is_none() {
+            made.memory.insert(SECRETS.to_owned(), options);
+            return target.to_owned();
+        }
+        let directory = format!("/.aicage-{}-secrets", self.unique);
+        let place = format!("{directory}/{number}");
+        made.memory.insert(directory, options);
+        made.placed.push(Placed {
+            target: target.to_owned(),
+            from: place.clone(),
+            copy: false,
+        });
+        place
+    }
+
+    fn cache<'m>(
+        &self,
+        kind: &'m MountKind,
+        target: String,
+        made: &mut Mounts,
+    ) -> Result<Option<Filling<'m>>, SandboxError> {
+        let MountKind::Cache {
+            id,
+            sharing,
+            access,
+            mode,
+            uid,
+            gid,
+            seed,
+        } = kind
+        else {
+            return Ok(None);
+        };
+        let volume = self.lock(id, *sharing, made)?;
+        made.volumes.caches.insert(volume.clone(), id.clone());
+        made.mounted.push(VolumeMount {
+            volume: volume.clone(),
+            target,
+            part: None,
+            read_only: *access == Access::ReadOnly,
+        });
+        let there = self.runtime.block_on(self.docker.has_volume(&volume));
+        if there.map_err(|error| self.failed(error))? {
+            return Ok(None);
+        }
+        let mut root = Entry::directory(LayerPath::root(), *mode & 0o7777);
+        (root.uid, root.gid) = (u64::from(*uid), u64::from(*gid));
+        Ok(Some(Filling {
+            volume,
+            tar: seed.as_ref(),
+            root,
+        }))
+    }
+
+    /// Takes the lock that the sharing asks for; returns the volume it stands for.
+    fn lock(&self, id: &str, sharing: Sharing, made: &mut Mounts) -> Result<String, SandboxError> {
+        fs_err::create_dir_all(&self.locks).map_err(|error| self.host(error))?;
+        let mut number = 0;
+        loop {
+            let name = cache_name(id, number);
+            let path = self.locks.join(&name);
+            let file = fs_err::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path);
+            let file = file.map_err(|error| self.host(error))?;
+            let taken = match sharing {
+                Sharing::Shared => file.try_lock_shared(),
+                Sharing::Private | Sharing::Locked => file.try_lock(),
+            };
+            match taken {
+                Ok(()) => {
+                    made.locks.push(file);
+                    return Ok(name);
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {}
+                Err(std::fs::TryLockError::Error(error)) => return Err(self.host(error)),
+            }
+            if sharing == Sharing::Private {
+                number = (number + 1) % CACHES;
+                if number != 0 {
+                    continue;
+                }
+            }
+            let stopped = self.runtime.block_on(async {
+                tokio::time::timeout(PATIENCE, self.interrupt.cancelled())
+                    .await
+                    .is_ok()
+            });
+            if stopped {
+                return Err(SandboxError::Interrupted);
+            }
+        }
+    }
+
+    /// Writes one tar for all volumes, each below a directory of its own.
+    fn archive(&self, fillings: &[Filling<'_>]) -> Result<File, SandboxError> {
+        let written = || -> io::Result<File> {
+            fs_err::create_dir_all(&self.scratch)?;
+            let mut file = tempfile::tempfile_in(&self.scratch)?;
+            let mut writer = LayerWriter::new(BufWriter::with_capacity(1 << 18, &mut file));
+            let path = |text: &str| LayerPath::new(text).map_err(io::Error::other);
+            let top = LayerItem::Entry(Entry::directory(path(FILL)?, 0o755));
+            writer.append(&top, io::empty()).map_err(io::Error::other)?;
+            // The tar is written in the order of names, in which 10 comes before 2.
+            let mut numbered: Vec<(String, &Filling<'_>)> = fillings
+                .iter()
+                .enumerate()
+                .map(|(number, filling)| (format!("{FILL}/{number}"), filling))
+                .collect();
+            numbered.sort_by(|one, other| one.0.cmp(&other.0));
+            for (prefix, filling) in numbered {
+                fill(&mut writer, &path(&prefix)?, filling)?;
+            }
+            let mut buffer = writer.finish().map_err(io::Error::other)?;
+            buffer.flush()?;
+            drop(buffer);
+            file.rewind()?;
+            Ok(File::from_std(file))
+        };
+        written().map_err(|error| self.host(error))
+    }
+
+    fn failed(&self, error: super::super::error::EngineError) -> SandboxError {
+        super::engine_failed(self.docker, error)
+    }
+
+    fn host(&self, source: io::Error) -> SandboxError {
+        self.failed(super::super::error::EngineError::Host {
+            what: "prepare the mounts of the step",
+            source,
+        })
+    }
+}
+
+/// Writes one volume's part of the archive.
+fn fill<W: Write>(
+    writer: &mut LayerWriter<W>,
+    prefix: &LayerPath,
+    filling: &Filling<'_>,
+) -> io::Result<()> {
+    let mut root = filling.root.clone();
+    root.path = prefix.clone();
+    let Some(tar) = filling.tar else {
+        let item = LayerItem::Entry(root);
+        return writer.append(&item, io::empty()).map_err(io::Error::other);
+    };
+    let mut reader = LayerReader::new(open(tar)?, Limits::default());
+    let mut item = reader.next_item().map_err(io::Error::other)?;
+    if let Some(LayerItem::Entry(entry)) = &item
+        && entry.path.is_root()
+    {
+        root = Entry {
+            path: prefix.clone(),
+            ..entry.clone()
+        };
+        item = reader.next_item().map_err(io::Error::other)?;
+    }
+    writer
+        .append(&LayerItem::Entry(root), io::empty())
+        .map_err(io::Error::other)?;
+    while let Some(LayerItem::Entry(mut entry)) = item {
+        entry.path = prefix
+            .join(entry.path.as_bytes())
+            .map_err(io::Error::other)?;
+        if let EntryKind::HardLink { target } = &mut entry.kind {
+            *target = prefix.join(target.as_bytes()).map_err(io::Error::other)?;
+        }
+        writer
+            .append(&LayerItem::Entry(entry), &mut reader)
+            .map_err(io::Error::other)?;
+        item = reader.next_item().map_err(io::Error::other)?;
+    }
+    if item.is_some() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a mount's files cannot be marked as removed",
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a tar, wherever it is.
+pub(super) fn open(tar: &TarSource) -> io::Result<Box<dyn Read + '_>> {
+    Ok(match tar {
+        TarSource::Bytes(bytes) => Box::new(&bytes[..]),
+        TarSource::File(path) => {
+            Box::new(BufReader::with_capacity(1 << 18, fs_err::File::open(path)?))
+        }
+    })
+}

@@ -1,0 +1,242 @@
+//! Volumes of steps: made, filled and removed with a step, and caches, which stay.
+//!
+//! A volume is filled through the engine, by a container that is made for it and never started: that keeps owners and
+//! modes whoever we are, and works wherever the engine is. Invariant: a volume of a step carries the label of its owner
+//! and is removed with the step; only `kill -9` leaves one, which the next sweep removes.
+
+use std::collections::BTreeMap;
+
+use bollard::{
+    models::{
+        ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, VolumeCreateRequest,
+    },
+    query_parameters::{
+        ListVolumesOptionsBuilder, RemoveVolumeOptions, UploadToContainerOptionsBuilder,
+    },
+};
+use tokio::fs::File;
+use tokio_util::{io::ReaderStream, sync::CancellationToken};
+
+use super::{
+    Docker,
+    error::{EngineError, is_missing},
+    owner::Owner,
+    throwaway::LABEL,
+};
+
+/// The label by which caches are known; its value is what the cache is called.
+pub(crate) const CACHE_LABEL: &str = "io.github.aicage.cache";
+/// What the names of caches begin with.
+const CACHE_NAME: &str = "aicage-cache-";
+/// Below which directory volumes are while they are filled.
+pub(crate) const FILL: &str = ".aicage-fill";
+
+/// A volume, seen in a container.
+#[derive(Clone, Debug)]
+pub(crate) struct VolumeMount {
+    pub(crate) volume: String,
+    pub(crate) target: String,
+    /// A file or directory in it, instead of the whole.
+    pub(crate) part: Option<String>,
+    pub(crate) read_only: bool,
+}
+
+/// The volumes of a step.
+#[derive(Debug, Default)]
+pub(crate) struct Volumes {
+    /// Removed with the step.
+    pub(crate) own: Vec<String>,
+    /// Made if they are not there, and kept: name and what they are called.
+    pub(crate) caches: BTreeMap<String, String>,
+    /// Volumes to fill, each below `/.aicage-fill/<its number>`, and with what.
+    pub(crate) fill: Option<(Vec<String>, File)>,
+}
+
+impl VolumeMount {
+    pub(crate) fn spell(&self) -> Mount {
+        Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(self.volume.clone()),
+            target: Some(self.target.clone()),
+            read_only: Some(self.read_only),
+            volume_options: Some(MountVolumeOptions {
+                // Else the image's files at that place would be copied into a new volume.
+                no_copy: Some(true),
+                subpath: self.part.clone(),
+                ..MountVolumeOptions::default()
+            }),
+            ..Mount::default()
+        }
+    }
+}
+
+/// Returns the name of the volume for a cache; `number` tells several caches of one name apart.
+pub(crate) fn cache_name(id: &str, number: u32) -> String {
+    let digest = assembler::digest::Digest::of(id.as_bytes()).hex();
+    let short = digest.get(..20).unwrap_or(&digest);
+    if number == 0 {
+        format!("{CACHE_NAME}{short}")
+    } else {
+        format!("{CACHE_NAME}{short}-{number}")
+    }
+}
+
+impl Volumes {
+    /// Makes the volumes and fills them.
+    pub(crate) async fn prepare(
+        &mut self,
+        docker: &Docker,
+        (image, labels): (&str, &BTreeMap<String, String>),
+        stop: &CancellationToken,
+    ) -> Result<(), EngineError> {
+        for name in &self.own {
+            create(docker, name, labels.clone()).await?;
+        }
+        for (name, id) in &self.caches {
+            let label = (CACHE_LABEL.to_owned(), id.clone());
+            create(docker, name, [label].into()).await?;
+        }
+        let Some((volumes, archive)) = self.fill.take() else {
+            return Ok(());
+        };
+        let mounts = volumes.into_iter().enumerate().map(|(number, volume)| {
+            let mount = VolumeMount {
+                volume,
+                target: format!("/{FILL}/{number}"),
+                part: None,
+                read_only: false,
+            };
+            mount.spell()
+        });
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(vec!["/never-started".to_owned()]),
+            cmd: Some(Vec::new()),
+            labels: Some(labels.clone().into_iter().collect()),
+            network_disabled: Some(true),
+            host_config: Some(HostConfig {
+                mounts: Some(mounts.collect()),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let id = docker.create_container(None, body).await?;
+        let filled = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(EngineError::Interrupted),
+            done = docker.upload(&id, archive) => done,
+        };
+        let removed = docker.remove_container(&id).await;
+        filled?;
+        removed
+    }
+
+    /// Removes what is the step's own.
+    pub(crate) async fn remove(&self, docker: &Docker) -> Result<(), EngineError> {
+        let mut outcome = Ok(());
+        for name in &self.own {
+            outcome = outcome.and(docker.remove_volume(name).await);
+        }
+        outcome
+    }
+}
+
+async fn create(
+    docker: &Docker,
+    name: &str,
+    labels: BTreeMap<String, String>,
+) -> Result<(), EngineError> {
+    let request = VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(labels.into_iter().collect()),
+        ..VolumeCreateRequest::default()
+    };
+    let created = docker.client.create_volume(request).await;
+    created
+        .map(drop)
+        .map_err(|error| EngineError::call("create a volume", error))
+}
+
+impl Docker {
+    /// Unpacks a tar in a container's root.
+    pub(crate) async fn upload(&self, id: &str, archive: File) -> Result<(), EngineError> {
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let body = bollard::body_try_stream(ReaderStream::with_capacity(archive, 1 << 18));
+        // All of it may take longer than an answer usually does.
+        let sent = self
+            .patient
+            .upload_to_container(id, Some(options), body)
+            .await;
+        sent.map_err(|error| EngineError::call("take the files of the step", error))
+    }
+
+    /// Tells whether there is a volume of this name.
+    pub(crate) async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        match self.client.inspect_volume(name).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(EngineError::call("look for a volume", error)),
+        }
+    }
+
+    /// Removes a volume; one that is not there is no error.
+    pub(crate) async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        match self
+            .client
+            .remove_volume(name, None::<RemoveVolumeOptions>)
+            .await
+        {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(EngineError::call("remove a volume", error)),
+        }
+    }
+
+    /// Lists the volumes with a label: name and the label's value.
+    pub(crate) async fn volumes(&self, label: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let filter = [("label".to_owned(), vec![label.to_owned()])]
+            .into_iter()
+            .collect();
+        let options = ListVolumesOptionsBuilder::new().filters(&filter).build();
+        let listed = self.client.list_volumes(Some(options)).await;
+        let listed = listed.map_err(|error| EngineError::call("list its volumes", error))?;
+        let volumes = listed.volumes.unwrap_or_default().into_iter();
+        let mut found: Vec<(String, String)> = volumes
+            .filter_map(|mut volume| Some((volume.name, volume.labels.remove(label)?)))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Lists the caches of `RUN --mount=type=cache`: the volume and what it is called.
+    pub async fn caches(&self) -> Result<Vec<(String, String)>, EngineError> {
+        self.volumes(CACHE_LABEL).await
+    }
+
+    /// Removes a cache; one that a build uses stays, and the answer is `false`.
+    pub async fn remove_cache(&self, volume: &str) -> Result<bool, EngineError> {
+        match self
+            .client
+            .remove_volume(volume, None::<RemoveVolumeOptions>)
+            .await
+        {
+            Ok(()) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(true),
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 409, ..
+            }) => Ok(false),
+            Err(error) => Err(EngineError::call("remove a volume", error)),
+        }
+    }
+}
+
+/// Removes the volumes of runs of ours that are no more.
+pub(crate) async fn sweep(docker: &Docker) -> Result<(), EngineError> {
+    for (name, owner) in docker.volumes(LABEL).await? {
+        if Owner::parse(&owner).is_some_and(|owner| owner.is_gone()) {
+            // Another run may be sweeping too.
+            docker.remove_volume(&name).await.unwrap_or_default();
+        }
+    }
+    Ok(())
+}
