@@ -154,7 +154,7 @@ fn bytes(items: &[(LayerItem, &[u8])]) -> TarSource {
     TarSource::Bytes(Arc::from(tar_of(items)))
 }
 
-fn owned<'a>(item: (LayerItem, &'a [u8]), (uid, gid): (u64, u64)) -> (LayerItem, &'a [u8]) {
+fn owned(item: (LayerItem, &[u8]), (uid, gid): (u64, u64)) -> (LayerItem, &[u8]) {
     let (LayerItem::Entry(mut entry), content) = item else {
         return item;
     };
@@ -175,9 +175,7 @@ fn unpack(tar: TarSource, to: &str) -> Action {
 
 #[track_caller]
 fn check(ran: &Ran, expected: &[&str]) {
-    ran.outcome
-        .as_ref()
-        .unwrap_or_else(|error| panic!("{error:?}: {}", ran.log));
+    assert!(ran.outcome.is_ok(), "{:?}: {}", ran.outcome, ran.log);
     assert_eq!(ran.changes, expected, "{}", ran.log);
 }
 
@@ -205,7 +203,7 @@ fn programs_run_as_their_user_with_only_the_environment_that_is_given() {
             "out/numbers file 644 1234:5678 1234 5678 /\\n"
         );
         let step = Step::new(ground, way)
-            .shell("mkdir /out; chmod 777 /out; cat /proc/self/environ | tr '\\0' '\\n' | sort > /out/e; \
+            .shell("mkdir /out; chmod 777 /out; tr '\\0' '\\n' < /proc/$$/environ | sort > /out/e; \
                     [ \"$(cat /out/e)\" = \"$(printf 'FROM_SETTINGS=yes\\nGIVEN=it is\\nHOME=/root\\nPATH=/bin')\" ] || { cat /out/e; exit 9; }; rm -r /out");
         check(&step.run(), &[]);
     });
@@ -377,13 +375,7 @@ fn a_secret_is_in_memory_only_and_leaves_no_trace() {
         ran.outcome
             .as_ref()
             .unwrap_or_else(|error| panic!("{error:?}: {}", ran.log));
-        // What a secret stood in for was moved away and back, which a walk cannot tell from a change.
-        let but_second: Vec<_> = ran
-            .changes
-            .iter()
-            .filter(|line| !line.starts_with("etc"))
-            .collect();
-        assert_eq!(but_second, Vec::<&String>::new());
+        check(&ran, &[]);
         assert!(
             !format!("{:?}", step.mounts).contains("hush"),
             "a secret is never printed"

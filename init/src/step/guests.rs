@@ -40,8 +40,8 @@ struct Guest {
     place: PathBuf,
     /// Where what was there waits.
     aside: Option<PathBuf>,
-    /// The directory it is in, its time before and with the guest in it.
-    parent: PathBuf,
+    /// The directory that was there before, its time before and with the guest in or below it.
+    ground: PathBuf,
     before: (i64, i64),
     with: (i64, i64),
     /// Directories that were made for it, the lowest first.
@@ -63,12 +63,17 @@ impl Guests {
         Ok(guests)
     }
 
-    /// Takes them away again; a program may have done so before.
-    pub(super) fn leave(self) -> io::Result<()> {
+    /// Takes them away again; a program may have done so before. Returns the places where what was there is back: to a
+    /// walk they look changed, but are not.
+    pub(super) fn leave(self) -> io::Result<Vec<LayerPath>> {
+        let mut back = Vec::new();
         for guest in self.0.into_iter().rev() {
+            if guest.aside.is_some() {
+                back.extend(relative(&guest.place));
+            }
             guest.leave()?;
         }
-        Ok(())
+        Ok(back)
     }
 }
 
@@ -76,11 +81,14 @@ impl Guest {
     fn place(wanted: &Placed, aside: &Path, index: &PathIndex) -> io::Result<Self> {
         let place = resolve(&wanted.target)?;
         let parent = place.parent().unwrap_or(Path::new("/")).to_owned();
-        let made = parent
+        let made: Vec<PathBuf> = parent
             .ancestors()
             .take_while(|directory| fs::symlink_metadata(directory).is_err())
             .map(Path::to_owned)
             .collect();
+        let ground = made.last().and_then(|top| top.parent());
+        let ground = ground.unwrap_or(&parent).to_owned();
+        let before = original_mtime(&ground, index)?;
         make_directories(
             &parent,
             Given {
@@ -88,7 +96,6 @@ impl Guest {
                 mode: None,
             },
         )?;
-        let before = original_mtime(&parent, index)?;
         let aside = match fs::symlink_metadata(&place) {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(io::Error::new(
@@ -113,11 +120,11 @@ impl Guest {
         } else {
             symlink(&wanted.from, &place)?;
         }
-        let with = mtime(&parent)?;
+        let with = mtime(&ground)?;
         Ok(Self {
             place,
             aside,
-            parent,
+            ground,
             before,
             with,
             made,
@@ -125,7 +132,7 @@ impl Guest {
     }
 
     fn leave(self) -> io::Result<()> {
-        let now = mtime(&self.parent);
+        let now = mtime(&self.ground);
         // A program may have put a directory of its own there; then that is what stays.
         if !self.place.is_dir() || self.place.is_symlink() {
             match fs::remove_file(&self.place) {
@@ -136,21 +143,15 @@ impl Guest {
         if let Some(aside) = &self.aside {
             fs::rename(aside, &self.place)?;
         }
-        if let Ok(now) = now {
-            let (seconds, nanoseconds) = if now == self.with { self.before } else { now };
-            set_mtime(&self.parent, seconds, nanoseconds)?;
-        }
-        for directory in self.made {
-            let above = directory
-                .parent()
-                .map(|above| Ok::<_, io::Error>((above, mtime(above)?)));
+        for directory in &self.made {
             // Not empty: a program put something there.
-            if std::fs::remove_dir(&directory).is_err() {
+            if std::fs::remove_dir(directory).is_err() {
                 break;
             }
-            if let Some(Ok((above, (seconds, nanoseconds)))) = above {
-                set_mtime(above, seconds, nanoseconds)?;
-            }
+        }
+        if let Ok(now) = now {
+            let (seconds, nanoseconds) = if now == self.with { self.before } else { now };
+            set_mtime(&self.ground, seconds, nanoseconds)?;
         }
         Ok(())
     }

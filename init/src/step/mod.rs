@@ -88,6 +88,7 @@ struct Step {
     private: PathBuf,
     root: OwnedFd,
     index: PathIndex,
+    /// Places that are in no layer.
     mounted: BTreeSet<LayerPath>,
 }
 
@@ -138,8 +139,8 @@ pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
 fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(), StepError> {
     let ran = Step::open(directory, spec).and_then(|step| step.run().map(|ran| (step, ran)));
     crate::children::end_all();
-    let ran = ran.and_then(|(step, (since, outcome, guests))| {
-        guests.leave()?;
+    let ran = ran.and_then(|(mut step, (since, outcome, guests))| {
+        step.mounted.extend(guests.leave()?);
         Ok((step, since, outcome))
     });
     let (step, since, outcome) = match ran {
