@@ -12,6 +12,7 @@ use crate::{
     digest::DiffId,
     image::Image,
     manifest::{ImageConfig, Manifest, ManifestError, Raw},
+    platform::Platform,
     provenance::{BASE_DIGEST, BASE_NAME, LabelRecord, PROVENANCE_LABEL, Provenance},
     recipe::ConfigChange,
 };
@@ -40,6 +41,62 @@ impl Image {
         let mut descriptor = new.descriptor.clone();
         descriptor.annotations = layer_annotations(new.label);
         layers.push(descriptor);
+        rebuild(self, &config, layers, None)
+    }
+
+    /// Returns an image without any layer.
+    pub(crate) fn empty(platform: &Platform) -> Result<Self, ManifestError> {
+        let mut config = json!({
+            "architecture": platform.architecture,
+            "os": platform.os,
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": []},
+        });
+        if let Some(variant) = &platform.variant {
+            root(&mut config).insert("variant".to_owned(), json!(variant));
+        }
+        let config = Raw::<ImageConfig>::read(config.to_string().into_bytes())?;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_MANIFEST,
+            "config": Descriptor::of(media_type::OCI_CONFIG, config.bytes()),
+            "layers": [],
+        });
+        let manifest = Raw::<Manifest>::read(manifest.to_string().into_bytes())?;
+        Self::new(manifest, config)
+    }
+
+    /// Returns this image with another run config, whole, and its author.
+    pub(crate) fn with_run_config(
+        &self,
+        run: &Map<String, Value>,
+        author: Option<&str>,
+    ) -> Result<Self, ManifestError> {
+        let mut config = json_of(self.config());
+        root(&mut config).insert("config".to_owned(), Value::Object(run.clone()));
+        if let Some(author) = author {
+            root(&mut config).insert("author".to_owned(), json!(author));
+        }
+        let layers = self
+            .layers()
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect();
+        rebuild(self, &config, layers, None)
+    }
+
+    /// Returns this image without volumes, which would swallow what a step writes there.
+    pub(crate) fn without_volumes(&self) -> Result<Self, ManifestError> {
+        if self.config().value().config.volumes.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut config = json_of(self.config());
+        object(&mut config, "config").remove("Volumes");
+        let layers = self
+            .layers()
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect();
         rebuild(self, &config, layers, None)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     capture::{CapturedLayer, store_files, store_tar},
     definition_files::FilesError,
     digest::{Digest, LayerKey},
+    dockerfile::{self, DockerfileBuild, DockerfileError, ForeseenGroup},
     image::Image,
     key::layer_key,
     manifest::ManifestError,
@@ -45,6 +46,9 @@ pub enum AssembleError {
     /// A definition's files cannot be used.
     #[error(transparent)]
     Definition(#[from] FilesError),
+    /// A Dockerfile is not taken, or what it copies cannot be gathered.
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
     /// A layer of files could not be stored.
     #[error("cannot build layer `{origin}`")]
     Files {
@@ -83,6 +87,15 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
 
     let mut image = base;
     for step in &recipe.steps {
+        if let Addition::Dockerfile(build) = &step.addition {
+            image = add_dockerfile(
+                world,
+                (recipe, step),
+                build,
+                (&image, &mut records, &mut labels),
+            )?;
+            continue;
+        }
         let key = layer_key(recipe, step, &image)?;
         let (kept, how) = match reusable(world, &key)? {
             Some(kept) => {
@@ -116,6 +129,55 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
     Ok(Assembled { image, records })
 }
 
+/// Builds a Dockerfile; one that is not built on the image so far puts its own image in its place.
+fn add_dockerfile(
+    world: &World<'_>,
+    (recipe, step): (&Recipe, &Step),
+    build: &DockerfileBuild,
+    (so_far, records, labels): (
+        &Image,
+        &mut Vec<LayerRecord>,
+        &mut BTreeMap<crate::digest::DiffId, LabelRecord>,
+    ),
+) -> Result<Image, AssembleError> {
+    let built = dockerfile::build(world, (recipe, step), build, so_far)?;
+    let below = built.image.layers().len() - built.layers.len();
+    if !built.on_image_so_far {
+        let known = Provenance::of(built.image.config().value())
+            .map(|provenance| provenance.layers)
+            .unwrap_or_default();
+        records.clear();
+        labels.clear();
+        for layer in built.image.layers().iter().take(below) {
+            let label = known.get(&layer.diff_id).cloned().unwrap_or(LabelRecord {
+                origin: Origin {
+                    kind: Kind::Unknown,
+                    id: String::new(),
+                    version: None,
+                },
+                script: None,
+            });
+            records.push(LayerRecord {
+                origin: label.origin.clone(),
+                script: label.script,
+                key: None,
+                how: How::Pulled,
+                made_at: world.now.to_owned(),
+            });
+            labels.insert(layer.diff_id, label);
+        }
+    }
+    for (kept, how) in built.layers {
+        let label = LabelRecord {
+            origin: kept.record.origin.clone(),
+            script: kept.record.script,
+        };
+        labels.insert(kept.diff_id, label);
+        records.push(LayerRecord { how, ..kept.record });
+    }
+    Ok(built.image)
+}
+
 /// Computes what [`assemble`] would reuse, without running or writing anything: a key for each step while the layers
 /// below it are known, and whether its layer is kept.
 pub fn foresee(
@@ -125,44 +187,95 @@ pub fn foresee(
     let mut below = Some(store.image(&recipe.base)?);
     let mut steps = Vec::new();
     for step in &recipe.steps {
-        let Some(image) = below.take() else {
-            steps.push(Foreseen {
-                key: None,
-                kept: None,
-            });
-            continue;
+        let foreseen = match below.take() {
+            None => Foreseen::default(),
+            Some(image) => match &step.addition {
+                Addition::Dockerfile(build) => {
+                    foresee_dockerfile(store, (recipe, step), build, &image)?
+                }
+                _ => foresee_layer(store, (recipe, step), &image)?,
+            },
         };
-        let key = layer_key(recipe, step, &image)?;
-        let kept = store.kept_layer(&key)?;
-        if let Some(kept) = &kept {
-            let label = LabelRecord {
-                origin: step.origin.clone(),
-                script: script_digest(step)?,
-            };
-            below = Some(image.append(&NewLayer {
-                descriptor: &kept.layer,
-                diff_id: kept.diff_id,
-                label: &label,
-            })?);
-        }
-        steps.push(Foreseen {
-            key: Some(key),
-            kept,
-        });
+        below.clone_from(&foreseen.image);
+        steps.push(foreseen);
     }
     Ok(steps)
 }
 
+fn foresee_layer(
+    store: &crate::store::BlobStore,
+    (recipe, step): (&Recipe, &Step),
+    below: &Image,
+) -> Result<Foreseen, AssembleError> {
+    let key = layer_key(recipe, step, below)?;
+    let kept = store.kept_layer(&key)?;
+    let mut image = None;
+    if let Some(kept) = &kept {
+        let label = LabelRecord {
+            origin: step.origin.clone(),
+            script: script_digest(step)?,
+        };
+        image = Some(below.append(&NewLayer {
+            descriptor: &kept.layer,
+            diff_id: kept.diff_id,
+            label: &label,
+        })?);
+    }
+    Ok(Foreseen {
+        key: Some(key),
+        kept,
+        image,
+        groups: Vec::new(),
+    })
+}
+
+fn foresee_dockerfile(
+    store: &crate::store::BlobStore,
+    (recipe, step): (&Recipe, &Step),
+    build: &DockerfileBuild,
+    below: &Image,
+) -> Result<Foreseen, AssembleError> {
+    let label = LabelRecord {
+        origin: step.origin.clone(),
+        script: Some(build.digest()),
+    };
+    let walk = dockerfile::Walk {
+        store,
+        build,
+        so_far: below,
+        origin: &step.origin,
+        source_date: recipe.source_date,
+        label: &label,
+    };
+    let walked = dockerfile::walk(&walk, &mut |at| {
+        Ok(store.kept_layer(&at.key)?.map(|kept| (kept, ())))
+    })?;
+    let kept = walked.layers.last().map(|(kept, ())| kept.clone());
+    Ok(Foreseen {
+        key: Some(layer_key(recipe, step, below)?),
+        kept: kept.filter(|_| walked.image.is_some()),
+        image: walked.image,
+        groups: walked.groups,
+    })
+}
+
 /// What is known of a step before anything runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Foreseen {
     /// The step's key, when all layers below it are known.
     pub key: Option<LayerKey>,
-    /// Its layer, when an earlier run left it.
+    /// Its layer, when an earlier run left it; of a Dockerfile the topmost, when all of them are there.
     pub kept: Option<KeptLayer>,
+    /// The image after the step, when nothing of it would run.
+    pub image: Option<Image>,
+    /// Of a Dockerfile what runs in one container each, in order.
+    pub groups: Vec<ForeseenGroup>,
 }
 
-fn reusable(world: &World<'_>, key: &LayerKey) -> Result<Option<KeptLayer>, AssembleError> {
+pub(crate) fn reusable(
+    world: &World<'_>,
+    key: &LayerKey,
+) -> Result<Option<KeptLayer>, AssembleError> {
     let kept = world.store.kept_layer(key)?;
     if kept.is_some() {
         world.store.use_kept_layer(world.lock, key);
@@ -177,6 +290,7 @@ fn make(
     (key, below): (&LayerKey, &Image),
 ) -> Result<KeptLayer, AssembleError> {
     let captured = match &step.addition {
+        Addition::Dockerfile(_) => unreachable!("a Dockerfile makes its own layers"),
         Addition::Files(files) => {
             let below = world.store.image_index(world.lock, below)?;
             store_files(world.store, world.lock, (files, &below)).map_err(|source| {
@@ -235,7 +349,7 @@ fn make(
     Ok(kept)
 }
 
-fn run_step(
+pub(crate) fn run_step(
     world: &World<'_>,
     request: &StepRequest<'_>,
     origin: &Origin,
@@ -259,7 +373,7 @@ fn run_step(
 }
 
 /// Makes a log that is ours alone; two runs of one second get two files. Scripts may print what is nobody else's business.
-fn create_log(logs: &Path, stem: &str) -> std::io::Result<(fs_err::File, PathBuf)> {
+pub(crate) fn create_log(logs: &Path, stem: &str) -> std::io::Result<(fs_err::File, PathBuf)> {
     use fs_err::os::unix::fs::OpenOptionsExt as _;
     fs_err::create_dir_all(logs)?;
     let mut number = 1;
@@ -281,7 +395,7 @@ fn create_log(logs: &Path, stem: &str) -> std::io::Result<(fs_err::File, PathBuf
 }
 
 /// Names a log after the step and the time; characters that a file name should not have become `_`.
-fn log_stem(world: &World<'_>, origin: &Origin) -> String {
+pub(crate) fn log_stem(world: &World<'_>, origin: &Origin) -> String {
     let safe = |text: &str| -> String {
         text.chars()
             .map(|c| {
@@ -356,7 +470,7 @@ fn base_records(world: &World<'_>, recipe: &Recipe, base: &Image) -> Vec<LayerRe
         .collect()
 }
 
-fn write_documents(world: &World<'_>, image: &Image) -> Result<(), AssembleError> {
+pub(crate) fn write_documents(world: &World<'_>, image: &Image) -> Result<(), AssembleError> {
     let manifest = image.manifest();
     let config = &manifest.value().config.media_type;
     world
@@ -371,20 +485,21 @@ fn write_documents(world: &World<'_>, image: &Image) -> Result<(), AssembleError
 fn script_digest(step: &Step) -> Result<Option<Digest>, FilesError> {
     match &step.addition {
         Addition::Scripts { files, .. } => files.digest().map(Some),
+        Addition::Dockerfile(build) => Ok(Some(build.digest())),
         Addition::Files(_) => Ok(None),
     }
 }
 
 fn made_how(step: &Step) -> How {
     match &step.addition {
-        Addition::Scripts { .. } => How::Executed,
+        Addition::Scripts { .. } | Addition::Dockerfile(_) => How::Executed,
         Addition::Files(_) => How::BuiltIn,
     }
 }
 
 fn reused_how(step: &Step) -> How {
     match &step.addition {
-        Addition::Scripts { .. } => How::Reused,
+        Addition::Scripts { .. } | Addition::Dockerfile(_) => How::Reused,
         Addition::Files(_) => How::BuiltIn,
     }
 }

@@ -42,6 +42,11 @@ pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> Result<LayerKey
                 fields.put(&format!("{name}={value}"));
             }
         }
+        // Each of its groups has a key of its own; this one only tells steps apart.
+        Addition::Dockerfile(build) => {
+            fields.put("dockerfile");
+            fields.put(&build.digest().to_string());
+        }
         Addition::Files(files) => {
             fields.put("files");
             for file in files {

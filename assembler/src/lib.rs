@@ -12,6 +12,7 @@ pub mod compression;
 pub mod definition_files;
 pub mod descriptor;
 pub mod digest;
+pub mod dockerfile;
 mod gzip;
 pub mod image;
 pub mod inspect;

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     definition_files::DefinitionFiles,
     digest::{Digest, Hasher},
+    dockerfile::DockerfileBuild,
     provenance::{BaseRecord, Origin},
 };
 
@@ -51,6 +52,8 @@ pub enum Addition {
     },
     /// Files are put there; nothing runs.
     Files(Vec<PlacedFile>),
+    /// A Dockerfile is built, on the image so far or on others: any number of layers, and changes of the config.
+    Dockerfile(Arc<DockerfileBuild>),
 }
 
 /// The files of a definition, with their bytes.

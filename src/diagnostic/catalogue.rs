@@ -18,6 +18,7 @@ use assembler::{
     assemble::AssembleError,
     definition_files::FilesError,
     digest::{DiffId, Digest, DigestError},
+    dockerfile::{ContextError, DockerfileError, TreeError},
     manifest::ManifestError,
     platform::{Platform, PlatformError},
     provenance::{Kind, Origin},
@@ -377,6 +378,54 @@ fn steps() -> Vec<Diagnostic> {
                 message: "no space".to_owned(),
             }),
         })
+        .into(),
+    ]
+}
+
+fn dockerfiles() -> Vec<Diagnostic> {
+    let file = || "extension `rust`: Dockerfile".to_owned();
+    let context = || PathBuf::from("/home/me/.aicage/custom/extension/rust");
+    vec![
+        AssembleError::Dockerfile(DockerfileError::Refused {
+            file: file(),
+            line: 7,
+            reason: "ADD does not download: `https://example.org/x`".to_owned(),
+            instead: "fetch it in a RUN".to_owned(),
+        })
+        .into(),
+        DockerfileError::TooLarge {
+            file: file(),
+            limit: 1 << 20,
+        }
+        .into(),
+        DockerfileError::Secret {
+            id: "token".to_owned(),
+            path: "/home/me/token".into(),
+            source: denied(),
+        }
+        .into(),
+        DockerfileError::Copy {
+            file: file(),
+            line: 3,
+            source: TreeError::Io(full()),
+        }
+        .into(),
+        ContextError::Read {
+            path: context(),
+            source: denied(),
+        }
+        .into(),
+        ContextError::TooLarge {
+            path: context(),
+            what: "files",
+            limit: 100_000,
+        }
+        .into(),
+        ContextError::Special { path: context() }.into(),
+        ContextError::Pattern {
+            path: context(),
+            pattern: "[".to_owned(),
+        }
         .into(),
     ]
 }
@@ -750,6 +799,7 @@ fn every() -> Vec<Diagnostic> {
         layers(),
         stores(),
         steps(),
+        dockerfiles(),
         credentials(),
         registries(),
         engines(),

@@ -1,9 +1,16 @@
 //! Words for the errors of `assembler`.
 
 use assembler::{
-    assemble::AssembleError, definition_files::FilesError, digest::DigestError,
-    manifest::ManifestError, platform::PlatformError, reference::ReferenceError,
-    sandbox::CaptureError, sandbox::SandboxError, store::StoreError,
+    assemble::AssembleError,
+    definition_files::FilesError,
+    digest::DigestError,
+    dockerfile::{ContextError, DockerfileError, TreeError},
+    manifest::ManifestError,
+    platform::PlatformError,
+    reference::ReferenceError,
+    sandbox::CaptureError,
+    sandbox::SandboxError,
+    store::StoreError,
 };
 
 use super::verdict::{Explain, Verdict};
@@ -126,8 +133,51 @@ impl Explain for AssembleError {
             Self::Store(error) => error.verdict(),
             Self::Manifest(error) => error.verdict(),
             Self::Definition(error) => error.verdict(),
+            Self::Dockerfile(error) => error.verdict(),
             Self::Files { source, .. } => source.verdict(),
             Self::Step { source, log, .. } => source.verdict().log(log),
+        }
+    }
+}
+
+impl Explain for DockerfileError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Refused { instead, .. } => Verdict::usage("dockerfile-refused").hint(instead),
+            Self::TooLarge { .. } => Verdict::usage("dockerfile-too-large")
+                .hint("a Dockerfile is text of a few lines; put data beside it and COPY it"),
+            Self::Context(error) => error.verdict(),
+            Self::Store(error) => error.verdict(),
+            Self::Copy { source, .. } => source.verdict(),
+            Self::Secret { source, .. } => Verdict::system("dockerfile-secret", source),
+        }
+    }
+}
+
+impl Explain for ContextError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Read { source, .. } => Verdict::system("context-read", source),
+            Self::TooLarge { .. } => Verdict::usage("context-too-large")
+                .hint("leave out in `.dockerignore` what the Dockerfile does not copy"),
+            Self::Special { .. } => {
+                Verdict::usage("context-special").hint("leave it out in `.dockerignore`")
+            }
+            Self::Name(error) => error.verdict(),
+            Self::Pattern { .. } => Verdict::usage("dockerignore-pattern").hint(
+                "a pattern is a path with `*`, `?`, `[a-z]` or `**`; `\\` takes the meaning away",
+            ),
+        }
+    }
+}
+
+impl Explain for TreeError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Store(error) => error.verdict(),
+            Self::Read(error) => error.verdict(),
+            Self::Write(error) => error.verdict(),
+            Self::Io(error) => Verdict::system("dockerfile-copy", error),
         }
     }
 }

@@ -298,7 +298,8 @@ fn planned((step, foreseen): (&Step, &Foreseen)) -> PlannedLayer {
     let action = match (&step.addition, &foreseen.kept) {
         (Addition::Files(_), _) => LayerAction::BuiltIn,
         (Addition::Scripts { .. }, Some(_)) => LayerAction::Reuse,
-        (Addition::Scripts { .. }, None) => LayerAction::Execute,
+        (Addition::Dockerfile(_), _) if foreseen.image.is_some() => LayerAction::Reuse,
+        (Addition::Scripts { .. }, None) | (Addition::Dockerfile(_), _) => LayerAction::Execute,
     };
     PlannedLayer {
         origin: step.origin.clone(),

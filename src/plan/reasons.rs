@@ -39,11 +39,11 @@ impl Draft<'_> {
         reasons.extend(extension_reason(held, recipe));
         if reasons.is_empty() {
             let image = store.image(&held.manifest.digest)?;
-            let same_layers = image.diff_ids().iter().eq(base.diff_ids().iter().chain(
-                foreseen
-                    .iter()
-                    .filter_map(|step| step.kept.as_ref().map(|kept| &kept.diff_id)),
-            ));
+            let after = match foreseen.last() {
+                Some(last) => last.image.as_ref(),
+                None => Some(base),
+            };
+            let same_layers = after.is_some_and(|after| after.diff_ids() == image.diff_ids());
             if base_image::missing_bytes(self.context, &image)? > 0 {
                 reasons.push("layers of it are not in the store".to_owned());
             } else if !same_layers {
@@ -103,6 +103,12 @@ impl Draft<'_> {
                 let changes = changes.unwrap_or_else(|| "its scripts or files changed".to_owned());
                 Some(format!("{name}: {changes}"))
             }
+            Addition::Dockerfile(build) if before.script != Some(build.digest()) => Some(format!(
+                "{name}: its Dockerfile or what it is built from changed"
+            )),
+            Addition::Dockerfile(_) if foreseen.key.is_some() && foreseen.image.is_none() => Some(
+                format!("{name}: a layer of its Dockerfile is not in the store"),
+            ),
             Addition::Files(_) if foreseen.key.is_some() && before.key != foreseen.key => {
                 // The glue follows every change below it; only its own change is a reason.
                 (before.how != How::BuiltIn).then(|| format!("{name}: it changed"))

@@ -1,0 +1,137 @@
+//! Builds a Dockerfile step: what is kept is reused, the rest runs.
+
+use super::{
+    DockerfileBuild, Walk,
+    build::{At, walk},
+    make::prepare,
+    tree::Shelf,
+};
+use crate::{
+    assemble::{self, AssembleError},
+    image::Image,
+    provenance::{How, LabelRecord, LayerRecord},
+    recipe::{Recipe, Step},
+    reporter::Event,
+    sandbox::{SandboxError, StepRequest, Task, World},
+    store::KeptLayer,
+};
+
+/// A Dockerfile's image.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) image: Image,
+    /// Whether the image so far is below it.
+    pub(crate) on_image_so_far: bool,
+    /// What its groups gave, bottom first; they are the topmost of the image's layers.
+    pub(crate) layers: Vec<(KeptLayer, How)>,
+}
+
+/// Builds `build`, the addition of `step`, after `so_far` was assembled.
+pub(crate) fn build(
+    world: &World<'_>,
+    (recipe, step): (&Recipe, &Step),
+    build: &DockerfileBuild,
+    so_far: &Image,
+) -> Result<Built, AssembleError> {
+    let label = LabelRecord {
+        origin: step.origin.clone(),
+        script: Some(build.digest()),
+    };
+    let plan = Walk {
+        store: world.store,
+        build,
+        so_far,
+        origin: &step.origin,
+        source_date: recipe.source_date,
+        label: &label,
+    };
+    let mut ran = false;
+    let walked = walk(&plan, &mut |at| {
+        if let Some(kept) = assemble::reusable(world, &at.key)? {
+            return Ok(Some((kept, How::Reused)));
+        }
+        ran = true;
+        let kept = make(world, (recipe, step), &label, at)?;
+        Ok(Some((kept, How::Executed)))
+    })?;
+    if !ran {
+        world.reporter.event(Event::StepReused {
+            origin: &step.origin,
+        });
+    }
+    Ok(Built {
+        image: walked.image.expect("every group was made"),
+        on_image_so_far: walked.on_image_so_far,
+        layers: walked
+            .layers
+            .into_iter()
+            .map(|(kept, how)| {
+                // What is kept may have been made from a file of which another line differed.
+                let record = LayerRecord {
+                    script: label.script,
+                    ..kept.record
+                };
+                (KeptLayer { record, ..kept }, how)
+            })
+            .collect(),
+    })
+}
+
+fn make(
+    world: &World<'_>,
+    (recipe, step): (&Recipe, &Step),
+    label: &LabelRecord,
+    at: &At<'_>,
+) -> Result<KeptLayer, AssembleError> {
+    let shelf = Shelf {
+        store: world.store,
+        lock: world.lock,
+    };
+    let prepared = prepare(shelf, at)?;
+    let below = at.below.without_volumes()?;
+    assemble::write_documents(world, &below)?;
+    let title = format!("{}: {}", step.origin, at.group.title(&at.build.file));
+    let request = StepRequest {
+        store: world.store,
+        lock: world.lock,
+        image: &below,
+        task: Task::Instructions {
+            instructions: &prepared.instructions,
+            mounts: &prepared.mounts,
+        },
+        network: at.group.network,
+        env: &std::collections::BTreeMap::new(),
+        source_date: recipe.source_date,
+        title: &title,
+    };
+    let stem = assemble::log_stem(world, &step.origin);
+    let failed = |log: std::path::PathBuf, source| AssembleError::Step {
+        origin: step.origin.clone(),
+        log,
+        source,
+    };
+    let (output, log) = assemble::create_log(world.logs, &stem).map_err(|source| {
+        let path = world.logs.join(stem);
+        failed(path.clone(), SandboxError::Log { path, source })
+    })?;
+    let captured = assemble::run_step(world, &request, &step.origin, (output, &log))
+        .map_err(|source| failed(log.clone(), source))?;
+    let kept = KeptLayer {
+        layer: captured.layer,
+        diff_id: captured.diff_id,
+        uncompressed_size: captured.uncompressed_size,
+        record: LayerRecord {
+            origin: step.origin.clone(),
+            script: label.script,
+            key: Some(at.key),
+            how: How::Executed,
+            made_at: world.now.to_owned(),
+        },
+    };
+    world.store.keep_layer(world.lock, &at.key, &kept)?;
+    world.reporter.event(Event::StepDone {
+        origin: &step.origin,
+        layer: &kept.layer,
+    });
+    Ok(kept)
+}
