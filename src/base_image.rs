@@ -22,6 +22,7 @@ use crate::{
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     names, printer,
+    selection::Selection,
     supply::{self, Ask, Offer},
     transport,
 };
@@ -188,6 +189,14 @@ pub fn published_name(context: &Context, base: &BaseDefinition) -> ImageReferenc
     format!("{repository}:{}", base.id)
         .parse()
         .expect("the repository was checked with the configuration, the id with the definition")
+}
+
+/// Returns the name under which the agent's finished image is published, if it is.
+pub fn published_final(context: &Context, selection: &Selection<'_>) -> ImageReference {
+    let repository = &context.settings.config.registry.final_repository;
+    format!("{repository}:{}-{}", selection.agent.id, selection.base.id)
+        .parse()
+        .expect("the repository was checked with the configuration, the ids with their definitions")
 }
 
 /// Returns who contributed a base's layers that no record covers.

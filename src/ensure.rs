@@ -200,6 +200,11 @@ async fn pull(
         return build(context, &recipe, &Name::of(selection), &plan.reasons);
     }
     name_fetched(context, &image, &Name::of(selection), &unlabelled)?;
+    let (store, lock) = context.store()?;
+    if let Some(record) = store.tagged(&plan.reference)? {
+        let reason = Some(plan.reasons.join("; "));
+        store.tag(lock, &ImageRecord { reason, ..record })?;
+    }
     Ok(image)
 }
 

@@ -42,5 +42,6 @@ pub mod session;
 pub mod settings;
 pub mod supply;
 pub mod transport;
+pub mod update_check;
 pub mod version;
 pub mod yaml;

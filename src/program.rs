@@ -23,6 +23,7 @@ use crate::{
     printer::{Colour, ColourWish, Format, Printer, PrinterSettings, Prompts, Stream},
     progress, runner,
     settings::{Environment, Settings},
+    update_check,
 };
 
 /// Runs the program with `arguments` and returns its exit code.
@@ -120,6 +121,11 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
         Command::Extension(command) => commands::extension::extension(context, &command),
         Command::Config(command) => commands::config::config(context, &command),
         Command::Version => commands::version::version(context),
+        Command::RefreshVersion(args) => {
+            context
+                .unless_interrupted(update_check::refresh(context, &args))
+                .await
+        }
         Command::Completion { .. } => Ok(ExitStatus::Done),
     }
 }

@@ -18,6 +18,8 @@ use crate::{
 /// How hard a registry is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// Not at all: what is known counts, however old.
+    Never,
     /// When the last answer is older than the check interval.
     WhenOld,
     /// Now.
@@ -52,11 +54,14 @@ pub async fn look_up(
     let (store, _) = context.store()?;
     let remembered = store.remote(reference)?;
     let name = reference.to_string();
-    let state = context.settings.state();
-    let absent = memory::recall(&state, ABSENT, &name);
-    if context.options.offline || ask == Ask::WhenOld {
-        let fresh = |checked_at: &str| context.options.offline || is_fresh(context, checked_at);
+    let absent = memory::recall(&context.settings.state(), ABSENT, &name);
+    let offline = context.options.offline;
+    if offline || ask != Ask::Always {
+        let fresh =
+            |checked_at: &str| offline || ask == Ask::Never || is_fresh(context, checked_at);
         if let Some(record) = &remembered
+            // Without a network what is in the store is used, though its registry has it no more.
+            && (offline || record.gone_at.is_none())
             && fresh(&record.checked_at)
             && store.manifest(&record.manifest.digest)?.is_some()
         {
@@ -68,18 +73,35 @@ pub async fn look_up(
             return Ok(Offer::None);
         }
     }
-    if context.options.offline {
-        return Ok(Offer::Unknown(format!(
-            "`--offline` was given, and nothing is known of {name}"
-        )));
+    if offline || ask == Ask::Never {
+        let why = if offline {
+            "`--offline` was given, and "
+        } else {
+            ""
+        };
+        return Ok(Offer::Unknown(format!("{why}nothing is known of {name}")));
     }
+    match question(context, reference).await? {
+        Ok(offer) => Ok(offer),
+        Err(error) => unreachable_registry(context, reference, (remembered, absent), error),
+    }
+}
+
+/// Asks the registry of `reference` now and remembers its answer. The inner error is one with which an earlier answer
+/// is good enough.
+pub async fn question(
+    context: &Context,
+    reference: &ImageReference,
+) -> Result<Result<Offer, RegistryError>, Diagnostic> {
+    let (store, lock) = context.store()?;
+    let name = reference.to_string();
     let client = context.client("looking up an image")?;
     match client
         .resolve(reference, &context.platform(), &context.destination()?)
         .await
     {
         Ok(_resolved) => {
-            memory::forget(&state, ABSENT, &name);
+            memory::forget(&context.settings.state(), ABSENT, &name);
             let record = store.remote(reference)?.ok_or_else(|| {
                 Diagnostic::new(
                     "store-record",
@@ -87,12 +109,19 @@ pub async fn look_up(
                     format!("what the registry said of {name} was not kept"),
                 )
             })?;
-            Ok(Offer::There(Box::new(record)))
+            Ok(Ok(Offer::There(Box::new(record))))
         }
         Err(RegistryError::NotFound { .. }) => {
             let answer = Remembered::new(None, &context.now);
             remember(context, ABSENT, &name, &answer);
-            Ok(Offer::None)
+            if let Some(record) = store.remote(reference)? {
+                let gone = RemoteRecord {
+                    gone_at: Some(context.now.clone()),
+                    ..record
+                };
+                store.remember_remote(lock, &gone)?;
+            }
+            Ok(Ok(Offer::None))
         }
         // Registries answer anonymous requests for what does not exist in the same way as for what is private.
         Err(
@@ -100,12 +129,40 @@ pub async fn look_up(
                 had_credentials: false,
                 ..
             },
-        ) => unreachable_registry(context, reference, (remembered, absent), error),
-        Err(error) if error.is_offline() || error.is_transient() => {
-            unreachable_registry(context, reference, (remembered, absent), error)
-        }
+        ) => Ok(Err(error)),
+        Err(error) if error.is_offline() || error.is_transient() => Ok(Err(error)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// When a registry last answered for a reference, and what; nothing where it never did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastAnswer {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Whether it said that there is none, or none any more.
+    pub is_none: bool,
+}
+
+/// Returns when and what a registry last answered.
+pub fn last_answer(
+    context: &Context,
+    reference: &ImageReference,
+) -> Result<Option<LastAnswer>, Diagnostic> {
+    let (store, _) = context.store()?;
+    let state = context.settings.state();
+    let absent = memory::recall(&state, ABSENT, &reference.to_string());
+    Ok(match (absent, store.remote(reference)?) {
+        (Some(absent), _) => Some(LastAnswer {
+            at: absent.checked_at,
+            is_none: true,
+        }),
+        (None, Some(record)) => Some(LastAnswer {
+            is_none: record.gone_at.is_some(),
+            at: record.gone_at.unwrap_or(record.checked_at),
+        }),
+        (None, None) => None,
+    })
 }
 
 /// Fetches the layers that the store lacks and returns the image.

@@ -150,6 +150,7 @@ impl Client {
             manifest: manifest_descriptor(&resolved.manifest),
             layers: resolved.manifest.value().layers.clone(),
             checked_at: clock::rfc3339((self.shared.config.clock)()),
+            gone_at: None,
         };
         let to = to.clone();
         blocking(move || to.store.remember_remote(&to.lock, &record)).await?;

@@ -22,10 +22,12 @@ const WITH_VALUE: [&str; 7] = [
     "--progress",
 ];
 /// Options of ours without a value.
-const WITHOUT_VALUE: [&str; 8] = [
+const WITHOUT_VALUE: [&str; 10] = [
     "--no-extensions",
     "--choose",
     "--offline",
+    "--update",
+    "--no-update",
     "--json",
     "-h",
     "--help",

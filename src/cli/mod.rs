@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use grammar::{Refused, arrange};
 
-use crate::{commands, printer::ProgressMode, selection::Choice};
+use crate::{commands, printer::ProgressMode, selection::Choice, update_check};
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
 ///
@@ -76,6 +76,12 @@ pub struct RunOptions {
     /// Mount a file or directory of this machine at the same path.
     #[arg(long = "share", value_name = "PATH[:ro]")]
     pub shares: Vec<String>,
+    /// Ask for something newer now, and apply it before the agent starts.
+    #[arg(long, conflicts_with_all = ["no_update", "offline"])]
+    pub update: bool,
+    /// Neither ask nor say whether there is something newer.
+    #[arg(long)]
+    pub no_update: bool,
 }
 
 impl RunOptions {
@@ -95,6 +101,8 @@ impl RunOptions {
             },
             env: [self.env.clone(), after.env].concat(),
             shares: [self.shares.clone(), after.shares].concat(),
+            update: self.update || after.update,
+            no_update: self.no_update || after.no_update,
         }
     }
 }
@@ -138,6 +146,9 @@ pub enum Command {
     },
     /// Print the version.
     Version,
+    /// Ask an agent's `version.sh` while its session runs; a start leaves this behind.
+    #[command(name = "__version", hide = true)]
+    RefreshVersion(update_check::RefreshArgs),
     /// An agent's name and its arguments.
     #[command(external_subcommand)]
     Start(Vec<OsString>),

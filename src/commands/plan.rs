@@ -8,10 +8,11 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
-    plan::{self, LayerAction, Plan, Want, Work},
+    plan::{LayerAction, Plan, Work},
     printer::{self, Align, Table},
     selection::{Choice, Selection, select},
     supply::Ask,
+    update_check,
 };
 
 /// What `aicage plan` takes.
@@ -32,11 +33,14 @@ pub struct PlanArgs {
 pub async fn plan(context: &Context, args: &PlanArgs) -> Result<ExitStatus, Diagnostic> {
     let choice = choose(context, &args.agent, (&args.choice, Purpose::Look)).await?;
     let selection = select(context, &args.agent, &choice)?;
-    let plan = plan::plan(context, &selection, Want::Newest(Ask::WhenOld)).await?;
+    let (plan, gone) = update_check::plan_newest(context, &selection, Ask::WhenOld).await?;
     if context.printer.is_json() {
-        context.printer.json(&report(&selection, &plan))?;
+        context.printer.json(&report(&selection, (&plan, gone)))?;
     } else {
         print(context, &selection, &plan);
+        if let Some(gone) = gone {
+            context.printer.line(&format!("gone: {gone}"));
+        }
     }
     Ok(ExitStatus::Done)
 }
@@ -51,6 +55,10 @@ pub(crate) struct PlanReport {
     extensions: Vec<String>,
     action: &'static str,
     reasons: Vec<String>,
+    /// Which name its registry no longer has.
+    gone: Option<String>,
+    /// Why the image at hand was made.
+    made_because: Option<String>,
     download: u64,
     layers: Vec<LayerReport>,
 }
@@ -64,7 +72,10 @@ struct LayerReport {
     size: Option<u64>,
 }
 
-pub(crate) fn report(selection: &Selection<'_>, plan: &Plan) -> PlanReport {
+pub(crate) fn report(
+    selection: &Selection<'_>,
+    (plan, gone): (&Plan, Option<String>),
+) -> PlanReport {
     PlanReport {
         schema: "aicage.plan/1",
         reference: plan.reference.familiar(),
@@ -77,6 +88,8 @@ pub(crate) fn report(selection: &Selection<'_>, plan: &Plan) -> PlanReport {
             .collect(),
         action: action(plan),
         reasons: plan.reasons.clone(),
+        gone,
+        made_because: plan.held.as_ref().and_then(|held| held.reason.clone()),
         download: plan.download(),
         layers: plan
             .layers
@@ -115,6 +128,12 @@ fn print(context: &Context, selection: &Selection<'_>, plan: &Plan) {
     ));
     for reason in &plan.reasons {
         printer.line(&format!("  because {reason}"));
+    }
+    if let (true, Some(held)) = (plan.is_done(), &plan.held)
+        && let Some(reason) = &held.reason
+    {
+        let made = printer::day_and_minute(&held.made_at);
+        printer.line(&format!("  made {made} because {reason}"));
     }
     let mut table = Table::new([
         ("LAYER", Align::Left),

@@ -8,7 +8,6 @@ use std::{
 use assembler::image::Image;
 
 use crate::{
-    base_image,
     choosing::{Purpose, choose},
     cli::RunOptions,
     context::Context,
@@ -20,11 +19,9 @@ use crate::{
     runner,
     selection::{Selection, select},
     session,
-    supply::{self, Ask, Offer},
+    supply::Ask,
+    update_check,
 };
-
-/// How long a start waits for a registry when an image is at hand.
-const CHECK_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Runs the agent that `command` names with the arguments that follow it.
 pub async fn run(
@@ -38,7 +35,7 @@ pub async fn run(
     let choice = choose(context, &name, (&options.choice, Purpose::Run)).await?;
     let selection = select(context, &name, &choice)?;
     let reference = context
-        .unless_interrupted(prepare(context, &selection))
+        .unless_interrupted(prepare(context, &selection, options))
         .await?;
     let choice = selection.choice();
     // What the engine holds for steps only goes before the session, which may last for days.
@@ -63,15 +60,69 @@ pub async fn run(
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.
-async fn prepare(context: &Context, selection: &Selection<'_>) -> Result<String, Diagnostic> {
-    let plan = plan::plan(context, selection, Want::Held).await?;
-    tell(context, selection, &plan);
-    let image = ensure::carry_out(context, selection, &plan).await?;
-    if plan.is_done() {
-        mention_update(context, selection, &plan).await;
-    }
+async fn prepare(
+    context: &Context,
+    selection: &Selection<'_>,
+    options: &RunOptions,
+) -> Result<String, Diagnostic> {
+    let mut plan = plan::plan(context, selection, Want::Held).await?;
+    let newest = if options.update {
+        Some(plan::plan(context, selection, Want::Newest(Ask::Always)).await)
+    } else if plan.is_done() && !options.no_update {
+        update_check::newer(context, selection, &plan)
+            .await
+            .transpose()
+    } else {
+        None
+    };
+    // Without an image at hand there is nothing else to start.
+    let image = match newest {
+        Some(newest) if plan.held.is_some() => match apply(context, selection, newest).await {
+            Ok((newer, image)) => {
+                plan = newer;
+                image
+            }
+            Err(diagnostic) if diagnostic.status() == ExitStatus::Interrupted => {
+                return Err(diagnostic);
+            }
+            Err(diagnostic) => {
+                context.printer.diagnostic(&diagnostic);
+                context
+                    .printer
+                    .warn("the image could not be updated; starting the one at hand");
+                make(context, selection, &plan).await?
+            }
+        },
+        Some(newest) => {
+            plan = newest?;
+            make(context, selection, &plan).await?
+        }
+        None => make(context, selection, &plan).await?,
+    };
     load(context, &plan, &image).await?;
+    if !options.no_update {
+        update_check::refresh_version(context, selection, &plan);
+    }
     Ok(plan.reference.familiar())
+}
+
+async fn apply(
+    context: &Context,
+    selection: &Selection<'_>,
+    newest: Result<Plan, Diagnostic>,
+) -> Result<(Plan, Image), Diagnostic> {
+    let plan = newest?;
+    let image = make(context, selection, &plan).await?;
+    Ok((plan, image))
+}
+
+async fn make(
+    context: &Context,
+    selection: &Selection<'_>,
+    plan: &Plan,
+) -> Result<Image, Diagnostic> {
+    tell(context, selection, plan);
+    ensure::carry_out(context, selection, plan).await
 }
 
 /// Says what is about to happen to the image, before it takes time.
@@ -90,31 +141,6 @@ pub(crate) fn tell(context: &Context, selection: &Selection<'_>, plan: &Plan) {
         selection.base.id,
         plan.reasons.join("; ")
     ));
-}
-
-/// Says once per check interval that something newer is published; never waits long, never fails the start.
-async fn mention_update(context: &Context, selection: &Selection<'_>, plan: &Plan) {
-    if context.options.offline {
-        return;
-    }
-    let Some(base) = plan.held.as_ref().and_then(|held| held.base.as_ref()) else {
-        return;
-    };
-    let Ok(reference) = base.reference.parse() else {
-        return;
-    };
-    if base_image::published_name(context, selection.base) != reference {
-        return;
-    }
-    let question = supply::look_up(context, &reference, Ask::WhenOld);
-    if let Ok(Ok(Offer::There(offered))) = tokio::time::timeout(CHECK_LIMIT, question).await
-        && offered.manifest.digest != base.digest
-    {
-        context.printer.talk(&format!(
-            "base `{}` has a newer image; `aicage update {}` rebuilds on it",
-            selection.base.id, selection.agent.id
-        ));
-    }
 }
 
 /// Loads `image` into the engine under its name.

@@ -13,10 +13,11 @@ use crate::{
     diagnostic::Diagnostic,
     ensure,
     exit_status::ExitStatus,
-    plan::{self, Plan, Want},
+    plan::Plan,
     printer,
     selection::{Selection, find_agent, find_base},
     supply::Ask,
+    update_check,
 };
 
 /// What `aicage update` takes.
@@ -50,9 +51,9 @@ pub async fn update(context: &Context, args: &UpdateArgs) -> Result<ExitStatus, 
     let mut failed = false;
     for selection in selections {
         match one(context, args, &selection).await {
-            Ok(plan) => {
-                outdated |= !plan.is_done();
-                reports.push(report(&selection, &plan));
+            Ok((plan, gone)) => {
+                outdated |= !plan.is_done() || gone.is_some();
+                reports.push(report(&selection, (&plan, gone)));
             }
             Err(diagnostic) if diagnostic.status() == ExitStatus::Interrupted => {
                 return Err(diagnostic);
@@ -84,8 +85,15 @@ async fn one(
     context: &Context,
     args: &UpdateArgs,
     selection: &Selection<'_>,
-) -> Result<Plan, Diagnostic> {
-    let plan = plan::plan(context, selection, Want::Newest(Ask::Always)).await?;
+) -> Result<(Plan, Option<String>), Diagnostic> {
+    let (plan, gone) = update_check::plan_newest(context, selection, Ask::Always).await?;
+    if let (Some(gone), true) = (&gone, plan.is_done()) {
+        if !context.printer.is_json() {
+            let name = plan.reference.familiar();
+            context.printer.line(&format!("{name}: gone: {gone}"));
+        }
+        return Ok((plan, Some(gone.clone())));
+    }
     if !context.printer.is_json() {
         let verdict = if plan.is_done() {
             "up to date".to_owned()
@@ -107,7 +115,7 @@ async fn one(
         let image = ensure::carry_out(context, selection, &plan).await?;
         run::load(context, &plan, &image).await?;
     }
-    Ok(plan)
+    Ok((plan, gone))
 }
 
 /// Returns what there are images of, narrowed as was asked.

@@ -83,6 +83,7 @@ impl Draft<'_> {
             },
             layers: manifest.value().layers.clone(),
             checked_at: record.made_at.clone(),
+            gone_at: None,
         };
         let remembered = Box::new(remembered);
         if is_final {
@@ -105,17 +106,12 @@ impl Draft<'_> {
         {
             return Ok(None);
         }
-        let repository = &self.context.settings.config.registry.final_repository;
-        let reference: ImageReference = format!("{repository}:{}-{}", agent.id, base.id)
-            .parse()
-            .expect(
-                "the repository was checked with the configuration, the ids with their definitions",
-            );
+        let reference = base_image::published_final(self.context, self.selection);
         match supply::look_up(self.context, &reference, ask).await? {
             Offer::There(record) => Ok(Some(record)),
             Offer::None => Ok(None),
             Offer::Unknown(why) => {
-                if !self.context.options.offline {
+                if !self.context.options.offline && ask != Ask::Never {
                     self.context.printer.warn(&format!(
                         "cannot tell whether {reference} is published, so it is built here: {why}"
                     ));

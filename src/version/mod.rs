@@ -29,6 +29,11 @@ pub fn known(context: &Context, selection: &Selection<'_>) -> Option<String> {
     recall(context, selection)?.value
 }
 
+/// Returns when the version was last seen, RFC 3339.
+pub fn checked_at(context: &Context, selection: &Selection<'_>) -> Option<String> {
+    Some(recall(context, selection)?.checked_at)
+}
+
 /// Returns the version that was last seen, if that is not too long ago to be believed.
 pub fn fresh(context: &Context, selection: &Selection<'_>) -> Option<String> {
     recall(context, selection)

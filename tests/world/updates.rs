@@ -18,6 +18,7 @@ struct Wire {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,
     cut: Arc<AtomicBool>,
+    stalled: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -27,17 +28,24 @@ impl Wire {
             address: listener.local_addr().unwrap().to_string(),
             requests: Arc::default(),
             cut: Arc::default(),
+            stalled: Arc::default(),
         };
         let (registry, requests, cut) = (
             registry.to_owned(),
             Arc::clone(&wire.requests),
             Arc::clone(&wire.cut),
         );
+        let stalled = Arc::clone(&wire.stalled);
         std::thread::spawn(move || {
+            let mut held = Vec::new();
             for client in listener.incoming() {
                 let client = client.unwrap();
                 requests.lock().unwrap().push("a connection".to_owned());
                 if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                if stalled.load(Ordering::SeqCst) {
+                    held.push(client);
                     continue;
                 }
                 let server = TcpStream::connect(&registry).unwrap();
@@ -53,6 +61,11 @@ impl Wire {
     /// Returns what was asked since the last time, connections included.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// Takes every connection from now on, and never answers.
+    fn stall(&self) {
+        self.stalled.store(true, Ordering::SeqCst);
     }
 
     /// Closes every connection from now on.
@@ -296,5 +309,141 @@ fn without_network_and_engine_images_the_store_is_enough() {
         let said = ground.run(&["--offline", "--base", "debian", &ground.agent], 4);
         said.tells("hint:");
         assert_eq!(wire.asked(), Vec::<String>::new());
+    });
+}
+
+/// What a start answers about something newer, with the interval always over.
+fn moved(ground: &Ground, wire: &Wire) {
+    built(ground, wire);
+    ground.run(&["config", "set", "update.check_interval", "0s"], 0);
+    push(ground, 2);
+    wire.asked();
+}
+
+fn start(ground: &Ground, options: &[&str]) -> crate::ground::Said {
+    let mut all = options.to_vec();
+    all.extend(["--base", "debian", &ground.agent]);
+    ground.run(&all, 0)
+}
+
+#[test]
+fn what_a_start_does_about_something_newer_is_the_users_choice() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        moved(ground, &wire);
+        ground.run(&["config", "set", "update.policy", "never"], 0);
+        let said = start(ground, &[]);
+        assert_eq!((said.stdout.as_str(), wire.asked()), ("1\n", vec![]));
+        assert!(!said.stderr.contains("updated"), "{}", said.stderr);
+        let plan = ground.run(&["plan", &ground.agent, "--base", "debian"], 0);
+        assert!(plan.stdout.contains("is new"), "{}", plan.stdout);
+        wire.asked();
+
+        ground.run(&["config", "set", "update.policy", "ask"], 0);
+        let said = start(ground, &["--no-update"]);
+        assert_eq!((said.stdout.as_str(), wire.asked()), ("1\n", vec![]));
+        // Without a terminal nothing is asked.
+        let said = start(ground, &[]);
+        assert_eq!(said.stdout, "1\n");
+        said.tells("can be updated");
+        said.tells("is new");
+        said.tells(&format!("`aicage update {}`", ground.agent));
+
+        let said = start(ground, &["--update"]);
+        assert_eq!(said.stdout, "2\n");
+        push(ground, 3);
+        ground.run(&["config", "set", "update.policy", "auto"], 0);
+        assert_eq!(start(ground, &[]).stdout, "3\n");
+        let inspect = ground.run(
+            &[
+                "image",
+                "inspect",
+                &format!("aicage:{}-debian", ground.agent),
+            ],
+            0,
+        );
+        assert!(inspect.stdout.contains("because"), "{}", inspect.stdout);
+        assert!(inspect.stdout.contains("is new"), "{}", inspect.stdout);
+    });
+}
+
+#[test]
+fn a_dead_network_costs_the_deadline_once_in_an_interval() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        // Nothing was ever asked, as far as is known.
+        fs_err::remove_dir_all(ground.aicage_home().join("store/remote")).unwrap();
+        wire.stall();
+        wire.asked();
+        let started = std::time::Instant::now();
+        let said = start(ground, &[]);
+        assert_eq!(said.stdout, "1\n");
+        said.tells("no answer within 2 s");
+        assert!(
+            started.elapsed().as_secs() < 20,
+            "the start waited for {:?}",
+            started.elapsed()
+        );
+        assert!(!wire.asked().is_empty(), "nobody was asked");
+        let said = start(ground, &[]);
+        assert_eq!((said.stdout.as_str(), wire.asked()), ("1\n", vec![]));
+        assert!(!said.stderr.contains("answer"), "{}", said.stderr);
+    });
+}
+
+#[test]
+fn a_new_version_is_learned_while_a_session_runs() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        let version = ground.home().join("version");
+        fs_err::write(&version, "1.0\n").unwrap();
+        // Only this machine has the file.
+        ground.write_agent("version.sh", "#!/bin/sh\ncat \"$HOME/version\"\n");
+        ground.run(&["update"], 0);
+        fs_err::write(&version, "2.0\n").unwrap();
+        ground.run(&["config", "set", "update.check_interval", "0s"], 0);
+        assert_eq!(start(ground, &[]).stdout, "1\n");
+        let kept = format!("state/version/{}-debian.json", ground.agent);
+        let kept = ground.aicage_home().join(kept);
+        for _ in 0..1200 {
+            if fs_err::read_to_string(&kept).unwrap().contains("2.0") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        ground.run(&["config", "set", "update.check_interval", "1d"], 0);
+        let said = start(ground, &[]);
+        said.tells("version 2.0 replaces 1.0");
+    });
+}
+
+#[test]
+fn a_name_that_its_registry_has_no_more_is_said_to_be_gone() {
+    on_every_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        let script = "skopeo delete --tls-verify=false \"docker://$1/$2/base:debian\"";
+        let text = |text: &str| Path::new(text).to_owned();
+        shell(script, &[&text(&ground.registry), &text(&ground.agent)]);
+        let check = ground.run(&["update", "--check"], 5).stdout;
+        assert!(check.contains("gone"), "{check}");
+        let plan = ground.run(&["plan", &ground.agent, "--base", "debian"], 0);
+        assert!(plan.stdout.contains("gone"), "{}", plan.stdout);
+        let image = format!("aicage:{}-debian", ground.agent);
+        let inspect = ground
+            .run(&["image", "inspect", &image, "--json"], 0)
+            .stdout;
+        let inspect: serde_json::Value = serde_json::from_str(&inspect).unwrap();
+        assert_eq!(inspect["layers"][0]["upstream"], "gone");
+        // What is at hand still starts, and is not touched.
+        ground.run(&["update"], 0);
+        assert_eq!(start(ground, &[]).stdout, "1\n");
+        // It comes back.
+        push(ground, 1);
+        ground.run(&["update", "--check"], 0);
+        let inspect = ground.run(&["image", "inspect", &image], 0).stdout;
+        assert!(!inspect.contains("gone"), "{inspect}");
     });
 }

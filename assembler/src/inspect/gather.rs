@@ -38,7 +38,10 @@ pub fn inspect(
         Found::Nothing => None,
     };
     if let Some(remote) = &remote {
-        input.upstream = BaseState::Offered(remote);
+        input.upstream = match &remote.gone_at {
+            Some(checked_at) => BaseState::Gone { checked_at },
+            None => BaseState::Offered(remote),
+        };
     }
     Ok(report(&input))
 }

@@ -42,6 +42,8 @@ pub struct InspectReport {
     pub platform: InspectPlatform,
     /// What it was built on.
     pub base: Option<InspectBase>,
+    /// Why it was built or pulled, in words, if it is one of ours.
+    pub reason: Option<String>,
     /// Bottom to top.
     pub layers: Vec<InspectLayer>,
 }
@@ -224,6 +226,7 @@ pub fn report(input: &InspectInput<'_>) -> InspectReport {
             digest,
             checked_at,
         }),
+        reason: input.record.and_then(|record| record.reason.clone()),
         layers,
     }
 }

@@ -54,6 +54,7 @@ fn remote_of(reference: &str, layers: &[Descriptor]) -> RemoteRecord {
         manifest: Descriptor::of("", b"manifest"),
         layers: layers.to_vec(),
         checked_at: NOW.to_owned(),
+        gone_at: None,
     }
 }
 

@@ -87,8 +87,11 @@ pub struct RemoteRecord {
     pub manifest: Descriptor,
     /// Its layers, bottom first (compressed descriptors) as of then.
     pub layers: Vec<Descriptor>,
-    /// When the registry was last asked, RFC 3339.
+    /// When the registry was last asked and had it, RFC 3339.
     pub checked_at: String,
+    /// When the registry said that it has no such name any more, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<String>,
 }
 
 /// What is known of a layer's blob since it was read to its end.

@@ -85,6 +85,7 @@ fn print(printer: &Printer, report: &InspectReport) {
         digest,
         platform,
         base,
+        reason,
         layers,
     } = report;
     printer.line(&printer.paint(Role::Heading, &printable(reference)));
@@ -102,6 +103,9 @@ fn print(printer: &Printer, report: &InspectReport) {
             .map(|time| format!(", checked {}", day_and_minute(time)));
         let base = format!("{}{digest}{}", base.reference, checked.unwrap_or_default());
         printer.line(&format!("base      {}", printable(&base)));
+    }
+    if let Some(reason) = reason {
+        printer.line(&format!("because   {}", printable(reason)));
     }
     let size: u64 = layers.iter().map(|layer| layer.size).sum();
     printer.line(&format!(
