@@ -18,6 +18,7 @@ use crate::{
     base_image::{self, BaseImage},
     compose::{self, Additions, Below, Install},
     context::Context,
+    definition::base::BaseDefinition,
     diagnostic::Diagnostic,
     init_program, listing,
     plan::{Plan, Work},
@@ -44,7 +45,7 @@ pub async fn carry_out(
         }
         Work::Pull(offered) => pull(context, selection, plan, offered).await,
         Work::Build { base, version } => {
-            let base_image = base_ready(context, selection, base).await?;
+            let base_image = base_ready(context, selection.base, base).await?;
             let version = match (version, base) {
                 (Some(version), _) => Some(version.clone()),
                 (None, BaseImage::Final(_)) => None,
@@ -208,14 +209,24 @@ async fn pull(
     Ok(image)
 }
 
-struct ReadyBase {
-    image: Image,
-    record: assembler::provenance::BaseRecord,
+/// A base's image, whole in the store.
+#[derive(Debug)]
+pub struct ReadyBase {
+    /// The image.
+    pub image: Image,
+    /// What an image on it records as its base.
+    pub record: assembler::provenance::BaseRecord,
+}
+
+/// Makes sure that the image of `base` is whole in the store.
+pub async fn base(context: &Context, base: &BaseDefinition) -> Result<ReadyBase, Diagnostic> {
+    let found = base_image::find(context, base, Ask::WhenOld).await?;
+    base_ready(context, base, &found).await
 }
 
 async fn base_ready(
     context: &Context,
-    selection: &Selection<'_>,
+    definition: &BaseDefinition,
     base: &BaseImage,
 ) -> Result<ReadyBase, Diagnostic> {
     let (store, _) = context.store()?;
@@ -230,20 +241,20 @@ async fn base_ready(
             } else {
                 // No registry has what was assembled here.
                 let root = record.base.clone().map_or(Root::Defined, Root::Kept);
-                base_build::build(context, selection.base, (&root, None)).await?
+                base_build::build(context, definition, (&root, None)).await?
             }
         }
         BaseImage::Outdated { root, reason } => {
-            base_build::build(context, selection.base, (root, Some(reason))).await?
+            base_build::build(context, definition, (root, Some(reason))).await?
         }
         BaseImage::ToBuild => {
-            base_build::build(context, selection.base, (&Root::Defined, None)).await?
+            base_build::build(context, definition, (&Root::Defined, None)).await?
         }
     };
     let record = base
         .record()
         .unwrap_or_else(|| assembler::provenance::BaseRecord {
-            reference: base_image::local_name(selection.base).to_string(),
+            reference: base_image::local_name(definition).to_string(),
             digest: *image.digest(),
         });
     Ok(ReadyBase { image, record })

@@ -112,13 +112,21 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
                 .unless_interrupted(commands::cache::cache(context, command))
                 .await
         }
-        Command::Agent(command) => commands::agent::agent(context, &command),
+        Command::Agent(command) => {
+            context
+                .unless_interrupted(commands::agent::agent(context, &command))
+                .await
+        }
         Command::Base(command) => {
             context
                 .unless_interrupted(commands::base::base(context, &command))
                 .await
         }
-        Command::Extension(command) => commands::extension::extension(context, &command),
+        Command::Extension(command) => {
+            context
+                .unless_interrupted(commands::extension::extension(context, &command))
+                .await
+        }
         Command::Config(command) => commands::config::config(context, &command),
         Command::Version => commands::version::version(context),
         Command::RefreshVersion(args) => {

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::definition::{
     Noun,
+    check::{CheckArgs, check},
     new::{NewArgs, new},
 };
 use crate::{
@@ -26,6 +27,8 @@ pub enum AgentCommand {
     /// Write an agent to begin with, commented, that works as it is.
     #[command(after_help = "Example: aicage agent new mine")]
     New(NewArgs),
+    /// Check a definition: its files, whether it works, how large it is and what it leaves behind.
+    Check(CheckArgs),
 }
 
 /// What `aicage agent show` takes.
@@ -66,11 +69,12 @@ struct AgentReport {
 }
 
 /// Runs one of the verbs.
-pub fn agent(context: &Context, command: &AgentCommand) -> Result<ExitStatus, Diagnostic> {
+pub async fn agent(context: &Context, command: &AgentCommand) -> Result<ExitStatus, Diagnostic> {
     match command {
         AgentCommand::List => list(context),
         AgentCommand::Show(args) => show(context, args),
         AgentCommand::New(args) => new(context, Noun::Agent, args),
+        AgentCommand::Check(args) => check(context, Noun::Agent, args).await,
     }
 }
 

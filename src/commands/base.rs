@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::definition::{
     Noun,
+    check::{CheckArgs, check},
     new::{NewArgs, new},
 };
 use crate::{
@@ -35,6 +36,8 @@ pub enum BaseCommand {
     /// Write a base to begin with, commented, that works as it is.
     #[command(after_help = "Example: aicage base new mine")]
     New(NewArgs),
+    /// Check a definition: its files, whether it works, how large it is and what it leaves behind.
+    Check(CheckArgs),
 }
 
 /// What `aicage base show` takes.
@@ -123,6 +126,7 @@ pub async fn base(context: &Context, command: &BaseCommand) -> Result<ExitStatus
         BaseCommand::Build(args) => build(context, args).await,
         BaseCommand::Import(args) => import(context, args).await,
         BaseCommand::New(args) => new(context, Noun::Base, args),
+        BaseCommand::Check(args) => check(context, Noun::Base, args).await,
     }
 }
 

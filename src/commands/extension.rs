@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::definition::{
     Noun,
+    check::{CheckArgs, check},
     new::{NewArgs, new},
 };
 use crate::{
@@ -26,6 +27,8 @@ pub enum ExtensionCommand {
     /// Write an extension to begin with, commented, that works as it is.
     #[command(after_help = "Example: aicage extension new jq")]
     New(NewArgs),
+    /// Check a definition: its files, whether it works, how large it is and what it leaves behind.
+    Check(CheckArgs),
 }
 
 /// What `aicage extension show` takes.
@@ -63,11 +66,15 @@ struct ExtensionReport {
 }
 
 /// Runs one of the verbs.
-pub fn extension(context: &Context, command: &ExtensionCommand) -> Result<ExitStatus, Diagnostic> {
+pub async fn extension(
+    context: &Context,
+    command: &ExtensionCommand,
+) -> Result<ExitStatus, Diagnostic> {
     match command {
         ExtensionCommand::List => list(context),
         ExtensionCommand::Show(args) => show(context, args),
         ExtensionCommand::New(args) => new(context, Noun::Extension, args),
+        ExtensionCommand::Check(args) => check(context, Noun::Extension, args).await,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What `aicage agent`, `aicage base` and `aicage extension` have in common: making and checking definitions.
 
+pub mod check;
+mod measure;
 pub mod new;
+mod syntax;
 
 use crate::context::Context;
 use crate::definition::{Source, catalogue::Catalogue};
