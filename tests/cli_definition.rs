@@ -167,3 +167,40 @@ fn a_bad_definition_disables_only_itself_and_is_told_once() {
     assert_eq!(report["schema"], "aicage.extension.list/1");
     assert_eq!(report["extensions"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_check_reads_scripts_with_their_own_shell_and_runs_nothing_of_them() {
+    let home = Home::new();
+    home.write("extension/x/extension.yml", "name: x\ndescription: y\n");
+    let mark = home.custom("ran");
+    home.write(
+        "extension/x/scripts/10.sh",
+        &format!("#!/bin/bash\r\ntouch {}\r\n", mark.display()),
+    );
+    home.write(
+        "extension/x/scripts/20.py",
+        "#!/usr/bin/env python3\nif x then\n",
+    );
+    let report = home.json(&["extension", "check", "x", "--no-build"]);
+    assert_eq!(report["schema"], "aicage.extension.check/1");
+    let notes: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["level"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        notes,
+        ["note", "note"],
+        "not executable, Windows' line ends"
+    );
+    home.write("extension/x/scripts/30.sh", "if true; then\n");
+    let output = home.run(&["extension", "check", "x", "--no-build"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("error: scripts/30.sh: "), "{stdout}");
+    assert!(!mark.exists(), "a script was run");
+    home.write("extension/bad/extension.yml", "name: [\n");
+    let refusal = home.refused(&["extension", "check", "bad", "--no-build"]);
+    assert!(refusal.contains("extension.yml:1"), "{refusal}");
+}

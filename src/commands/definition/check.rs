@@ -234,31 +234,28 @@ async fn extension(context: &Context, args: &CheckArgs, on: &str) -> Result<Comp
         base: Some(on.to_owned()),
         ..Choice::default()
     };
-    let (ready, agent) = match &args.agent {
-        Some(agent) => {
-            let selection = select(context, agent, &choice)?;
-            let plan = plan::plan(context, &selection, Want::Held).await?;
-            let image = ensure::carry_out(context, &selection, &plan).await?;
-            let record = assembler::provenance::BaseRecord {
-                reference: plan.reference.to_string(),
-                digest: *image.digest(),
-            };
-            (ReadyBase { image, record }, selection.agent)
-        }
-        None => {
-            let base = find_base(context, on)?;
-            let mut agents = context.catalogue().agents.values();
-            let agent = agents
-                .find(|agent| possible(context, agent).any(|possible| possible.id == base.id))
-                .ok_or_else(|| {
-                    Diagnostic::new(
-                        "no-agent",
-                        ExitStatus::Usage,
-                        format!("no agent runs on base `{on}` here, so no extension does"),
-                    )
-                })?;
-            (ensure::base(context, base).await?, agent)
-        }
+    let (ready, agent) = if let Some(agent) = &args.agent {
+        let selection = select(context, agent, &choice)?;
+        let plan = plan::plan(context, &selection, Want::Held).await?;
+        let image = ensure::carry_out(context, &selection, &plan).await?;
+        let record = assembler::provenance::BaseRecord {
+            reference: plan.reference.to_string(),
+            digest: *image.digest(),
+        };
+        (ReadyBase { image, record }, selection.agent)
+    } else {
+        let base = find_base(context, on)?;
+        let mut agents = context.catalogue().agents.values();
+        let agent = agents
+            .find(|agent| possible(context, agent).any(|possible| possible.id == base.id))
+            .ok_or_else(|| {
+                Diagnostic::new(
+                    "no-agent",
+                    ExitStatus::Usage,
+                    format!("no agent runs on base `{on}` here, so no extension does"),
+                )
+            })?;
+        (ensure::base(context, base).await?, agent)
     };
     let additions = Additions {
         agent,

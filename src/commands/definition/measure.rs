@@ -107,7 +107,9 @@ fn execute(
         };
         step.origin.version = Some(format!("{what} {}", context.now));
     }
-    let (store, lock) = context.store().map_err(unexpected)?;
+    let (store, lock) = context
+        .store()
+        .map_err(|diagnostic| unexpected(&diagnostic))?;
     let logs = context.settings.logs();
     let watched = Watched {
         runner: Runner::new(context),
@@ -172,7 +174,7 @@ fn cache_of(path: &str) -> Option<String> {
     }
 }
 
-fn unexpected(diagnostic: Diagnostic) -> AssembleError {
+fn unexpected(diagnostic: &Diagnostic) -> AssembleError {
     AssembleError::Step {
         origin: crate::base_image::unknown_origin(),
         log: std::path::PathBuf::new(),

@@ -37,7 +37,9 @@ fn script(name: &str, file: &ScriptFile, path: Option<&str>) -> Vec<Finding> {
     let first = file.content.split(|&byte| byte == b'\n').next();
     let first = String::from_utf8_lossy(first.unwrap_or_default());
     let by_name = Path::new(name).extension().is_some_and(|end| end == "sh");
-    let Some(shell) = shell(&first, by_name) else {
+    let Some(shell) =
+        shell(&first).or_else(|| (by_name && !first.starts_with("#!")).then(|| "sh".to_owned()))
+    else {
         return Vec::new();
     };
     let mut findings = Vec::new();
@@ -67,10 +69,8 @@ fn script(name: &str, file: &ScriptFile, path: Option<&str>) -> Vec<Finding> {
 }
 
 /// Returns the shell that reads a script: what its first line names; other interpreters are none.
-fn shell(first: &str, by_name: bool) -> Option<String> {
-    let Some(line) = first.trim_end().strip_prefix("#!") else {
-        return by_name.then(|| "sh".to_owned());
-    };
+fn shell(first: &str) -> Option<String> {
+    let line = first.trim_end().strip_prefix("#!")?;
     let mut words = line.split_whitespace();
     let mut program = words.next()?;
     if program.ends_with("/env") {
