@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assembler::digest::Digest;
 use serde_json::Value;
 
 /// The exit code of a run that went on to what it cannot have here.
@@ -100,18 +101,16 @@ impl Home {
     }
 
     fn project_file(&self) -> PathBuf {
-        use sha2::{Digest as _, Sha256};
         let project = fs_err::canonicalize(self.path("project")).unwrap();
-        let digest = Sha256::digest(project.to_str().unwrap());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = Digest::of(project.to_str().unwrap().as_bytes()).hex();
         self.path(&format!("aicage/projects/{hex}.yml"))
     }
 
     /// Returns the project's file, without the line that names the directory.
     fn stored(&self) -> String {
         let text = fs_err::read_to_string(self.project_file()).unwrap_or_default();
-        let lines = text.lines().filter(|line| !line.starts_with("path: "));
-        lines.map(|line| format!("{line}\n")).collect()
+        let lines = text.split_inclusive('\n');
+        lines.filter(|line| !line.starts_with("path: ")).collect()
     }
 
     fn has_tmux(&self) -> bool {

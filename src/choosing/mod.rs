@@ -162,8 +162,7 @@ fn from_flags(
     };
     let same = stored
         .filter(|stored| stored.extensions == extensions && stored.base.as_ref() == Some(&base));
-    let stored_name = same.and_then(|stored| stored.image_ref.clone());
-    let image_name = wanted.image_name.clone().or(stored_name);
+    let image_name = wanted.image_name.clone().or(same.and_then(stored_name));
     Ok(Choice {
         base: Some(base),
         image_name: image_name.filter(|_| !extensions.is_empty()),
@@ -244,13 +243,20 @@ fn usable(
     let choice = Choice {
         base: Some(base),
         extensions: stored.extensions.clone(),
-        image_name: stored.image_ref.clone().filter(|_| has_extensions),
+        image_name: stored_name(stored).filter(|_| has_extensions),
         ..Choice::default()
     };
     match select(context, &agent.id, &choice) {
         Ok(_) => Ok(choice),
         Err(error) => Err(unusable(agent, found, error)),
     }
+}
+
+/// Returns the stored name of an image with extensions; one that we give to other images, as forks of the Python program
+/// have it, gives way to the usual one.
+fn stored_name(stored: &StoredChoice) -> Option<String> {
+    let name = stored.image_ref.clone()?;
+    names::chosen_image(&name).is_ok().then_some(name)
 }
 
 fn unusable(agent: &AgentDefinition, found: &Found, error: Diagnostic) -> Diagnostic {

@@ -16,8 +16,8 @@ use crate::yaml::{
 
 /// The version of the format; files of the Python program say none.
 pub(super) const VERSION: u64 = 1;
-/// Our own key: what is stored here is all there is, nothing is inherited.
-const INHERIT: &str = "inherit";
+/// Our own key: `false` where the extensions stored here are all there are, and none is inherited.
+const INHERIT: &str = "inherit_extensions";
 
 /// A file that may be there.
 pub(super) struct ProjectFile {
@@ -37,7 +37,7 @@ pub(super) enum Inherited {
 /// What one file says of an agent.
 pub(super) struct Layer {
     pub(super) agent: StoredAgent,
-    /// Whether nothing is inherited.
+    /// Whether base and extensions are those stored here, and none is inherited.
     pub(super) stands_alone: bool,
 }
 
@@ -134,19 +134,7 @@ impl ProjectFile {
     ) -> Result<(), ProjectError> {
         // Checks the shape, too: what is not understood is not written over.
         let mut entry = self.entry(agent)?.cloned().unwrap_or_default();
-        if let Some(older) = self.older_docker_args().map(str::to_owned) {
-            self.root.remove("docker_args");
-            for name in self.agents()? {
-                self.change(&name, |entry| {
-                    if entry.get("docker_args").is_none() {
-                        entry.set("docker_args", Node::text(&older));
-                    }
-                });
-            }
-            if entry.get("docker_args").is_none() {
-                entry.set("docker_args", Node::text(&older));
-            }
-        }
+        self.hand_down_docker_args(agent, &mut entry)?;
         set_text(&mut entry, "base", choice.base.as_deref());
         set_text(&mut entry, "image_ref", choice.image_ref.as_deref());
         if choice.extensions.is_empty() {
@@ -159,6 +147,35 @@ impl ProjectFile {
             Inherited::Nothing => entry.remove(INHERIT),
         }
         self.change(agent, |there| *there = entry);
+        Ok(())
+    }
+
+    /// Gives the arguments of the oldest files to the agents that have none, as the Python program does.
+    fn hand_down_docker_args(
+        &mut self,
+        agent: &str,
+        entry: &mut Mapping,
+    ) -> Result<(), ProjectError> {
+        let names = self.agents()?;
+        let Some(older) = self.older_docker_args().map(str::to_owned) else {
+            return Ok(());
+        };
+        if names.is_empty() {
+            return Ok(());
+        }
+        let give = |entry: &mut Mapping| {
+            let own = entry.get("docker_args").and_then(Node::as_text);
+            if own.unwrap_or_default().is_empty() {
+                entry.set("docker_args", Node::text(&older));
+            }
+        };
+        for name in &names {
+            self.change(name, give);
+        }
+        if names.iter().any(|name| name == agent) {
+            give(entry);
+        }
+        self.root.remove("docker_args");
         Ok(())
     }
 
@@ -244,11 +261,12 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn text(&mut self, key: &str) -> Option<String> {
         let node = self.present(key)?;
-        let text = node.as_text().filter(|text| !text.trim().is_empty());
+        let text = node.as_text();
         if text.is_none() {
             self.drop(key, node, "it is not a text");
         }
-        text.map(str::to_owned)
+        text.filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)
     }
 
     fn texts(&mut self, key: &str) -> Vec<String> {
@@ -262,7 +280,7 @@ impl<'a> Reader<'a> {
         let mut texts: Vec<String> = Vec::new();
         for item in items {
             match item.as_text() {
-                Some(text) if !texts.iter().any(|there| there == text) => {
+                Some(text) if !text.is_empty() && !texts.iter().any(|there| there == text) => {
                     texts.push(text.to_owned());
                 }
                 Some(_) => {}

@@ -141,8 +141,13 @@ impl Projects {
                 continue;
             };
             found.agent = Some(match found.agent.take() {
-                Some(below) if !layer.stands_alone => merged(below, layer.agent),
-                Some(_) | None => layer.agent,
+                Some(mut below) => {
+                    if layer.stands_alone {
+                        below.choice = StoredChoice::default();
+                    }
+                    merged(below, layer.agent)
+                }
+                None => layer.agent,
             });
         }
         Ok(found)
@@ -195,7 +200,7 @@ fn merged(below: StoredAgent, above: StoredAgent) -> StoredAgent {
         choice.base = above.choice.base;
         choice.image_ref = None;
     }
-    if above.choice.image_ref.is_some() {
+    if above.choice.image_ref.is_some() || !above.choice.extensions.is_empty() {
         choice.image_ref = above.choice.image_ref;
     }
     for extension in above.choice.extensions {

@@ -58,7 +58,7 @@ fn choice(base: &str, extensions: &[&str]) -> StoredChoice {
     }
 }
 
-/// As 1.4.11 writes it: keys sorted, what is not set left out.
+/// What 1.4.11 wrote, long values folded; 1.6.0 wrote the same with its lists indented.
 const OLDER: &str = "agents:
   claude:
     base: debian
@@ -66,6 +66,8 @@ const OLDER: &str = "agents:
     image_ref: aicage:claude-debian
   codex:
     base: ubuntu
+    docker_args: -e VARIABLE_0=value -e VARIABLE_1=value -e VARIABLE_2=value -e VARIABLE_3=value
+      -e VARIABLE_4=value -e VARIABLE_5=value
     extension_mounts:
       marker: true
     extensions:
@@ -73,10 +75,14 @@ const OLDER: &str = "agents:
     - marker
     image_ref: aicage-extended:codex-ubuntu-act-marker
     mounts:
-      clipboard: false
       gitconfig: true
+      ssh: false
     shares:
     - /srv/data:ro
+    - ~/no:ro
+  goose:
+    base: 'on'
+    docker_args: 'yes'
 path: /home/me/project
 ";
 
@@ -99,32 +105,41 @@ fn the_file_is_named_after_the_resolved_path_as_the_python_program_names_it() {
 }
 
 #[test]
-fn a_file_of_the_python_program_is_read_and_only_what_was_chosen_changes() {
-    let home = Home::new();
-    home.write(OLDER);
-    let found = home.found("codex").unwrap();
-    assert_eq!(found.warnings, Vec::<String>::new());
-    let agent = found.agent.unwrap();
-    assert_eq!(agent.choice.extensions, ["act", "marker"]);
-    assert_eq!(agent.choice.base.as_deref(), Some("ubuntu"));
-    assert_eq!(
-        agent.choice.image_ref.as_deref(),
-        Some("aicage-extended:codex-ubuntu-act-marker")
-    );
-    assert_eq!(agent.shares, ["/srv/data:ro"]);
-    assert_eq!(agent.mounts.get("gitconfig"), Some(&true));
-    assert_eq!(agent.extension_mounts.get("marker"), Some(&true));
-    let claude = home.found("claude").unwrap().agent.unwrap();
-    assert_eq!(claude.docker_args.as_deref(), Some("-e FOO=bar"));
-    assert!(home.found("goose").unwrap().agent.is_none());
+fn files_of_the_python_program_are_read_and_only_what_was_chosen_changes() {
+    let newer = OLDER.replace("    - ", "      - ");
+    for text in [OLDER, &newer] {
+        let home = Home::new();
+        home.write(text);
+        let found = home.found("codex").unwrap();
+        assert_eq!(found.warnings, Vec::<String>::new());
+        let expected = StoredAgent {
+            choice: StoredChoice {
+                base: Some("ubuntu".to_owned()),
+                extensions: vec!["act".to_owned(), "marker".to_owned()],
+                image_ref: Some("aicage-extended:codex-ubuntu-act-marker".to_owned()),
+            },
+            docker_args: Some(
+                [0, 1, 2, 3, 4, 5]
+                    .map(|n| format!("-e VARIABLE_{n}=value"))
+                    .join(" "),
+            ),
+            shares: vec!["/srv/data:ro".to_owned(), "~/no:ro".to_owned()],
+            extension_mounts: BTreeMap::from([("marker".to_owned(), true)]),
+            mounts: BTreeMap::from([("gitconfig".to_owned(), true), ("ssh".to_owned(), false)]),
+        };
+        assert_eq!(found.agent, Some(expected));
+        let goose = home.found("goose").unwrap().agent.unwrap();
+        assert_eq!(goose.choice.base.as_deref(), Some("on"));
+        assert!(home.found("amp").unwrap().agent.is_none());
 
-    home.store("codex", &choice("fedora", &["jq"])).unwrap();
-    let expected = OLDER
-        .replace("- act\n    - marker", "- jq")
-        .replace("codex-ubuntu-act-marker", "x-fedora")
-        .replace("base: ubuntu", "base: fedora")
-        .replace("    - ", "      - ");
-    assert_eq!(home.text(), expected);
+        home.store("codex", &choice("fedora", &["jq"])).unwrap();
+        let expected = newer
+            .replace("- act\n      - marker", "- jq")
+            .replace("codex-ubuntu-act-marker", "x-fedora")
+            .replace("base: ubuntu", "base: fedora")
+            .replace("value\n      -e", "value -e");
+        assert_eq!(home.text(), expected);
+    }
 }
 
 #[test]
@@ -138,8 +153,8 @@ fn keys_that_are_not_ours_stay_and_the_older_arguments_go_to_every_agent() {
     home.store("amp", &choice("debian", &[])).unwrap();
     let path = home.project().canonicalize().unwrap();
     let expected = format!(
-        "agents:\n  amp:\n    base: debian\n    docker_args: '--rm'\n    image_ref: aicage-extended:x-debian\n  \
-         codex:\n    base: ubuntu\n    docker_args: '--rm'\n    new_key: 2026-01-01\n  goose:\n    docker_args: ''\n\
+        "agents:\n  amp:\n    base: debian\n    image_ref: aicage-extended:x-debian\n  \
+         codex:\n    base: ubuntu\n    docker_args: '--rm'\n    new_key: 2026-01-01\n  goose:\n    docker_args: '--rm'\n\
          future:\n  a:\n    - 1.10\n    - 'on'\npath: {}\n",
         path.display()
     );
@@ -240,7 +255,26 @@ fn what_a_project_inherits_is_laid_below_what_it_says_itself() {
     assert_eq!(agent.mounts.get("gpg"), Some(&true));
     // What was chosen here is what is meant: an inherited extension can be left out.
     home.store("codex", &choice("fedora", &["c"])).unwrap();
-    assert_eq!(home.choice("codex"), choice("fedora", &["c"]));
+    let agent = home.found("codex").unwrap().agent.unwrap();
+    assert_eq!(agent.choice, choice("fedora", &["c"]));
+    assert_eq!(
+        agent.docker_args.as_deref(),
+        Some("-e A=1 -e B=2"),
+        "all else is inherited as before"
+    );
+}
+
+#[test]
+fn a_file_that_is_a_link_stays_one_and_what_a_killed_program_left_goes() {
+    let home = Home::new();
+    let kept = home.directory.path().join("dotfiles.yml");
+    fs_err::write(&kept, OLDER).unwrap();
+    std::os::unix::fs::symlink(&kept, home.file()).unwrap();
+    fs_err::write(kept.with_file_name(".new"), "half of a fi").unwrap();
+    home.store("codex", &choice("debian", &[])).unwrap();
+    assert!(fs_err::symlink_metadata(home.file()).unwrap().is_symlink());
+    assert_eq!(home.choice("codex"), choice("debian", &[]));
+    assert!(!kept.with_file_name(".new").exists());
 }
 
 #[test]

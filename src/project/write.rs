@@ -4,11 +4,11 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
-use fs_err as fs;
+use fs_err::{self as fs, os::unix::fs::OpenOptionsExt as _};
 
 use super::ProjectError;
 
@@ -62,21 +62,26 @@ pub(super) fn replace(_lock: &Lock, path: &Path, text: &str) -> Result<(), Proje
     })
 }
 
+/// The new file has one name, so that what a killed program left of it is not left twice; the lock makes it ours.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(&directory)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let new = directory.join(".new");
+    if let Err(error) = fs::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?;
     file.write_all(text.as_bytes())?;
     if let Ok(there) = fs::metadata(path) {
-        file.as_file().set_permissions(there.permissions())?;
+        file.set_permissions(there.permissions())?;
     }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync(directory)
-}
-
-/// A name is on disk only once its directory is.
-fn sync(directory: PathBuf) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    // A name is on disk only once its directory is.
     fs::File::open(directory)?.sync_all()
 }
