@@ -2,7 +2,8 @@
 //! engine: a run goes as far as its first need of either, and everything is chosen and stored before that.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot set up its world has failed"
+    clippy::print_stderr,
+    reason = "a test that cannot set up its world has failed; one that is skipped says so"
 )]
 
 use std::{
@@ -113,7 +114,7 @@ impl Home {
         lines.filter(|line| !line.starts_with("path: ")).collect()
     }
 
-    fn has_tmux(&self) -> bool {
+    fn has_tmux() -> bool {
         let found = Command::new("tmux").arg("-V").output().is_ok();
         if !found {
             eprintln!("SKIP: tmux is not installed");
@@ -393,7 +394,7 @@ impl Drop for Terminal {
 #[test]
 fn a_first_run_on_a_terminal_asks_for_base_extensions_in_order_and_name() {
     let home = Home::new();
-    if !home.has_tmux() {
+    if !Home::has_tmux() {
         return;
     }
     let terminal = Terminal::new(&home, "--offline two");
@@ -433,7 +434,7 @@ fn a_first_run_on_a_terminal_asks_for_base_extensions_in_order_and_name() {
 #[test]
 fn an_extended_image_is_offered_beside_the_bases_and_asks_for_no_extensions() {
     let home = Home::new();
-    if !home.has_tmux() {
+    if !Home::has_tmux() {
         return;
     }
     let run = ["--offline", "--base", "small", "--extension", "jq"];
@@ -471,7 +472,7 @@ fn an_extended_image_is_offered_beside_the_bases_and_asks_for_no_extensions() {
 #[test]
 fn ctrl_c_and_escape_end_with_130_and_store_nothing() {
     let home = Home::new();
-    if !home.has_tmux() {
+    if !Home::has_tmux() {
         return;
     }
     for key in ["C-c", "Escape"] {
@@ -487,7 +488,7 @@ fn ctrl_c_and_escape_end_with_130_and_store_nothing() {
 #[test]
 fn a_question_that_is_killed_leaves_the_terminal_as_it_was() {
     let home = Home::new();
-    if !home.has_tmux() {
+    if !Home::has_tmux() {
         return;
     }
     let terminal = Terminal::new(&home, "--offline one");
@@ -510,7 +511,7 @@ fn a_question_that_is_killed_leaves_the_terminal_as_it_was() {
 #[test]
 fn no_color_leaves_questions_without_colours() {
     let home = Home::new();
-    if !home.has_tmux() {
+    if !Home::has_tmux() {
         return;
     }
     for (environment, is_painted) in [("", true), ("env NO_COLOR=1 ", false)] {
@@ -542,7 +543,7 @@ fn no_color_leaves_questions_without_colours() {
 #[test]
 fn what_is_stored_and_gone_offers_to_choose_anew_on_a_terminal() {
     let home = Home::new();
-    if !home.has_tmux() {
+    if !Home::has_tmux() {
         return;
     }
     let text = stored("one", "small", &["gone", "jq"], "aicage-extended:x");
