@@ -30,6 +30,8 @@ pub(crate) struct At<'a> {
     /// The stage that the group is in.
     pub(crate) stage: usize,
     pub(crate) group: &'a Group,
+    /// All stages that are needed.
+    pub(crate) planned: &'a BTreeMap<usize, PlannedStage>,
     /// The image that the group runs on.
     pub(crate) below: &'a Image,
     pub(crate) key: LayerKey,
@@ -105,7 +107,12 @@ pub(crate) fn walk<How: Clone>(
                 in_image: in_target.contains(index),
             };
             if let Some(below) = image.take() {
-                let (key, made) = one(walk, (&stages, *index, group), (&images, &below), make)?;
+                let (key, made) = one(
+                    walk,
+                    (&stages, *index, group),
+                    (&images, &below, &planned),
+                    make,
+                )?;
                 foreseen.key = key;
                 if let Some((kept, how)) = made {
                     image = Some(below.append(&NewLayer {
@@ -138,7 +145,11 @@ type Made<How> = (Option<LayerKey>, Option<(KeptLayer, How)>);
 fn one<How>(
     walk: &Walk<'_>,
     (stages, stage, group): (&Stages<'_>, usize, &Group),
-    (images, below): (&BTreeMap<Base, Image>, &Image),
+    (images, below, planned): (
+        &BTreeMap<Base, Image>,
+        &Image,
+        &BTreeMap<usize, PlannedStage>,
+    ),
     make: &mut Make<'_, How>,
 ) -> Result<Made<How>, AssembleError> {
     let build = walk.build;
@@ -153,6 +164,7 @@ fn one<How>(
         images,
         stage,
         group,
+        planned,
         below,
         key,
     };

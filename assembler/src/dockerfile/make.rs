@@ -58,6 +58,27 @@ pub(crate) fn prepare(shelf: Shelf<'_>, at: &At<'_>) -> Result<Prepared, Dockerf
     Ok(maker.prepared)
 }
 
+/// Refuses what is copied from images and is not there, before anything runs. What stages will have is not known then.
+pub(crate) fn check_images(shelf: Shelf<'_>, at: &At<'_>) -> Result<(), DockerfileError> {
+    let mut trees = BTreeMap::new();
+    let groups = at.planned.values().flat_map(|stage| &stage.groups);
+    for operation in groups.flat_map(|group| &group.operations) {
+        let Doing::Copy(copy) = &operation.what else {
+            continue;
+        };
+        let Some(base @ Base::Image(_)) = &copy.from else {
+            continue;
+        };
+        let tree = tree_of(shelf, at, Some(base), &mut trees)?;
+        for source in &copy.sources {
+            if tree.find(source).is_none() {
+                return Err(at.missing(source, operation.line));
+            }
+        }
+    }
+    Ok(())
+}
+
 struct Maker<'a> {
     shelf: Shelf<'a>,
     at: &'a At<'a>,
@@ -124,13 +145,9 @@ impl Maker<'_> {
         let tree = tree_of(shelf, self.at, copy.from.as_ref(), &mut self.trees)?;
         let mut tars = Vec::new();
         for source in &copy.sources {
-            let found = tree.find(source).ok_or_else(|| {
-                self.at.refused(refuse(
-                    line,
-                    format!("there is no `{source}` where it is copied from"),
-                    "name a file that the stage or image has",
-                ))
-            })?;
+            let found = tree
+                .find(source)
+                .ok_or_else(|| self.at.missing(source, line))?;
             for found in found {
                 let is_directory = tree.is_directory(&found.1);
                 let tar = tree
@@ -337,6 +354,14 @@ impl At<'_> {
 
     fn refused(&self, refusal: Refusal) -> DockerfileError {
         self.build.refused(refusal)
+    }
+
+    fn missing(&self, source: &str, line: usize) -> DockerfileError {
+        self.refused(refuse(
+            line,
+            format!("there is no `{source}` where it is copied from"),
+            "name a file that the stage or image has",
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     DockerfileBuild, Walk,
     build::{At, walk},
-    make::prepare,
+    make::{check_images, prepare},
     tree::Shelf,
 };
 use crate::{
@@ -49,6 +49,13 @@ pub(crate) fn build(
     let walked = walk(&plan, &mut |at| {
         if let Some(kept) = assemble::reusable(world, &at.key)? {
             return Ok(Some((kept, How::Reused)));
+        }
+        if !ran {
+            let shelf = Shelf {
+                store: world.store,
+                lock: world.lock,
+            };
+            check_images(shelf, at)?;
         }
         ran = true;
         let kept = make(world, (recipe, step), &label, at)?;

@@ -415,6 +415,11 @@ fn mistakes_are_refused_before_anything_runs() {
         assert_eq!(at, line, "{text}: {said}");
         assert!(said.contains(part), "{text}: {said}");
     }
+    let other = add_image(bench.store(), &[&[("there", b"")]]);
+    let mut build = build_of("RUN x\nCOPY --from=other /there /missing /to/\n");
+    build.images.insert("other".to_owned(), *other.digest());
+    let (line, said) = bench.refused(build);
+    assert!(line == 4 && said.contains("no `/missing`"), "{line} {said}");
     assert!(bench.notes.0.lock().unwrap().is_empty(), "something ran");
 }
 
