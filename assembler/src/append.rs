@@ -15,6 +15,7 @@ use crate::{
     platform::Platform,
     provenance::{BASE_DIGEST, BASE_NAME, LabelRecord, PROVENANCE_LABEL, Provenance},
     recipe::ConfigChange,
+    transport::ROOTFS_PATH,
 };
 
 /// A layer to append and what is to be said of it.
@@ -49,7 +50,7 @@ impl Image {
         let mut config = json!({
             "architecture": platform.architecture,
             "os": platform.os,
-            "config": {},
+            "config": {"Env": [ROOTFS_PATH], "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": []},
         });
         if let Some(variant) = &platform.variant {

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::path::LayerPath;
 
+/// The extended attribute of a directory that an archive does not name, but has something in: where it is missing it is made,
+/// and where it is there it stays as it is. It never gets into a layer.
+pub const IMPLIED: &[u8] = b"user.aicage.implied";
+
 /// One file, directory or other node of a layer, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -147,10 +147,16 @@ impl Fields {
             }
             Kind::Tmpfs { size } => self.put(&format!("tmpfs {size:?}")),
             Kind::Secret {
-                id, mode, uid, gid, ..
+                id,
+                shown,
+                mode,
+                uid,
+                gid,
+                ..
             } => {
                 self.put("secret");
                 self.put(id);
+                self.put(&format!("{} {:?}", shown.file, shown.variable));
                 self.put(&format!("{mode} {uid} {gid}"));
             }
             Kind::Document { name, content } => {

@@ -14,6 +14,7 @@ use tempfile::TempPath;
 use super::{
     DockerfileError, archive,
     build::At,
+    chmod::Chmod,
     error::TreeError,
     mount::{Kind, Mount, Need},
     parse::{Archives, Refusal, refuse},
@@ -101,6 +102,7 @@ impl Maker<'_> {
                 for (name, value) in proxies(&self.at.build.args) {
                     env.entry(name).or_insert(value);
                 }
+                env.extend(self.secret_variables()?);
                 self.push(
                     &label,
                     Action::Run {
@@ -174,6 +176,11 @@ impl Maker<'_> {
             let tar = document_tar(shelf, (name, content), mode).map_err(failed)?;
             tars.push((tar, Destination::Auto, Conflict::Refuse));
         }
+        // Directories on the way get the number too; changes have nothing to change there.
+        let mode = match copy.mode {
+            Some(Chmod::Bits(bits)) => Some(bits),
+            _ => None,
+        };
         for (tar, destination, conflict) in tars {
             let tar = self.keep(tar);
             self.push(
@@ -184,7 +191,7 @@ impl Maker<'_> {
                     destination,
                     conflict,
                     owner: copy.owner.clone(),
-                    mode: None,
+                    mode,
                 },
             );
         }
@@ -245,10 +252,12 @@ impl Maker<'_> {
             Kind::Secret {
                 id,
                 need,
+                shown,
                 mode,
                 uid,
                 gid,
             } => match self.secret(id)? {
+                Some(_) if !shown.file => return Ok(()),
                 Some(content) => MountKind::Secret {
                     content,
                     mode: *mode,
@@ -316,6 +325,21 @@ impl Maker<'_> {
             .tar(self.shelf, (&real, &real), &Changes::default())
             .map_err(|source| at.failed(line, source))?;
         Ok((self.keep(tar), file))
+    }
+
+    /// Returns the secrets that commands get as variables.
+    fn secret_variables(&self) -> Result<BTreeMap<String, String>, DockerfileError> {
+        let mut variables = BTreeMap::new();
+        for mount in &self.at.group.mounts {
+            if let Kind::Secret { id, shown, .. } = &mount.kind
+                && let Some(name) = &shown.variable
+                && let Some(content) = self.secret(id)?
+            {
+                let value = String::from_utf8_lossy(content.expose()).into_owned();
+                variables.insert(name.clone(), value);
+            }
+        }
+        Ok(variables)
     }
 
     fn secret(&self, id: &str) -> Result<Option<Secret>, DockerfileError> {

@@ -40,6 +40,7 @@ pub(crate) enum Kind {
     Secret {
         id: String,
         need: Need,
+        shown: Shown,
         mode: u32,
         uid: u32,
         gid: u32,
@@ -49,6 +50,14 @@ pub(crate) enum Kind {
         name: String,
         content: String,
     },
+}
+
+/// How a command sees a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) file: bool,
+    /// The variable that holds it.
+    pub(crate) variable: Option<String>,
 }
 
 /// Whether a build without a secret goes on.
@@ -81,6 +90,7 @@ struct Fields {
     uid: Option<u32>,
     gid: Option<u32>,
     size: Option<u64>,
+    variable: Option<String>,
 }
 
 /// Understands one `--mount=`; `expand` expands variables, `directory` is the current one.
@@ -148,6 +158,7 @@ impl Fields {
             "source" | "src" => self.source = value,
             "target" | "dst" | "destination" => self.target = value,
             "id" => self.id = value,
+            "env" => self.variable = value,
             "mode" => self.mode = number(8)?,
             "uid" => self.uid = number(10)?,
             "gid" => self.gid = number(10)?,
@@ -206,6 +217,10 @@ impl Fields {
             "secret" => Kind::Secret {
                 id: self.secret_name(),
                 need: self.need.unwrap_or(Need::Optional),
+                shown: Shown {
+                    file: self.variable.is_none() || self.target.is_some(),
+                    variable: self.variable,
+                },
                 mode: self.mode.unwrap_or(0o400),
                 uid: self.uid.unwrap_or(0),
                 gid: self.gid.unwrap_or(0),

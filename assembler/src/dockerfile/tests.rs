@@ -119,6 +119,10 @@ fn list(tar: &TarSource) -> String {
         let mut content = Vec::new();
         reader.read_to_end(&mut content).unwrap();
         let content = String::from_utf8_lossy(&content);
+        if entry.xattrs.contains_key(layer::IMPLIED) {
+            rows.push(format!("({})", entry.path));
+            continue;
+        }
         rows.push(format!("{} {:o} {content:?}", entry.path, entry.mode));
     }
     rows.join(", ")
@@ -481,6 +485,23 @@ fn a_secret_is_given_and_decides_nothing() {
     assert!(
         bench.ran(build).is_empty(),
         "another secret is the same step"
+    );
+}
+
+#[test]
+fn directories_that_an_archive_does_not_name_are_marked() {
+    let bench = Bench::new();
+    // The headers of the two directories are left out.
+    let tar = tar_of(&[("tmp/", b""), ("tmp/deep/", b""), ("tmp/deep/file", b"x")]).split_off(1024);
+    let entry = ContextEntry::file(tar, 0o644, 7);
+    let mut build = build_of("ADD x.tar /\n");
+    build.context = Arc::new(BuildContext::new(
+        [("x.tar".parse().unwrap(), entry)].into(),
+    ));
+    let ran = bench.ran(build);
+    assert_eq!(
+        ran,
+        ["/ Directory - < (tmp), (tmp/deep), tmp/deep/file 644 \"x\""]
     );
 }
 

@@ -8,7 +8,9 @@ use std::{
     io::{self, BufWriter, Write as _},
 };
 
-use layer::{Entry, EntryKind, IndexKind, LayerItem, LayerPath, PathIndex, tar::LayerWriter};
+use layer::{
+    Entry, EntryKind, IMPLIED, IndexKind, LayerItem, LayerPath, PathIndex, tar::LayerWriter,
+};
 use tempfile::TempPath;
 
 use super::{
@@ -306,8 +308,9 @@ impl Parents {
             .take_while(|path| !path.is_root() && !self.written.contains(path))
             .collect();
         for parent in parents.into_iter().rev() {
-            let item = LayerItem::Entry(Entry::directory(parent.clone(), 0o755));
-            writer.append(&item, io::empty())?;
+            let mut directory = Entry::directory(parent.clone(), 0o755);
+            directory.xattrs.insert(IMPLIED.to_vec(), b"1".to_vec());
+            writer.append(&LayerItem::Entry(directory), io::empty())?;
             self.written.insert(parent);
         }
         if entry.kind == EntryKind::Directory {

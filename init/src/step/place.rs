@@ -14,7 +14,7 @@ const LINKS: usize = 255;
 const DIRECTORY: u32 = 0o755;
 
 /// What new directories are given.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Given {
     pub(super) owner: Option<Owner>,
     pub(super) mode: Option<u32>,

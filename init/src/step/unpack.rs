@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use layer::tar::{LayerReader, Limits, ReadError};
-use layer::{Entry, EntryKind, LayerItem, LayerPath};
+use layer::{Entry, EntryKind, IMPLIED, LayerItem, LayerPath};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, makedev, mknodat};
 
 use super::place::{Given, make_directories, resolve, set_mtime};
@@ -82,6 +82,10 @@ pub(super) fn unpack(tar: impl Read, what: &Unpacking<'_>) -> Result<(), UnpackE
             Base::At(place) => place.clone(),
         };
         first = false;
+        if entry.xattrs.contains_key(IMPLIED) {
+            make_directories(&place, Given::default())?;
+            continue;
+        }
         what.put(&entry, (&place, &base), &mut reader)?;
         if entry.kind == EntryKind::Directory {
             times.insert(place, entry.mtime);
