@@ -20,11 +20,12 @@ use layer::{IndexBuilder, LayerPath, PathIndex};
 /// A base root with something of everything for scripts to change.
 const BASE: &str = r#"
 set -e
-mkdir -p bin etc/sub etc/attributed usr/lib/deep/er opt/tool/data var/cache home tmp proc dev gone/a/b old
+mkdir -p versions/1/in versions/2/in bin etc/sub etc/attributed usr/lib/deep/er opt/tool/data var/cache home tmp proc dev gone/a/b old
 cp "$(command -v busybox)" bin/busybox
 for name in sh cat ls mkdir rm mv ln cp chmod chown touch head dd seq sync sleep mknod mkfifo echo printf true env nc; do
   ln -s busybox bin/$name
 done
+for v in 1 2; do echo $v > versions/$v/in/file; ln -s $v versions/$v/link; done
 echo one > etc/one; echo two > etc/two; echo x > etc/sub/x; echo y > etc/sub/y
 echo lib > usr/lib/deep/er/lib; echo lib2 > usr/lib/deep/lib2
 echo data > opt/tool/data/d1; echo data > opt/tool/data/d2
@@ -37,7 +38,7 @@ find . -exec touch -h -d '2020-01-01 00:00:00 UTC' {} +
 /// Namespaces as an engine makes them. Stays outside of the pid namespace to copy what the script left.
 const CONTAINER: &str = r#"
 set -e
-mount -t overlay overlay -o "lowerdir=$WORK/lower,upperdir=$WORK/upper,workdir=$WORK/work" "$WORK/root"
+mount -t overlay overlay -o "lowerdir=$WORK/lower,upperdir=$WORK/upper,workdir=$WORK/work$OPTIONS" "$WORK/root"
 mkdir "$WORK/root$DIR"; cp -a "$WORK/step/." "$WORK/root$DIR/"
 set +e
 unshare --pid --fork --mount sh -c '
@@ -94,6 +95,12 @@ fn sure(output: &Output) {
 impl Step {
     #[track_caller]
     fn run(script: &[u8], settings: &str) -> Self {
+        Self::run_on("", script, settings)
+    }
+
+    /// Runs a script on an overlay that is mounted with more options.
+    #[track_caller]
+    fn run_on(options: &str, script: &[u8], settings: &str) -> Self {
         let work = tempfile::tempdir_in("/var/tmp").unwrap();
         let at = |name: &str| work.path().join(name);
         for name in ["lower", "upper", "work", "root", "step/scripts"] {
@@ -103,9 +110,10 @@ impl Step {
         let able: [u8; 20] = [
             1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ];
-        let attributed: [(&str, &str, &[u8]); 3] = [
+        let attributed: [(&str, &str, &[u8]); 4] = [
             ("", "user.d", b"d"),
             ("/file", "user.a", &[0, 255, 10]),
+            ("/file", "user.empty", b""),
             ("/able", "security.capability", &able),
         ];
         for (name, attribute, value) in attributed {
@@ -130,6 +138,7 @@ impl Step {
             ("WORK", work.path().to_str().unwrap()),
             ("DIR", "/.aicage-n1"),
             ("NONCE", "n1"),
+            ("OPTIONS", options),
             ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         ];
         let output = Command::new("unshare")
@@ -156,7 +165,12 @@ impl Step {
 
     #[track_caller]
     fn captured(script: &str) -> Self {
-        let step = Self::run(script.as_bytes(), r#""mode":"capture""#);
+        Self::captured_on("", script)
+    }
+
+    #[track_caller]
+    fn captured_on(options: &str, script: &str) -> Self {
+        let step = Self::run_on(options, script.as_bytes(), r#""mode":"capture""#);
         assert!(
             step.answer.starts_with(r#"{"status":"ok""#),
             "answered {} and said {}",
@@ -413,6 +427,34 @@ dd if=/dev/zero of=new/sparse bs=1 count=1 seek=3000000 2>/dev/null
 }
 
 #[test]
+fn a_directory_that_takes_anothers_place_brings_its_files_whatever_their_times() {
+    if !can_make_containers() {
+        return;
+    }
+    let script = "#!/bin/sh
+set -e
+rm -r /versions/1; mv /versions/2 /versions/1
+chmod 700 /etc/sub; mv /usr/lib/deep /usr/lib/moved; mv /usr/lib/moved /usr/lib/deep
+";
+    // With the first, files keep their ctimes; with the second, `mv` copies.
+    for options in [",redirect_dir=on", ",redirect_dir=off"] {
+        let step = Step::captured_on(options, script);
+        step.judge();
+        let names = step.names();
+        for name in ["versions/1/in/file", "versions/1/link", "-versions/2"] {
+            assert!(
+                names.iter().any(|found| found == name),
+                "{options}: {name} is missing in {names:?}"
+            );
+        }
+        assert!(
+            !names.iter().any(|found| found.starts_with("etc/sub/")),
+            "{options}: a directory that only has another mode is the same one: {names:?}"
+        );
+    }
+}
+
+#[test]
 fn attributes_are_captured() {
     if !can_make_containers() {
         return;
@@ -434,6 +476,10 @@ fn attributes_are_captured() {
     assert!(
         left.starts_with("security.capability="),
         "the judge saw no attribute: {left:?}"
+    );
+    assert_eq!(
+        attributes(&step.path("applied/etc/attributed/file")),
+        "user.a=[0, 255, 10] user.empty=[]"
     );
     assert_eq!(
         attributes(&step.path("applied/etc/attributed")),

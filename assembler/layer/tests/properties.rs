@@ -150,7 +150,10 @@ fn build(nodes: Vec<(Vec<Vec<u8>>, Node)>, markers: Markers) -> Items {
             opaque.insert(full.clone());
         }
         let xattrs = if with_xattr {
-            BTreeMap::from([(b"user.a".to_vec(), vec![0, 255, b'\n'])])
+            BTreeMap::from([
+                (b"user.a".to_vec(), vec![0, 255, b'\n']),
+                (b"user.empty".to_vec(), Vec::new()),
+            ])
         } else {
             BTreeMap::new()
         };

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use layer::capture::{CaptureError, Scope, Timestamp, Warning, capture, mountpoints};
+use layer::capture::{CaptureError, Places, Scope, Timestamp, Warning, capture, mountpoints};
 use layer::tar::{LayerWriter, WriteError};
 use layer::{IndexError, LayerPath, PathIndex};
 use rustix::fs::{Mode, OFlags};
@@ -88,6 +88,7 @@ struct Step {
     private: PathBuf,
     root: OwnedFd,
     index: PathIndex,
+    places: Places,
     /// Places that are in no layer.
     mounted: BTreeSet<LayerPath>,
 }
@@ -192,6 +193,7 @@ impl Step {
         let private = PathBuf::from(format!("/.aicage-{}-run", spec.nonce));
         Ok(Self {
             mounted: mounted(),
+            places: Places::of(root.as_fd(), &index),
             directory: directory.to_owned(),
             private,
             root,
@@ -255,6 +257,7 @@ impl Step {
         guests::skip_stubs(&mut skip, &self.index);
         let scope = Scope {
             index: &self.index,
+            places: &self.places,
             since,
             skip,
             latest: self.spec.source_date_epoch,

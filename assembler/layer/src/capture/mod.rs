@@ -2,7 +2,8 @@
 //!
 //! A node is in the layer if its ctime is not before the moment the change began or if the index of what was there
 //! does not have it. The ctime cannot be set by any program, so content, mode, owner, link or attribute cannot change
-//! without it; "not in the index" finds what a rename of its directory brought, and removals are index paths that are
+//! without it; "not in the index" finds what a rename of its directory brought to new paths; all below a directory that
+//! took the place of another one ([`Places`]) is in the layer, whatever its ctime; and removals are index paths that are
 //! gone. Directories whose metadata is as before are only in the layer as the way to something below them, because
 //! an engine would else make them up with metadata of its own.
 //!
@@ -12,6 +13,7 @@
 mod attributes;
 mod cursor;
 mod mounts;
+mod places;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -23,6 +25,7 @@ use crate::path::{LayerPath, PathError};
 use crate::tar::{LayerWriter, WriteError};
 
 pub use mounts::mountpoints;
+pub use places::Places;
 
 /// A moment on the clock of the captured filesystem: seconds and nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +41,8 @@ pub struct Timestamp {
 pub struct Scope<'a> {
     /// What the root filesystem held before.
     pub index: &'a PathIndex,
+    /// Where its directories were.
+    pub places: &'a Places,
     /// When the change began, as the filesystem's own clock told.
     pub since: Timestamp,
     /// Paths that are in no layer, with all below them: mountpoints, the engine's files, our own.
@@ -54,7 +59,7 @@ pub enum Warning {
         /// Where it is.
         path: LayerPath,
     },
-    /// An extended attribute without a value, or whose name has a `=`.
+    /// An extended attribute whose name has a `=`.
     Attribute {
         /// Whose it is.
         path: LayerPath,

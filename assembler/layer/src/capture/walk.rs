@@ -29,6 +29,8 @@ pub(super) struct Walk<'a, W> {
     /// The first name of each file with several.
     first_names: BTreeMap<NodeId, LayerPath>,
     root: Stat,
+    /// Length of the path of the directory above or here that took another's place; all below it is new.
+    replaced: Option<usize>,
 }
 
 struct Level {
@@ -56,6 +58,7 @@ impl<'a, W: Write> Walk<'a, W> {
             pending: Vec::new(),
             first_names: BTreeMap::new(),
             root,
+            replaced: None,
         })
     }
 
@@ -125,10 +128,14 @@ impl<'a, W: Write> Walk<'a, W> {
             .map_err(|error| self.failed("open", error))?;
         let mut entry = self.directory(&stat)?;
         let before = self
-            .scope
-            .index
-            .get_bytes(&self.path)
+            .before()
             .filter(|before| before.kind == IndexKind::Directory);
+        if self.replaced.is_none()
+            && self.is_recent(&stat)
+            && self.scope.places.is_another(&self.path, stat.st_ino)
+        {
+            self.replaced = Some(self.path.len());
+        }
         let unchanged = match before {
             Some(before) if !self.is_recent(&stat) || is_same(&before, &entry, stat.st_mtime) => {
                 // Engines make some directories anew in every container, with mtimes of no layer.
@@ -195,6 +202,9 @@ impl<'a, W: Write> Walk<'a, W> {
             self.pending.pop();
         }
         self.levels.pop();
+        if self.replaced == Some(self.path.len()) {
+            self.replaced = None;
+        }
         match self.cursor.up() {
             Ok(true) => Ok(()),
             Ok(false) => Err(CaptureError::Changed {
@@ -205,9 +215,8 @@ impl<'a, W: Write> Walk<'a, W> {
     }
 
     fn file(&mut self, name: &[u8], stat: &Stat) -> Result<(), CaptureError> {
-        let before = self.scope.index.get_bytes(&self.path);
-        let unchanged = before.is_some_and(|before| match before.kind {
-            // A directory renamed over another brings files with old ctimes under names that the index has.
+        let unchanged = self.before().is_some_and(|before| match before.kind {
+            // The filesystem may have no inodes that stay, so what took another's place may not have been noticed.
             IndexKind::File => before.size == size(stat) && before.mtime == stat.st_mtime,
             IndexKind::HardLink(_) => true,
             _ => false,
@@ -244,7 +253,7 @@ impl<'a, W: Write> Walk<'a, W> {
 
     /// A link, device or pipe.
     fn other(&mut self, name: &[u8], stat: &Stat, kind: FileType) -> Result<(), CaptureError> {
-        let before = self.scope.index.get_bytes(&self.path);
+        let before = self.before();
         if before.is_some_and(|before| before.kind != IndexKind::Directory) && !self.is_recent(stat)
         {
             return Ok(());
@@ -327,8 +336,8 @@ impl<'a, W: Write> Walk<'a, W> {
         mut xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     ) -> Entry {
         let path = self.layer_path();
-        xattrs.retain(|name, value| {
-            let can_be_said = !value.is_empty() && !name.contains(&b'=');
+        xattrs.retain(|name, _value| {
+            let can_be_said = !name.contains(&b'=');
             if !can_be_said {
                 (self.warn)(Warning::Attribute {
                     path: path.clone(),
@@ -358,6 +367,14 @@ impl<'a, W: Write> Walk<'a, W> {
                 .append(&LayerItem::Entry(directory), io::empty())?;
         }
         Ok(self.writer.append(item, content)?)
+    }
+
+    /// Returns what was here before; nothing where another directory was in the place of this one.
+    fn before(&self) -> Option<IndexEntry<'a>> {
+        match self.replaced {
+            Some(_) => None,
+            None => self.scope.index.get_bytes(&self.path),
+        }
     }
 
     fn is_recent(&self, stat: &Stat) -> bool {

@@ -71,7 +71,7 @@ pub struct IndexEntry<'a> {
     pub mtime: i64,
     /// Hash over the extended attributes, see [`hash_xattrs`]; none where there are none.
     pub xattrs: Option<[u8; 16]>,
-    key: &'a [u8],
+    pub(crate) key: &'a [u8],
 }
 
 /// What kind of node a path is.

@@ -31,11 +31,9 @@ impl Overrides {
                 b"mtime" => self.mtime = optional(value, pax::seconds)?,
                 _ => {
                     if let Some(name) = keyword.strip_prefix(pax::XATTR) {
-                        if value.is_empty() {
-                            self.xattrs.remove(name);
-                        } else {
-                            self.xattrs.insert(name.to_vec(), value.to_vec());
-                        }
+                        // Empty, it is what POSIX takes for "not said"; but programs that write attributes mean what
+                        // they write, GNU tar and Go's among them, and so do we.
+                        self.xattrs.insert(name.to_vec(), value.to_vec());
                     } else if let Some(sparse) = keyword.strip_prefix(b"GNU.sparse.") {
                         self.sparse.add(sparse, value)?;
                     }

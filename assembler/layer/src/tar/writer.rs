@@ -344,10 +344,6 @@ fn records(entry: &Entry, header: &Header) -> Result<Records, WriteError> {
                 "the name of an extended attribute is empty or has `=` or NUL in it",
             ));
         }
-        if value.is_empty() {
-            // In PAX an empty value deletes the record.
-            return Err(unrepresentable(entry, "an extended attribute is empty"));
-        }
         records.insert([pax::XATTR, name].concat(), value.clone());
     }
     Ok(records)
