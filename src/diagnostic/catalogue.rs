@@ -642,6 +642,15 @@ fn engines() -> Vec<Diagnostic> {
             reason: "forward its socket with `ssh -L`",
         }
         .into(),
+        EngineError::Left {
+            container: "0123456789ab".to_owned(),
+            removal: Box::new(EngineError::Refused {
+                what: "remove the container".to_owned(),
+                message: "device or resource busy".to_owned(),
+            }),
+            source: Box::new(EngineError::Interrupted),
+        }
+        .into(),
         EngineError::TooOld {
             endpoint: endpoint(),
             api: "1.39".to_owned(),

@@ -27,6 +27,7 @@ impl Explain for EngineError {
             Self::TooOld { .. } => {
                 not_started("engine-too-old").hint("upgrade Docker to 20.10 or newer")
             }
+            Self::Left { source, .. } => source.verdict(),
             Self::Refused { .. } => Verdict::failed("engine-refused").hint(ENGINE),
             Self::Call { .. } => Verdict::failed("engine-broke-off").hint(ENGINE),
             Self::Archive { source } => Verdict::system("engine-archive", source),

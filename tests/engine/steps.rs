@@ -18,7 +18,7 @@ use assembler::{
 };
 use layer::{
     EntryKind, LayerItem,
-    tar::{LayerReader, Limits},
+    tar::{LayerReader, LayerWriter, Limits, recanonicalise},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -276,6 +276,27 @@ fn an_interrupt_ends_a_step_that_hangs() {
 }
 
 #[test]
+fn what_cannot_be_captured_is_named_in_the_error() {
+    both_ways("uncaptured", |ground, way| {
+        let script = "mkdir /etc/odd; echo x > /etc/odd/.wh.file; touch /zzz";
+        let work = |sandbox: &DockerSandbox<'_>, request: &StepRequest<'_>| {
+            sandbox.run(request, &mut std::io::sink(), &mut |answer| {
+                let reader = LayerReader::new(std::io::BufReader::new(answer), Limits::default());
+                recanonicalise(reader, LayerWriter::new(std::io::sink()))?;
+                Ok(())
+            })
+        };
+        let ran = Step::new(ground, way).with_sandbox(script, &Recorder::default(), work);
+        match ran.unwrap_err() {
+            SandboxError::Step { reason } => {
+                assert!(reason.contains("etc/odd/.wh.file"), "{reason}");
+            }
+            other => panic!("{way:?}: {other:?}"),
+        }
+    });
+}
+
+#[test]
 fn a_script_that_leaves_processes_and_deletes_everything_it_can_changes_nothing_for_us() {
     both_ways("nasty", |ground, way| {
         let ran = Step::new(ground, way).run(
@@ -490,7 +511,7 @@ fn what_a_killed_run_left_behind_is_removed_by_the_next() {
             &title,
             "--network",
             "none",
-            &name,
+            &id,
             "true",
         ]);
         let kept = ground.docker(&[
@@ -501,7 +522,7 @@ fn what_a_killed_run_left_behind_is_removed_by_the_next() {
             &title,
             "--network",
             "none",
-            &name,
+            &id,
             "true",
         ]);
         let kept = kept.trim();

@@ -79,6 +79,17 @@ pub enum EngineError {
         /// What it speaks.
         api: String,
     },
+    /// Something failed, and then the container could not be removed either.
+    #[error("container {container} is left in the engine: {removal}")]
+    Left {
+        /// Its id.
+        container: String,
+        /// Why it could not be removed.
+        removal: Box<Self>,
+        /// What had failed before.
+        #[source]
+        source: Box<Self>,
+    },
     /// The engine refused or failed a call.
     #[error("the container engine could not {what}: {message}")]
     Refused {
@@ -169,6 +180,26 @@ pub enum WireError {
 }
 
 impl EngineError {
+    /// Joins how something went with how its container was removed; neither failure hides the other.
+    pub(crate) fn and_removed<T>(
+        container: &str,
+        outcome: Result<T, Self>,
+        removed: Result<(), Self>,
+    ) -> Result<T, Self> {
+        match (outcome, removed) {
+            (Err(source), Err(removal)) => Err(Self::Left {
+                container: container.chars().take(12).collect(),
+                removal: Box::new(removal),
+                source: Box::new(source),
+            }),
+            (outcome, removed) => {
+                let value = outcome?;
+                removed?;
+                Ok(value)
+            }
+        }
+    }
+
     /// Names a failed call of bollard.
     pub(crate) fn call(what: impl Into<String>, source: bollard::errors::Error) -> Self {
         let what = what.into();
@@ -196,4 +227,32 @@ pub(crate) fn is_missing(error: &bollard::errors::Error) -> bool {
             ..
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_and_a_failed_removal_are_both_told() {
+        let refused = |message: &str| EngineError::Refused {
+            what: "remove the container".to_owned(),
+            message: message.to_owned(),
+        };
+        let joined =
+            |outcome, removed| EngineError::and_removed("0123456789abcdef", outcome, removed);
+        assert!(matches!(joined(Ok(7), Ok(())), Ok(7)));
+        let only = joined(Ok(7), Err(refused("busy"))).unwrap_err();
+        assert!(matches!(only, EngineError::Refused { .. }), "{only}");
+        let first = joined(Err(EngineError::Interrupted), Ok(())).unwrap_err();
+        assert!(matches!(first, EngineError::Interrupted), "{first}");
+        let both = joined(Err(EngineError::Interrupted), Err(refused("busy"))).unwrap_err();
+        let text = both.to_string();
+        assert!(
+            text.contains("0123456789ab ") && text.contains("busy"),
+            "{text}"
+        );
+        let source = std::error::Error::source(&both).unwrap().to_string();
+        assert_eq!(source, EngineError::Interrupted.to_string());
+    }
 }

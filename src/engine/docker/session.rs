@@ -129,7 +129,8 @@ pub async fn run_session(docker: &Docker, spec: &SessionSpec) -> Result<i32, Eng
     let outcome = converse(docker, spec, &id, &mut signals).await;
     if outcome.is_err() {
         // The engine removes what has run; what never started, or lost its connection, is ours to remove.
-        docker.remove_container(&id).await?;
+        let removed = docker.remove_container(&id).await;
+        return EngineError::and_removed(&id, outcome, removed);
     }
     outcome
 }

@@ -162,9 +162,7 @@ async fn contain(
         outcome = run(docker, &id, (throwaway.way, throwaway.input), log) => outcome,
     };
     let removed = docker.remove_container(&id).await;
-    let status = outcome?;
-    removed?;
-    Ok(status)
+    EngineError::and_removed(&id, outcome, removed)
 }
 
 async fn run(

@@ -8,16 +8,33 @@ use tokio::sync::mpsc;
 /// Most that is kept of what a step prints.
 const LIMIT: usize = 64 << 20;
 
+/// What our own program's lines begin with; the last one says why it could not answer in full.
+const OURS: &[u8] = b"aicage: ";
+/// Most of the end of the output that is looked at for such a line.
+const END: usize = 8 << 10;
+
+/// What became of a log.
+pub(super) struct Logged {
+    /// Whether it was written.
+    pub(super) outcome: io::Result<()>,
+    /// The last line that our own program printed, if that was the last of all.
+    pub(super) last_words: Option<String>,
+}
+
 /// Writes all that comes until the container is gone. What comes after the limit, or after an error, is taken and
 /// dropped, so that no script waits for us.
-pub(super) fn write(
-    mut printed: mpsc::Receiver<Bytes>,
-    log: &mut (dyn Write + Send),
-) -> io::Result<()> {
+pub(super) fn write(mut printed: mpsc::Receiver<Bytes>, log: &mut (dyn Write + Send)) -> Logged {
+    let mut end = Vec::new();
     let mut room = LIMIT;
     let mut outcome = Ok(());
     let mut dropped = 0_u64;
     while let Some(piece) = printed.blocking_recv() {
+        end.extend_from_slice(
+            piece
+                .get(piece.len().saturating_sub(END)..)
+                .unwrap_or_default(),
+        );
+        end.drain(..end.len().saturating_sub(END));
         let kept = piece.get(..room.min(piece.len())).unwrap_or_default();
         room -= kept.len();
         dropped += (piece.len() - kept.len()) as u64;
@@ -31,12 +48,41 @@ pub(super) fn write(
             "\n[aicage: {dropped} more bytes were printed and are not kept]"
         );
     }
-    outcome.and_then(|()| log.flush())
+    Logged {
+        outcome: outcome.and_then(|()| log.flush()),
+        last_words: last_words(&end),
+    }
+}
+
+fn last_words(end: &[u8]) -> Option<String> {
+    let line = end
+        .strip_suffix(b"\n")?
+        .rsplit(|byte| *byte == b'\n')
+        .next()?;
+    let words = String::from_utf8_lossy(line.strip_prefix(OURS)?).into_owned();
+    Some(words)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_our_program_said_at_the_end_is_its_last_words() {
+        assert_eq!(
+            last_words(b"x\naicage: no room\n").as_deref(),
+            Some("no room")
+        );
+        assert_eq!(last_words(b"aicage: a\n").as_deref(), Some("a"));
+        for other in [
+            &b""[..],
+            b"aicage: cut",
+            b"aicage: a\nx\n",
+            b"x aicage: a\n",
+        ] {
+            assert_eq!(last_words(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn a_flood_is_cut_with_a_note() {
@@ -46,7 +92,7 @@ mod tests {
         }
         drop(sender);
         let mut log = Vec::new();
-        write(receiver, &mut log).unwrap();
+        write(receiver, &mut log).outcome.unwrap();
         assert!(log.len() < LIMIT + 100, "{} bytes were kept", log.len());
         let end = String::from_utf8_lossy(&log[LIMIT..]).into_owned();
         assert!(end.contains("1048576 more bytes"), "{end}");

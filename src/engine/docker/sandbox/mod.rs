@@ -50,6 +50,9 @@ use super::{
 /// Exit statuses by which our program says that the mount is not ours, or that its FIFO does not reach us.
 const NOT_CONNECTED: [i32; 2] = [97, 98];
 
+/// How long a container may take to say why its layer broke off.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// What all steps of a sandbox have in common.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
@@ -329,7 +332,14 @@ impl<'a> DockerSandbox<'a> {
             // Whoever stopped reading in the middle must not keep the container waiting. After an answer that tells of
             // a failure it ends by itself, and what it has printed is still on the way.
             drop(reader);
-            if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
+            if broke_off(&answered) {
+                // It is about to say why.
+                let stop = life.stop.clone();
+                self.runtime.spawn(async move {
+                    tokio::time::sleep(LAST_WORDS).await;
+                    stop.cancel();
+                });
+            } else if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
                 life.stop.cancel();
             }
             // The answer is whole; nobody needs to wait for the container to be removed.
@@ -408,14 +418,19 @@ impl<'a> DockerSandbox<'a> {
     fn judge(
         &self,
         (answered, ended): (Result<bool, SandboxError>, Result<i32, EngineError>),
-        logged: std::io::Result<()>,
+        logged: log::Logged,
         transport: Transport,
     ) -> Result<Tried, SandboxError> {
         if self.settings.interrupt.is_cancelled() {
             return Err(SandboxError::Interrupted);
         }
+        if broke_off(&answered)
+            && let Some(reason) = logged.last_words
+        {
+            return Err(SandboxError::Step { reason });
+        }
         let answered = answered?;
-        logged.map_err(|source| SandboxError::Log {
+        logged.outcome.map_err(|source| SandboxError::Log {
             path: PathBuf::from("of the step"),
             source,
         })?;
@@ -484,6 +499,16 @@ impl Sandbox for DockerSandbox<'_> {
     fn runner(&self) -> String {
         runner(&self.docker)
     }
+}
+
+/// Tells whether the layer ended too early, which is how the program in the container says that it failed.
+fn broke_off(answered: &Result<bool, SandboxError>) -> bool {
+    use assembler::sandbox::CaptureError;
+    use layer::tar::RecanonicaliseError as Error;
+    let Err(SandboxError::Capture(CaptureError::Layer(error))) = answered else {
+        return false;
+    };
+    matches!(error, Error::Read(_) | Error::NoEnd)
 }
 
 fn runner(docker: &Docker) -> String {
