@@ -101,7 +101,7 @@ fn appears(printed: &str, shown: &str) -> bool {
         .map(flat)
         .all(|piece| match rest.find(&piece) {
             Some(at) => {
-                rest = &rest[at + piece.len()..];
+                rest = rest.get(at + piece.len()..).unwrap_or_default();
                 true
             }
             None => false,

@@ -9,6 +9,7 @@
 )]
 #![cfg(target_os = "linux")]
 
+mod choosing;
 mod extensions;
 mod failures;
 mod ground;

@@ -278,18 +278,18 @@ fn a_terminal_has_its_size_follows_it_and_passes_ctrl_c() {
 }
 
 /// A terminal of its own, ended with the test.
-struct Tmux<'a> {
+pub(crate) struct Tmux<'a> {
     ground: &'a Ground,
     socket: String,
 }
 
 impl<'a> Tmux<'a> {
-    fn new(ground: &'a Ground) -> Self {
+    pub(crate) fn new(ground: &'a Ground) -> Self {
         let socket = ground.path("tmux").display().to_string();
         Self { ground, socket }
     }
 
-    fn run(&mut self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&mut self, arguments: &[&str]) -> String {
         let aicage = self.ground.aicage(&[]);
         let mut command = Command::new("tmux");
         command
@@ -308,7 +308,7 @@ impl<'a> Tmux<'a> {
     }
 
     #[track_caller]
-    fn shows(&mut self, text: &str) {
+    pub(crate) fn shows(&mut self, text: &str) {
         until(text, || {
             let shown = self.run(&["capture-pane", "-p", "-S", "-200"]);
             shown.contains(text).then_some(())
