@@ -34,6 +34,8 @@ mod state;
 mod tree;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::{
