@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aicage::definition::catalogue::{Catalogue, CustomRoots};
+use aicage::definition::catalogue::{Catalogue, CustomRoots, Published};
 
 const EXTENSIONS: usize = 20;
 const FILES: usize = 1000;
@@ -44,7 +44,7 @@ fn main() {
 
 fn once(roots: &CustomRoots) -> Duration {
     let begun = Instant::now();
-    let catalogue = Catalogue::read(roots);
+    let catalogue = Catalogue::read(&Published::BuiltIn, roots);
     for extension in catalogue.extensions.values() {
         let files = extension
             .files

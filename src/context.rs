@@ -19,7 +19,8 @@ use tokio::sync::OnceCell;
 use crate::{
     cli::GlobalOptions,
     clock,
-    definition::catalogue::Catalogue,
+    definition::catalogue::{Catalogue, Published},
+    definition_bundle,
     diagnostic::Diagnostic,
     engine::docker::{self, Docker, DockerSandbox, EngineError},
     exit_status::ExitStatus,
@@ -77,7 +78,14 @@ impl Context {
     /// Returns the definitions; what is wrong with any is told once.
     pub fn catalogue(&self) -> &Catalogue {
         self.catalogue.get_or_init(|| {
-            let catalogue = Catalogue::read(&self.settings.custom_roots());
+            let catalogue = {
+                let published = definition_bundle::configured(self).unwrap_or_else(|diagnostic| {
+                    let why = diagnostic.sentence();
+                    self.printer.warn(&format!("there are only your own definitions, because those of `definitions` cannot be had: {why}"));
+                    Published::Missing
+                });
+                Catalogue::read(&published, &self.settings.custom_roots())
+            };
             for problem in &catalogue.problems {
                 let message = format!(
                     "{} `{}` is left out: {}",

@@ -15,6 +15,7 @@ pub mod commands;
 pub mod compose;
 pub mod context;
 pub mod definition;
+pub mod definition_bundle;
 pub mod diagnostic;
 pub mod engine;
 pub mod ensure;

@@ -127,6 +127,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
                 .unless_interrupted(commands::extension::extension(context, &command))
                 .await
         }
+        Command::Definitions(command) => commands::definitions::definitions(context, &command),
         Command::Config(command) => commands::config::config(context, &command),
         Command::Version => commands::version::version(context),
         Command::RefreshVersion(args) => {

@@ -204,3 +204,71 @@ fn a_check_reads_scripts_with_their_own_shell_and_runs_nothing_of_them() {
     let refusal = home.refused(&["extension", "check", "bad", "--no-build"]);
     assert!(refusal.contains("extension.yml:1"), "{refusal}");
 }
+
+#[test]
+fn an_exported_set_replaces_the_built_in_one_as_a_directory_and_as_an_image() {
+    let home = Home::new();
+    let bundle = home.0.path().join("bundle");
+    let bundle = bundle.to_str().unwrap();
+    let before = home.json(&["agent", "list"]);
+    home.done(&["definitions", "export", bundle]);
+    let refusal = home.refused(&["definitions", "export", bundle]);
+    assert!(refusal.contains("something already"), "{refusal}");
+    let index = fs_err::read_to_string(format!("{bundle}/images-metadata.yaml")).unwrap();
+    let line = "ghcr.io/aicage/aicage:codex-debian";
+    assert!(index.contains(line), "{index}");
+    let layout = format!("oci:{}:1", home.0.path().join("layout").display());
+    home.done(&["definitions", "export", &layout]);
+    for place in [bundle, &layout] {
+        home.done(&["config", "set", "definitions", place]);
+        assert_eq!(home.json(&["agent", "list"]), before, "from {place}");
+        let again = home.0.path().join("again");
+        home.done(&["definitions", "export", again.to_str().unwrap()]);
+        let differ = Command::new("diff")
+            .args(["-r", bundle, again.to_str().unwrap()])
+            .output()
+            .unwrap();
+        assert!(
+            differ.status.success(),
+            "{}",
+            String::from_utf8_lossy(&differ.stdout)
+        );
+        fs_err::remove_dir_all(again).unwrap();
+    }
+    // A newer set needs no new program.
+    fs_err::remove_dir_all(format!("{bundle}/agents/codex")).unwrap();
+    fs_err::rename(
+        format!("{bundle}/agents/goose"),
+        format!("{bundle}/agents/gander"),
+    )
+    .unwrap();
+    home.done(&["config", "set", "definitions", bundle]);
+    home.refused(&["agent", "show", "codex"]);
+    assert_eq!(
+        home.json(&["agent", "show", "gander"])["source"],
+        "built-in"
+    );
+    home.done(&["agent", "new", "gander"]);
+    let gander = home.json(&["agent", "show", "gander"]);
+    assert_eq!(gander["replaces_built_in"], true);
+}
+
+#[test]
+fn a_bundle_that_cannot_be_had_is_told_and_leaves_the_users_own_definitions() {
+    let home = Home::new();
+    home.done(&["agent", "new", "mine"]);
+    home.done(&["config", "set", "definitions", "/nonexistent/bundle"]);
+    let output = home.run(&["agent", "list"]);
+    assert!(output.status.success());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.contains("mine") && !stdout.contains("codex"),
+        "{stdout}"
+    );
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let flat = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        flat.contains("has neither `agents` nor `bases`"),
+        "{stderr}"
+    );
+}

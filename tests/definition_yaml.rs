@@ -4,7 +4,7 @@
     reason = "a test that cannot set up its world has failed"
 )]
 
-use aicage::definition::catalogue::{Catalogue, CustomRoots};
+use aicage::definition::catalogue::{Catalogue, CustomRoots, Published};
 
 const AGENT: &str = "agent_full_name: Mine\nagent_homepage: https://mine.example\n";
 
@@ -34,11 +34,14 @@ impl Home {
     }
 
     fn catalogue(&self) -> Catalogue {
-        Catalogue::read(&CustomRoots {
-            custom: self.0.path().join("custom"),
-            older: self.0.path().join("older"),
-            state: None,
-        })
+        Catalogue::read(
+            &Published::BuiltIn,
+            &CustomRoots {
+                custom: self.0.path().join("custom"),
+                older: self.0.path().join("older"),
+                state: None,
+            },
+        )
     }
 
     /// Returns why the one bad definition is refused; nothing else may be.

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use aicage::{
-    definition::catalogue::{Catalogue, CustomRoots},
+    definition::catalogue::{Catalogue, CustomRoots, Published},
     schemas,
 };
 
@@ -37,7 +37,7 @@ fn every_built_in_definition_can_be_used_and_no_agent_is_a_verb() {
         older: "/nonexistent/older".into(),
         state: None,
     };
-    let catalogue = Catalogue::read(&nowhere);
+    let catalogue = Catalogue::read(&Published::BuiltIn, &nowhere);
     assert!(catalogue.problems.is_empty(), "{:?}", catalogue.problems);
     let agents: Vec<&str> = catalogue.agents.keys().map(String::as_str).collect();
     assert_eq!(

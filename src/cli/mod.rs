@@ -130,6 +130,9 @@ pub enum Command {
     /// Show the extensions, and help to define more.
     #[command(subcommand)]
     Extension(commands::extension::ExtensionCommand),
+    /// Write out the definitions that are not your own.
+    #[command(subcommand)]
+    Definitions(commands::definitions::DefinitionsCommand),
     /// Look at and clean the store.
     #[command(subcommand)]
     Cache(commands::cache::CacheCommand),

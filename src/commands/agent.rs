@@ -10,7 +10,7 @@ use super::definition::{
 };
 use crate::{
     context::Context,
-    definition::{Source, agent::AgentDefinition, bundle},
+    definition::{Source, agent::AgentDefinition},
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     printer::{Align, Table},
@@ -168,8 +168,10 @@ fn report(context: &Context, agent: &AgentDefinition) -> AgentReport {
         homepage: agent.settings.agent_homepage.clone(),
         source,
         directory,
-        replaces_built_in: agent.source != Source::BuiltIn
-            && bundle::built_in_names("agents").contains(agent.id.as_str()),
+        replaces_built_in: context
+            .catalogue()
+            .replaced
+            .contains(&("agent", agent.id.clone())),
         build_local: !agent.is_published(),
         state_files: agent.settings.agent_path.files.clone(),
         state_directories: agent.settings.agent_path.directories.clone(),

@@ -14,7 +14,7 @@ use crate::{
     base_build::{self, Root},
     base_image,
     context::Context,
-    definition::{Source, base::BaseDefinition, bundle, identifier},
+    definition::{Source, base::BaseDefinition, identifier},
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     printer::{Align, Table},
@@ -337,8 +337,10 @@ fn report(context: &Context, base: &BaseDefinition) -> Result<BaseReport, Diagno
             .collect(),
         source,
         directory,
-        replaces_built_in: base.is_custom()
-            && bundle::built_in_names("bases").contains(base.id.as_str()),
+        replaces_built_in: context
+            .catalogue()
+            .replaced
+            .contains(&("base", base.id.clone())),
         image,
         state,
         digest: digest.map(|digest| digest.to_string()),

@@ -6,6 +6,7 @@ pub mod build;
 pub mod cache;
 pub mod config;
 pub mod definition;
+pub mod definitions;
 pub mod extension;
 pub mod image;
 pub mod plan;

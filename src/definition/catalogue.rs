@@ -1,7 +1,7 @@
 //! Everything that can be chosen on this machine: built-in and custom definitions side by side.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,8 @@ pub struct Catalogue {
     pub extensions: BTreeMap<String, ExtensionDefinition>,
     /// Definitions that cannot be used: which one, and why.
     pub problems: Vec<Problem>,
+    /// Nouns and ids of the user's own definitions that take the place of others.
+    pub replaced: BTreeSet<(&'static str, String)>,
 }
 
 /// A definition that cannot be used.
@@ -47,22 +49,63 @@ pub struct CustomRoots {
     pub state: Option<PathBuf>,
 }
 
+/// Where the definitions are that are not the user's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Published {
+    /// In the program.
+    #[default]
+    BuiltIn,
+    /// In a directory with `agents/` and `bases/`.
+    Bundle(PathBuf),
+    /// Nowhere: a bundle is configured and cannot be had.
+    Missing,
+}
+
 impl Catalogue {
     /// Reads all definitions; what is wrong with single ones is in [`Self::problems`].
-    pub fn read(roots: &CustomRoots) -> Self {
+    pub fn read(published: &Published, roots: &CustomRoots) -> Self {
+        let mut catalogue = Self::published(published, roots.state.as_deref());
+        catalogue.add_custom(roots);
+        catalogue
+    }
+
+    /// Reads the definitions that are not the user's own.
+    pub fn published(published: &Published, state: Option<&Path>) -> Self {
         let mut catalogue = Self::default();
-        for id in bundle::built_in_names("agents") {
-            let files = bundle::built_in("agents", id);
-            catalogue.add_agent(id, files, Source::BuiltIn);
+        match published {
+            Published::Missing => {}
+            Published::BuiltIn => {
+                for id in bundle::built_in_names("agents") {
+                    let files = bundle::built_in("agents", id);
+                    let place = Path::new("definitions/agents").join(id);
+                    catalogue.add_agent(id, files, (Source::BuiltIn, &place));
+                }
+                for id in bundle::built_in_names("bases") {
+                    let files = bundle::built_in("bases", id);
+                    let place = Path::new("definitions/bases").join(id);
+                    catalogue.add_base(id, files, (Source::BuiltIn, &place));
+                }
+            }
+            Published::Bundle(root) => {
+                for (id, path) in subdirectories(&root.join("agents")) {
+                    let files = bundle::directory(&path, state);
+                    catalogue.add_agent(&id, files, (Source::BuiltIn, &path));
+                }
+                for (id, path) in subdirectories(&root.join("bases")) {
+                    let files = bundle::directory(&path, state);
+                    catalogue.add_base(&id, files, (Source::BuiltIn, &path));
+                }
+            }
         }
-        for id in bundle::built_in_names("bases") {
-            let files = bundle::built_in("bases", id);
-            catalogue.add_base(id, files, Source::BuiltIn);
-        }
+        catalogue
+    }
+
+    fn add_custom(&mut self, roots: &CustomRoots) {
+        let state = roots.state.as_deref();
         for directory in [roots.older.join("agents"), roots.custom.join("agents")] {
             for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path, roots.state.as_deref());
-                catalogue.add_agent(&id, files, Source::Custom(path));
+                let files = bundle::directory(&path, state);
+                self.add_agent(&id, files, (Source::Custom(path.clone()), &path));
             }
         }
         for directory in [
@@ -70,8 +113,8 @@ impl Catalogue {
             roots.custom.join("image-base"),
         ] {
             for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path, roots.state.as_deref());
-                catalogue.add_base(&id, files, Source::Custom(path));
+                let files = bundle::directory(&path, state);
+                self.add_base(&id, files, (Source::Custom(path.clone()), &path));
             }
         }
         for directory in [
@@ -79,17 +122,21 @@ impl Catalogue {
             roots.custom.join("extension"),
         ] {
             for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path, roots.state.as_deref());
-                catalogue.add_extension(&id, files, Source::Custom(path));
+                let files = bundle::directory(&path, state);
+                self.add_extension(&id, files, (Source::Custom(path.clone()), &path));
             }
         }
-        catalogue
     }
 
-    fn add_agent(&mut self, id: &str, files: DefinitionFiles, source: Source) {
-        let directory = directory_of(&source, "agents", id);
-        match AgentDefinition::new(id, files, source, &directory) {
-            Ok(agent) => drop(self.agents.insert(id.to_owned(), agent)),
+    fn add_agent(&mut self, id: &str, files: DefinitionFiles, (source, place): (Source, &Path)) {
+        match AgentDefinition::new(id, files, source, place) {
+            Ok(agent) => {
+                let custom = agent.source != Source::BuiltIn;
+                let before = self.agents.insert(id.to_owned(), agent);
+                if custom && before.is_some_and(|before| before.source == Source::BuiltIn) {
+                    self.replaced.insert(("agent", id.to_owned()));
+                }
+            }
             Err(error) => {
                 self.agents.remove(id);
                 self.problem("agent", id, error);
@@ -97,10 +144,15 @@ impl Catalogue {
         }
     }
 
-    fn add_base(&mut self, id: &str, files: DefinitionFiles, source: Source) {
-        let directory = directory_of(&source, "bases", id);
-        match BaseDefinition::new(id, files, source, &directory) {
-            Ok(base) => drop(self.bases.insert(id.to_owned(), base)),
+    fn add_base(&mut self, id: &str, files: DefinitionFiles, (source, place): (Source, &Path)) {
+        match BaseDefinition::new(id, files, source, place) {
+            Ok(base) => {
+                let custom = base.source != Source::BuiltIn;
+                let before = self.bases.insert(id.to_owned(), base);
+                if custom && before.is_some_and(|before| before.source == Source::BuiltIn) {
+                    self.replaced.insert(("base", id.to_owned()));
+                }
+            }
             Err(error) => {
                 self.bases.remove(id);
                 self.problem("base", id, error);
@@ -108,9 +160,13 @@ impl Catalogue {
         }
     }
 
-    fn add_extension(&mut self, id: &str, files: DefinitionFiles, source: Source) {
-        let directory = directory_of(&source, "extensions", id);
-        match ExtensionDefinition::new(id, files, source, &directory) {
+    fn add_extension(
+        &mut self,
+        id: &str,
+        files: DefinitionFiles,
+        (source, place): (Source, &Path),
+    ) {
+        match ExtensionDefinition::new(id, files, source, place) {
             Ok(extension) => drop(self.extensions.insert(id.to_owned(), extension)),
             Err(error) => {
                 self.extensions.remove(id);
@@ -125,13 +181,6 @@ impl Catalogue {
             id: id.to_owned(),
             error,
         });
-    }
-}
-
-fn directory_of(source: &Source, folder: &str, id: &str) -> PathBuf {
-    match source {
-        Source::BuiltIn => Path::new("definitions").join(folder).join(id),
-        Source::Custom(path) => path.clone(),
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// The base that is used where nothing else decides.
     pub default_base: String,
+    /// Where agents and bases are defined instead of in the program: a directory with `agents/` and `bases/`, or `oci:` and
+    /// an image that holds them, by its name in a registry or the directory of an OCI image layout.
+    pub definitions: String,
     /// How this machine reaches the network.
     pub network: NetworkConfig,
     /// When registries are asked for something newer.
@@ -90,6 +93,7 @@ impl Default for Config {
         Self {
             registry: RegistryConfig::default(),
             default_base: "ubuntu".to_owned(),
+            definitions: String::new(),
             network: NetworkConfig::default(),
             update: UpdateConfig::default(),
         }
