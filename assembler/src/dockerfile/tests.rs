@@ -81,14 +81,15 @@ fn instruction(instruction: &Instruction) -> String {
     match &instruction.action {
         Action::Run {
             argv,
+            env,
             user,
             directory,
-            ..
-        } => format!(
-            "{}@{directory} {}",
-            user.as_deref().unwrap_or("-"),
-            argv.join(" ")
-        ),
+        } => {
+            let secret = env.get("S").map(|secret| format!("S={secret} "));
+            let user = user.as_deref().unwrap_or("-");
+            let argv = argv.join(" ");
+            format!("{user}@{directory} {}{argv}", secret.unwrap_or_default())
+        }
         Action::Unpack {
             tar,
             to,
@@ -520,4 +521,65 @@ fn proxies_reach_commands_without_being_part_of_the_key() {
         bench.ran(build).is_empty(),
         "the proxy is not part of the step"
     );
+}
+
+#[test]
+fn a_stage_leaves_triggers_and_arguments_to_what_is_built_on_it() {
+    let bench = Bench::new();
+    let mut build = build_of("");
+    build.text = "ARG BASE_IMAGE\nFROM $BASE_IMAGE AS b\nARG A=1\nENV E=$A\nONBUILD RUN later $A\nONBUILD COPY a /from-below\n\
+                  FROM b\nRUN now\nENV F=$A\n"
+        .into();
+    let assembled = bench.assemble(build).unwrap();
+    assert_eq!(
+        std::mem::take(&mut *bench.notes.0.lock().unwrap()),
+        ["-@/ /bin/sh -c later $A; /from-below Auto - < a 644 \"A\"; -@/ /bin/sh -c now"]
+    );
+    let config = config(&assembled.image);
+    assert_eq!(config["Env"], json!(["PATH=/usr/bin:/bin", "E=1", "F=1"]));
+    assert_eq!(config.get("OnBuild"), None, "triggers go off once");
+}
+
+#[test]
+fn an_empty_image_begins_as_builders_begin_it() {
+    let bench = Bench::new();
+    let mut build = build_of("");
+    build.text = "FROM scratch\nCOPY a /\nCMD [\"/a\"]\n".into();
+    let assembled = bench.assemble(build).unwrap();
+    let config = config(&assembled.image);
+    assert_eq!(config["WorkingDir"], json!("/"));
+    assert_eq!(config["Env"], json!([crate::transport::ROOTFS_PATH]));
+    assert_eq!(
+        assembled.records.len(),
+        1,
+        "nothing of the image so far is in it"
+    );
+    assert_eq!(assembled.image.layers().len(), 1);
+}
+
+#[test]
+fn a_step_on_top_of_a_dockerfile_is_foreseen_once_all_below_is_kept() {
+    let bench = Bench::new();
+    let mut recipe = bench.recipe(build_of("RUN one\nENV A=1\n"));
+    recipe.steps.push(Step {
+        origin: origin(Kind::Glue, ""),
+        addition: Addition::Files(Vec::new()),
+    });
+    let foreseen = foresee(bench.store(), &recipe).unwrap();
+    assert!(foreseen[0].image.is_none() && foreseen[1].key.is_none());
+    bench.ran(build_of("RUN one\nENV A=1\n"));
+    let foreseen = foresee(bench.store(), &recipe).unwrap();
+    let image = foreseen[0].image.as_ref().expect("all of it is kept");
+    assert_eq!(config(image)["Env"], json!(["PATH=/usr/bin:/bin", "A=1"]));
+    assert!(foreseen[1].key.is_some());
+}
+
+#[test]
+fn a_secret_may_be_a_variable() {
+    let bench = Bench::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs_err::write(file.path(), "hush").unwrap();
+    let mut build = build_of("RUN --mount=type=secret,id=s,env=S use\n");
+    build.secrets.insert("s".to_owned(), file.path().to_owned());
+    assert_eq!(bench.ran(build), ["-@/ S=hush /bin/sh -c use"]);
 }
