@@ -26,6 +26,7 @@ pub mod init_program;
 pub mod interrupt;
 pub mod leftovers;
 pub mod listing;
+pub mod matrix;
 pub mod memory;
 pub mod names;
 pub mod plan;

@@ -130,6 +130,11 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
         Command::Definitions(command) => commands::definitions::definitions(context, &command),
         Command::Config(command) => commands::config::config(context, &command),
         Command::Version => commands::version::version(context),
+        Command::Matrix(args) => {
+            context
+                .unless_interrupted(commands::matrix::matrix(context, &args))
+                .await
+        }
         Command::RefreshVersion(args) => {
             context
                 .unless_interrupted(update_check::refresh(context, &args))

@@ -5,16 +5,18 @@ use schemars::{Schema, schema_for};
 use crate::{
     definition::{agent::AgentFile, base::BaseFile, extension::ExtensionFile},
     extended_image::ExtendedImage,
+    matrix::State,
     settings::Config,
 };
 
 /// Returns each schema with the name of its file in `schemas/`.
-pub fn all() -> [(&'static str, Schema); 5] {
+pub fn all() -> [(&'static str, Schema); 6] {
     [
         ("agent.schema.json", schema_for!(AgentFile)),
         ("base.schema.json", schema_for!(BaseFile)),
         ("extension.schema.json", schema_for!(ExtensionFile)),
         ("image-extended.schema.json", schema_for!(ExtendedImage)),
         ("config.schema.json", schema_for!(Config)),
+        ("matrix-state.schema.json", schema_for!(State)),
     ]
 }

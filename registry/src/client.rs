@@ -21,7 +21,7 @@ use crate::{
     CredentialSources, RegistryError,
     endpoint::{Endpoint, endpoints},
     session::{Session, Shared},
-    token::Tokens,
+    token::{PULL, Tokens},
     transport::Transport,
 };
 
@@ -158,6 +158,7 @@ impl Client {
             shared: &self.shared,
             endpoint,
             repository: endpoint.repository(reference),
+            actions: PULL,
             reporter,
         }
     }

@@ -1,4 +1,4 @@
-//! Talks to OCI registries: resolve a name, fetch what it names, tell whether it is still current.
+//! Talks to OCI registries: resolve a name, fetch what it names, tell whether it is still current, keep a small document.
 //!
 //! Invariants: this crate reads no environment variable and no home directory, knows no terminal, no definition and no
 //! container; every body it reads is bounded, every byte it keeps is verified by the store, and no URL, token or password
@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod freshness;
 mod protocol;
+mod push;
 mod redact;
 mod resolve;
 mod retry;
@@ -25,4 +26,5 @@ pub use client::{Client, ClientConfig, Destination, Head, Mirror, NamedPem, Prox
 pub use credentials::{CredentialError, CredentialSources};
 pub use error::{RegistryError, TlsFault};
 pub use freshness::{BuiltOn, Freshness};
+pub use push::{Artifact, Pushed};
 pub use redact::RedactedUrl;

@@ -297,7 +297,10 @@ impl Session<'_> {
     }
 
     /// Gets a blob into memory, verified.
-    async fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, RegistryError> {
+    pub(crate) async fn small_blob(
+        &self,
+        descriptor: &Descriptor,
+    ) -> Result<Vec<u8>, RegistryError> {
         let what = format!("blobs/{}", descriptor.digest);
         let url = self.endpoint.url(&self.repository, &what);
         let reply = self.send(Ask::new(Method::GET, url)).await?;

@@ -46,6 +46,8 @@ pub(crate) struct Session<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) repository: String,
+    /// What it may do there, in a token server's words.
+    pub(crate) actions: &'static str,
     pub(crate) reporter: &'a dyn Reporter,
 }
 
@@ -72,6 +74,7 @@ impl Session<'_> {
             transport: &self.shared.transport,
             endpoint: self.endpoint,
             repository: &self.repository,
+            actions: self.actions,
             reporter: self.reporter,
         };
         let tokens = &self.shared.tokens;

@@ -23,6 +23,10 @@ use crate::{
     transport::{Ask, Asked, AskedAs, Redirects, Transport},
 };
 
+/// What is asked of a token server to read.
+pub(crate) const PULL: &str = "pull";
+/// What is asked of it to write.
+pub(crate) const PUSH: &str = "pull,push";
 const TOKEN_LIMIT: u64 = 1 << 20;
 /// A token is not used in its last moments: the request has yet to arrive.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -31,7 +35,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub(crate) struct Tokens {
     config: Arc<ClientConfig>,
     disk: Option<TokenCache>,
-    slots: Mutex<BTreeMap<(String, String), SharedSlot>>,
+    slots: Mutex<BTreeMap<(String, String, &'static str), SharedSlot>>,
 }
 
 /// Locked for as long as a token is being asked for.
@@ -56,6 +60,7 @@ pub(crate) struct Caller<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) repository: &'a str,
+    pub(crate) actions: &'static str,
     pub(crate) reporter: &'a dyn Reporter,
 }
 
@@ -116,6 +121,7 @@ impl Tokens {
         let key = (
             caller.endpoint.registry.clone(),
             caller.repository.to_owned(),
+            caller.actions,
         );
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(key).or_default())
@@ -184,7 +190,7 @@ impl Tokens {
         };
         let scope = scope
             .as_ref()
-            .filter(pull_only)
+            .filter(|scope| caller.actions == PULL && pull_only(scope))
             .cloned()
             .unwrap_or_else(|| scope_of(caller));
         let ask = token_request(realm, service.as_deref(), &scope, credential.as_ref());
@@ -242,7 +248,7 @@ fn asked_as(credential: Option<&Credential>) -> AskedAs {
 }
 
 fn scope_of(caller: Caller<'_>) -> String {
-    format!("repository:{}:pull", caller.repository)
+    format!("repository:{}:{}", caller.repository, caller.actions)
 }
 
 fn key(caller: Caller<'_>, place: &Place) -> Key {

@@ -48,6 +48,8 @@ pub(crate) struct Ask {
     pub(crate) headers: HeaderMap,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) form: Option<String>,
+    /// What is uploaded; its type stands in the headers.
+    pub(crate) body: Option<Bytes>,
     pub(crate) redirects: Redirects,
 }
 
@@ -77,6 +79,7 @@ impl Ask {
             headers: HeaderMap::new(),
             authorization: None,
             form: None,
+            body: None,
             redirects: Redirects::Followed,
         }
     }
@@ -139,6 +142,9 @@ impl Transport {
             request = request
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form.clone());
+        }
+        if let Some(body) = &ask.body {
+            request = request.body(body.clone());
         }
         let limit = self.config.connect_timeout + self.config.idle_timeout;
         match timeout(limit, request.send()).await {

@@ -139,6 +139,8 @@ pub enum Command {
     /// Show and change `config.yml`.
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
+    /// For publishers: which agents on which bases must be built again, and why.
+    Matrix(Box<commands::matrix::MatrixArgs>),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example: aicage completion bash > ~/.local/share/bash-completion/completions/aicage"

@@ -9,6 +9,7 @@ pub mod definition;
 pub mod definitions;
 pub mod extension;
 pub mod image;
+pub mod matrix;
 pub mod plan;
 pub mod pull;
 pub mod run;

@@ -14,6 +14,7 @@ mod extensions;
 mod failures;
 mod ground;
 mod guides;
+mod matrix;
 mod nasty;
 mod session;
 mod updates;

@@ -1,0 +1,206 @@
+//! Where the state of the matrix is kept: a file, or a document in a registry.
+//!
+//! Invariants: a state that cannot be read is an error, never taken as empty; a file is replaced as a whole under a lock
+//! beside it; of a registry's document only what is recorded is changed, and after writing it is read again.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use assembler::reference::ImageReference;
+use registry::Artifact;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
+
+use super::{Entry, SCHEMA, State};
+
+/// The media type of the state in a registry.
+const MEDIA_TYPE: &str = "application/vnd.aicage.matrix.v1+json";
+const LIMIT: u64 = 16 << 20;
+/// How often a writer tries again after another one was faster.
+const TRIES: u32 = 10;
+
+/// Where a state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// In a registry, under a tag.
+    Registry(ImageReference),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("oci:") {
+            Some(name) => {
+                let reference: ImageReference = name
+                    .parse()
+                    .map_err(|error: assembler::reference::ReferenceError| error.to_string())?;
+                if reference.digest().is_some() {
+                    return Err("a state moves; name a tag, not a digest".to_owned());
+                }
+                Ok(Self::Registry(reference))
+            }
+            None if text.is_empty() => Err("it names no file".to_owned()),
+            None => Ok(Self::File(PathBuf::from(text))),
+        }
+    }
+}
+
+impl Place {
+    /// Reads the state; an empty one where nothing was recorded yet.
+    pub async fn read(&self, context: &Context) -> Result<State, Diagnostic> {
+        match self {
+            Self::File(path) => {
+                let path = context.settings.user_path(path);
+                parse(read_file(&path)?.as_deref(), &path.display().to_string())
+            }
+            Self::Registry(reference) => {
+                let client = context.client("reading the state of the matrix")?;
+                let kept = client
+                    .artifact(reference, MEDIA_TYPE, context.reporter.as_ref())
+                    .await?;
+                parse(
+                    kept.map(|kept| kept.content).as_deref(),
+                    &reference.to_string(),
+                )
+            }
+        }
+    }
+
+    /// Puts entries in place of what was recorded of the same images; others stay.
+    pub async fn record(&self, context: &Context, entries: &[Entry]) -> Result<(), Diagnostic> {
+        match self {
+            Self::File(path) => {
+                let path = context.settings.user_path(path);
+                record_in_file(&path, entries)
+            }
+            Self::Registry(reference) => record_in_registry(context, reference, entries).await,
+        }
+    }
+}
+
+impl State {
+    fn with(mut self, entries: &[Entry]) -> Self {
+        for entry in entries {
+            self.images.insert(entry.name(), entry.clone());
+        }
+        self
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a state is plain data");
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Probe {
+    schema: u32,
+}
+
+fn parse(bytes: Option<&[u8]>, name: &str) -> Result<State, Diagnostic> {
+    let Some(bytes) = bytes else {
+        return Ok(State::default());
+    };
+    let refused = |reason: String| {
+        Diagnostic::new(
+            "matrix-state",
+            ExitStatus::Failed,
+            format!("{name} is not a state of `aicage matrix`"),
+        )
+        .caused_by_words(reason)
+        .hint("name another place with `--state`, or move it away to begin anew")
+    };
+    let probe: Probe = serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
+    if probe.schema != SCHEMA {
+        return Err(refused(format!(
+            "it has schema {}; this program knows {SCHEMA}",
+            probe.schema
+        )));
+    }
+    serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
+}
+
+fn failed(error: &io::Error) -> Diagnostic {
+    Diagnostic::of("matrix-state-file", ExitStatus::Failed, error)
+}
+
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
+    match fs_err::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+        Ok(metadata) if metadata.len() > LIMIT => {
+            let error = io::Error::other(format!("{} is larger than 16 MiB", path.display()));
+            return Err(failed(&error));
+        }
+        Ok(_) => {}
+    }
+    fs_err::read(path).map(Some).map_err(|error| failed(&error))
+}
+
+fn record_in_file(path: &Path, entries: &[Entry]) -> Result<(), Diagnostic> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    let failed_to = |error: io::Error| failed(&error);
+    fs_err::create_dir_all(directory).map_err(failed_to)?;
+    let lock = fs_err::File::create(PathBuf::from(lock)).map_err(failed_to)?;
+    tokio::task::block_in_place(|| flock(&lock, FlockOperation::LockExclusive))
+        .map_err(|error| failed(&error.into()))?;
+    let state = parse(read_file(path)?.as_deref(), &path.display().to_string())?;
+    let bytes = state.with(entries).to_bytes();
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        io::Write::write_all(&mut file, &bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(failed_to)
+}
+
+async fn record_in_registry(
+    context: &Context,
+    reference: &ImageReference,
+    entries: &[Entry],
+) -> Result<(), Diagnostic> {
+    let client = context.client("recording the state of the matrix")?;
+    let reporter = context.reporter.as_ref();
+    let name = reference.to_string();
+    for _ in 0..TRIES {
+        let before = client.artifact(reference, MEDIA_TYPE, reporter).await?;
+        let content = before.map(|kept| kept.content);
+        let state = parse(content.as_deref(), &name)?;
+        let all_there = |state: &State| {
+            entries
+                .iter()
+                .all(|entry| state.images.get(&entry.name()) == Some(entry))
+        };
+        // Read again after writing: whoever wrote at the same time may have been later.
+        if all_there(&state) {
+            return Ok(());
+        }
+        let bytes = state.with(entries).to_bytes();
+        let artifact = Artifact {
+            artifact_type: MEDIA_TYPE,
+            content: &bytes,
+        };
+        client.put_artifact(reference, &artifact, reporter).await?;
+    }
+    Err(Diagnostic::new(
+        "matrix-state-contended",
+        ExitStatus::Failed,
+        format!("{name} is written by others all the time"),
+    )
+    .hint("record from one job, after all builds"))
+}
