@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use assembler::reference::ImageReference;
+use assembler::{digest::Digest, reference::ImageReference};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -26,6 +26,9 @@ use crate::{
 pub const FILE: &str = "image-extended.yml";
 /// The name it may have, too.
 const OTHER_FILE: &str = "image-extended.yaml";
+
+/// The longest name of a directory; most file systems take 255 bytes.
+const NAME_LIMIT: usize = 200;
 
 /// `image-extended.yml`: an agent's image with extensions.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -180,9 +183,15 @@ fn directory(settings: &Settings) -> PathBuf {
 /// Names the directory after the tag; after the whole name where the user chose a repository of their own.
 fn directory_name(reference: &ImageReference) -> String {
     let name = reference.familiar();
-    match name.strip_prefix("aicage-extended:") {
+    let plain = match name.strip_prefix("aicage-extended:") {
         Some(tag) => tag.to_owned(),
         None => name.replace(['/', ':'], "_"),
+    };
+    match plain.get(..NAME_LIMIT) {
+        Some(start) if plain.len() > NAME_LIMIT => {
+            format!("{start}-{}", Digest::of(name.as_bytes()).short())
+        }
+        Some(_) | None => plain,
     }
 }
 
@@ -197,4 +206,19 @@ fn subdirectories(directory: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_named_after_the_tag_or_the_whole_name_and_fit_every_file_system() {
+        let name = |text: &str| directory_name(&text.parse().unwrap());
+        assert_eq!(name("aicage-extended:one-two"), "one-two");
+        assert_eq!(name("host:5000/a/b:1"), "host_5000_a_b_1");
+        let long = name(&format!("{}:1", "x".repeat(240)));
+        let other = name(&format!("{}:2", "x".repeat(240)));
+        assert!(long.len() < 255 && long != other, "{long} and {other}");
+    }
 }

@@ -49,6 +49,11 @@ pub fn chosen_image(name: &str) -> Result<ImageReference, Diagnostic> {
     let reference: ImageReference = text.parse().map_err(|error| {
         refused("it is not a valid name").caused_by(Some(&error as &dyn std::error::Error))
     })?;
+    if reference.digest().is_some() {
+        return Err(refused(
+            "it has a digest, and what is made here gets its own",
+        ));
+    }
     if is_ours(&reference) && reference.repository() != format!("library/{EXTENDED}") {
         return Err(refused(
             "names of this kind are for images without extensions",

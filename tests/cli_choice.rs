@@ -225,10 +225,47 @@ fn a_name_that_a_user_chose_is_kept_and_checked() {
         home.path("aicage/custom/image-extended/mine_tools_1/image-extended.yml")
             .exists()
     );
-    for name in ["a b", "a:b:c", "../x", "aicage:codex-debian", ""] {
+    let digest = format!("x@sha256:{}", "0".repeat(64));
+    let digest: &'static str = Box::leak(digest.into_boxed_str());
+    for name in ["a b", "a:b:c", "../x", "aicage:codex-debian", "", digest] {
         let said = home.run(&named(name), 2);
         assert!(said.contains("cannot be the name of the image"), "{said}");
     }
+}
+
+#[test]
+fn a_bad_definition_of_an_extended_image_disables_only_itself() {
+    let home = Home::new();
+    let good = "agent: one\nbase: small\nextensions: [jq]\nimage_ref: aicage-extended:good\n";
+    home.write("image-extended/good/image-extended.yaml", good);
+    for (name, text, why) in [
+        ("a", "agent: one\n", "missing field `base`"),
+        (
+            "b",
+            "agent: one\nbase: x\nextensions: []\nimage_ref: x\n",
+            "`extensions` is empty",
+        ),
+        (
+            "c",
+            "agent: one\nbase: x\nextensions: [a]\nimage_ref: a b\n",
+            "cannot be the name of the image",
+        ),
+        (
+            "d",
+            "agent: one\nbase: x\nextensions: [a]\nimage_ref: y\nmore: 1\n",
+            "unknown key `more`",
+        ),
+    ] {
+        let directory = format!("image-extended/{name}");
+        home.write(&format!("{directory}/image-extended.yml"), text);
+        let said = home.run(&["--offline", "--image-name", "good", "one"], NEEDS_NETWORK);
+        for part in ["is left out", &directory, why] {
+            assert!(said.contains(part), "no `{part}` in: {said}");
+        }
+        fs_err::remove_dir_all(home.path("aicage/custom").join(directory)).unwrap();
+    }
+    let image = "aicage-extended:good";
+    assert_eq!(home.stored(), stored("one", "small", &["jq"], image));
 }
 
 #[test]
