@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use super::{
     build::Walk,
     context::{BuildContext, ContextKind},
+    copies::PlannedCopy,
     mount::{Kind, Mount},
-    parse::{Archives, Refusal},
-    plan::{Doing, Group, PlannedCopy},
+    plan::{Doing, Group},
+    script::{Archives, Refusal},
     stages::{Base, Stages},
     tree::{Tree, below_of},
 };

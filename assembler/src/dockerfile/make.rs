@@ -15,10 +15,11 @@ use super::{
     DockerfileError, archive,
     build::At,
     chmod::Chmod,
+    copies::PlannedCopy,
     error::TreeError,
     mount::{Kind, Mount, Need},
-    parse::{Archives, Refusal, refuse},
-    plan::{Doing, Operation, PlannedCopy},
+    plan::{Doing, Operation},
+    script::{Archives, Refusal, refuse},
     stages::Base,
     tree::{Changes, Shelf, Tree},
 };

@@ -16,6 +16,7 @@ mod archive;
 mod build;
 mod chmod;
 mod context;
+mod copies;
 mod error;
 mod expand;
 mod gather;
@@ -27,8 +28,10 @@ mod lines;
 mod make;
 mod mount;
 mod parse;
+mod parse_copy;
 mod plan;
 mod run;
+mod script;
 mod stages;
 mod state;
 mod tree;
@@ -54,7 +57,7 @@ pub(crate) use self::{
     run::build,
 };
 use self::{
-    parse::Refusal,
+    script::{Refusal, Script},
     stages::{Base, Stages},
 };
 use crate::{digest::Digest, platform::Platform};
@@ -117,7 +120,7 @@ impl DockerfileBuild {
         }
     }
 
-    fn script(&self) -> Result<parse::Script, DockerfileError> {
+    fn script(&self) -> Result<Script, DockerfileError> {
         if self.text.len() > TEXT_LIMIT {
             return Err(DockerfileError::TooLarge {
                 file: self.file.clone(),

@@ -2,7 +2,7 @@
 
 use super::{
     lines,
-    parse::{Refusal, refuse},
+    script::{Refusal, refuse},
     state::absolute,
 };
 use crate::instruction::{Access, Sharing};

@@ -12,133 +12,8 @@ use parse_dockerfile as crate_parser;
 use super::{
     heredoc::{self, Heredoc},
     lines,
+    script::{Argument, Command, Healthcheck, Located, Refusal, Run, Script, Stage, What, refuse},
 };
-
-/// A Dockerfile, understood.
-#[derive(Clone, Debug)]
-pub(crate) struct Script {
-    /// The escape character.
-    pub(crate) escape: char,
-    /// `ARG`s before the first `FROM`, with their lines.
-    pub(crate) globals: Vec<(usize, Vec<Argument>)>,
-    /// The stages, in order.
-    pub(crate) stages: Vec<Stage>,
-}
-
-/// `name` or `name=value`.
-pub(crate) type Argument = (String, Option<String>);
-
-/// `FROM` and what follows.
-#[derive(Clone, Debug)]
-pub(crate) struct Stage {
-    pub(crate) line: usize,
-    pub(crate) base: String,
-    /// In lower case, as stages are looked up.
-    pub(crate) name: Option<String>,
-    pub(crate) platform: Option<String>,
-    pub(crate) instructions: Vec<Located>,
-}
-
-/// An instruction and where it stands.
-#[derive(Clone, Debug)]
-pub(crate) struct Located {
-    pub(crate) line: usize,
-    /// What people see: its beginning.
-    pub(crate) summary: String,
-    pub(crate) what: What,
-}
-
-/// What an instruction says.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Arg(Vec<Argument>),
-    Env(Vec<(String, String)>),
-    Label(Vec<(String, String)>),
-    Run(Run),
-    Copy(Copy),
-    Workdir(String),
-    User(String),
-    Shell(Vec<String>),
-    Entrypoint(Command),
-    Cmd(Command),
-    Expose(Vec<String>),
-    Volume(Vec<String>),
-    StopSignal(String),
-    Healthcheck(Healthcheck),
-    Maintainer(String),
-    OnBuild(String),
-}
-
-/// A command in one of its two forms.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Exec(Vec<String>),
-    Shell(String),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) command: Command,
-    pub(crate) documents: Vec<Heredoc>,
-    pub(crate) mounts: Vec<String>,
-    pub(crate) network: Option<String>,
-}
-
-/// `COPY` or `ADD`.
-#[derive(Clone, Debug)]
-pub(crate) struct Copy {
-    pub(crate) sources: Vec<String>,
-    pub(crate) documents: Vec<CopiedDocument>,
-    pub(crate) to: String,
-    pub(crate) from: Option<String>,
-    pub(crate) chown: Option<String>,
-    pub(crate) chmod: Option<String>,
-    pub(crate) exclude: Vec<String>,
-    pub(crate) archives: Archives,
-}
-
-/// What becomes of archives among the sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Archives {
-    Unpack,
-    Copy,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct CopiedDocument {
-    pub(crate) name: String,
-    pub(crate) content: String,
-    pub(crate) expand: bool,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Healthcheck {
-    /// Options by name, as written.
-    pub(crate) options: BTreeMap<String, String>,
-    /// Nothing for `NONE`.
-    pub(crate) command: Option<Command>,
-}
-
-/// What is wrong with a line, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) line: usize,
-    pub(crate) reason: String,
-    pub(crate) instead: String,
-}
-
-/// Names what is wrong with a line.
-pub(crate) fn refuse(
-    line: usize,
-    reason: impl Into<String>,
-    instead: impl Into<String>,
-) -> Refusal {
-    Refusal {
-        line,
-        reason: reason.into(),
-        instead: instead.into(),
-    }
-}
 
 const INSTRUCTIONS: &str = "the instructions are ADD, ARG, CMD, COPY, ENTRYPOINT, ENV, EXPOSE, FROM, HEALTHCHECK, LABEL, \
 MAINTAINER, ONBUILD, RUN, SHELL, STOPSIGNAL, USER, VOLUME and WORKDIR";
@@ -214,8 +89,8 @@ fn escape_of(text: &str) -> Result<char, Refusal> {
     Ok('\\')
 }
 
-struct Reader<'a> {
-    text: &'a str,
+pub(crate) struct Reader<'a> {
+    pub(crate) text: &'a str,
     escape: char,
     documents: &'a BTreeMap<usize, Vec<Heredoc>>,
 }
@@ -455,100 +330,6 @@ impl Reader<'_> {
         })
     }
 
-    fn copy(
-        &self,
-        (options, sources, to): (
-            &[crate_parser::Flag<'_>],
-            &[crate_parser::Source<'_>],
-            &crate_parser::UnescapedString<'_>,
-        ),
-        (instruction, line): (&str, usize),
-    ) -> Result<Copy, Refusal> {
-        let is_add = instruction == "ADD";
-        let mut copy = Copy {
-            sources: Vec::new(),
-            documents: Vec::new(),
-            to: to.value.to_string(),
-            from: None,
-            chown: None,
-            chmod: None,
-            exclude: Vec::new(),
-            archives: if is_add {
-                Archives::Unpack
-            } else {
-                Archives::Copy
-            },
-        };
-        for option in options {
-            let (name, value) = option_of(option);
-            let owned = value.map(ToOwned::to_owned);
-            match (name, &owned) {
-                ("from", Some(_)) if !is_add => copy.from = owned,
-                ("chown", Some(_)) => copy.chown = owned,
-                ("chmod", Some(_)) => copy.chmod = owned,
-                ("exclude", Some(value)) => copy.exclude.push(value.clone()),
-                // What a layer of its own would change is not seen in the result.
-                ("link", None | Some(_)) => {}
-                ("unpack", None | Some(_)) if is_add => {
-                    copy.archives = match value {
-                        Some("false" | "0") => Archives::Copy,
-                        _ => Archives::Unpack,
-                    };
-                }
-                ("checksum" | "keep-git-dir", _) if is_add => {
-                    return Err(not_fetched(line, &format!("--{name}")));
-                }
-                _ => {
-                    return Err(unknown_option(
-                        line,
-                        instruction,
-                        name,
-                        "`--chown=`, `--chmod=`, `--exclude=`, `--link` and, for COPY, `--from=`",
-                    ));
-                }
-            }
-        }
-        for source in sources {
-            match source {
-                crate_parser::Source::Path(path) => {
-                    if is_remote(&path.value) {
-                        return Err(not_fetched(line, &path.value));
-                    }
-                    copy.sources.push(path.value.to_string());
-                }
-                crate_parser::Source::HereDoc(document) => {
-                    copy.documents.push(self.copied(document));
-                }
-                _ => {
-                    return Err(refuse(
-                        line,
-                        format!("this source of {instruction} is not known here"),
-                        "name files of the build context",
-                    ));
-                }
-            }
-        }
-        if copy.from.is_some() && !copy.documents.is_empty() {
-            return Err(refuse(
-                line,
-                "COPY --from cannot have a here-document as its source",
-                "write a COPY of its own for the here-document",
-            ));
-        }
-        Ok(copy)
-    }
-
-    fn copied(&self, document: &crate_parser::HereDoc<'_>) -> CopiedDocument {
-        // The parser leaves its name out; it is what stands where the document ends.
-        let rest = self.text.get(document.span.end..).unwrap_or_default();
-        let name = rest.lines().next().unwrap_or_default();
-        CopiedDocument {
-            name: name.to_owned(),
-            content: document.value.to_string(),
-            expand: document.expand,
-        }
-    }
-
     fn healthcheck(
         &self,
         check: &crate_parser::HealthcheckInstruction<'_>,
@@ -627,31 +408,17 @@ impl Reader<'_> {
     }
 }
 
-fn option_of<'a>(option: &'a crate_parser::Flag<'_>) -> (&'a str, Option<&'a str>) {
+pub(crate) fn option_of<'a>(option: &'a crate_parser::Flag<'_>) -> (&'a str, Option<&'a str>) {
     let value = option.value.as_ref().map(|value| &*value.value);
     (&option.name.value, value)
 }
 
-fn unknown_option(line: usize, instruction: &str, name: &str, known: &str) -> Refusal {
+pub(crate) fn unknown_option(line: usize, instruction: &str, name: &str, known: &str) -> Refusal {
     refuse(
         line,
         format!("{instruction} --{name} is not done here"),
         format!("{instruction} has the options {known}"),
     )
-}
-
-fn not_fetched(line: usize, what: &str) -> Refusal {
-    refuse(
-        line,
-        format!("ADD does not download: `{what}`"),
-        "fetch it in a RUN (`RUN curl -fLo FILE URL`, `RUN git clone URL`), or put it beside the Dockerfile and COPY it",
-    )
-}
-
-/// Says whether a source is an address and not a path.
-fn is_remote(source: &str) -> bool {
-    const SCHEMES: [&str; 5] = ["http://", "https://", "git://", "ssh://", "git@"];
-    SCHEMES.iter().any(|scheme| source.starts_with(scheme))
 }
 
 fn start_of(instruction: &crate_parser::Instruction<'_>) -> usize {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     IMAGE_SO_FAR,
     expand::{self, Nothing},
-    mount,
-    parse::{self, Refusal, Script, Stage, What, refuse},
+    mount, parse,
+    script::{Located, Refusal, Script, Stage, What, refuse},
     state::Environment,
 };
 use crate::platform::Platform;
@@ -227,7 +227,7 @@ impl<'a> Stages<'a> {
         &self,
         index: usize,
         stage: &Stage,
-    ) -> Result<Vec<parse::Located>, Refusal> {
+    ) -> Result<Vec<Located>, Refusal> {
         let mut all = Vec::new();
         if let Some(Base::Stage(below)) = self.bases.get(index)
             && let Some(below) = self.script.stages.get(*below)
@@ -244,7 +244,7 @@ impl<'a> Stages<'a> {
 }
 
 /// Understands what an image or a stage left to whoever builds on it.
-pub(crate) fn trigger(text: &str, line: usize) -> Result<Vec<parse::Located>, Refusal> {
+pub(crate) fn trigger(text: &str, line: usize) -> Result<Vec<Located>, Refusal> {
     let script = parse::parse(&format!("FROM scratch\n{text}\n")).map_err(|refusal| Refusal {
         line,
         reason: format!("the base image has ONBUILD `{text}`: {}", refusal.reason),
@@ -254,7 +254,7 @@ pub(crate) fn trigger(text: &str, line: usize) -> Result<Vec<parse::Located>, Re
         .stages
         .into_iter()
         .flat_map(|stage| stage.instructions)
-        .map(|instruction| parse::Located {
+        .map(|instruction| Located {
             line,
             ..instruction
         })

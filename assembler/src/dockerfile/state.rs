@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     expand::Variables,
-    parse::{Command, Healthcheck},
+    script::{Command, Healthcheck},
 };
 use crate::transport::ROOTFS_PATH;
 
