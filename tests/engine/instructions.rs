@@ -296,6 +296,48 @@ fn files_are_unpacked_as_copies_go() {
 }
 
 #[test]
+fn an_archive_replaces_what_is_in_its_way_but_not_the_directories_it_only_implies() {
+    both_ways("archive", |ground, way| {
+        let implied = |path: &str| {
+            let mut entry = Entry::directory(LayerPath::new(path).unwrap(), 0o755);
+            entry.xattrs.insert(layer::IMPLIED.to_vec(), Vec::new());
+            (LayerItem::Entry(entry), &b""[..])
+        };
+        let tar = bytes(&[
+            directory("dir", 0o700),
+            implied("link"),
+            file("link/x", b"x", 0o644),
+            implied("new"),
+            file("new/y", b"y", 0o644),
+            file("was-dir", b"z", 0o644),
+        ]);
+        let step = Step::new(ground, way)
+            .shell("mkdir -p /a/target /a/was-dir/deep; ln -s target /a/link; touch /a/dir")
+            .then(Action::Unpack {
+                tar,
+                to: "/a".to_owned(),
+                destination: Destination::Directory,
+                conflict: Conflict::Replace,
+                owner: Some("7:8".to_owned()),
+                mode: None,
+            });
+        check(
+            &step.run(),
+            &[
+                "a dir 755 0:0 ",
+                "a/dir dir 700 7:8 ",
+                "a/link link 777 0:0 target",
+                "a/new dir 755 0:0 ",
+                "a/new/y file 644 7:8 y",
+                "a/target dir 755 0:0 ",
+                "a/target/x file 644 7:8 x",
+                "a/was-dir file 644 7:8 z",
+            ],
+        );
+    });
+}
+
+#[test]
 fn mounts_are_there_with_their_owners_and_nothing_of_them_is_in_the_layer() {
     both_ways("mounts", |ground, way| {
         let root = Entry::directory(LayerPath::root(), 0o711);
