@@ -10,6 +10,7 @@
 #![cfg(target_os = "linux")]
 
 mod choosing;
+mod dockerfiles;
 mod extensions;
 mod failures;
 mod ground;

@@ -1,0 +1,480 @@
+//! Dockerfiles built by us and by `docker build` (`BuildKit`): trees and configs must agree.
+//!
+//! `fixtures/dockerfiles` holds one build context a directory. Both images become OCI layouts, umoci unpacks both, and
+//! the trees are compared node by node: kind, mode, owner, link target, device, attributes, content.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use aicage::{
+    engine::docker::{DockerSandbox, EngineSettings, Network, SandboxSettings, connect},
+    init_program::init_for,
+};
+use assembler::{
+    assemble::{AssembleError, assemble},
+    dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR},
+    image::Image,
+    platform::Platform,
+    provenance::{BaseRecord, Kind, Origin},
+    recipe::{Addition, ConfigChange, Recipe, Step},
+    reporter::{Event, Reporter},
+    sandbox::World,
+    store::{BlobStore, SharedLock},
+    transport::{Source, Target, export, import},
+};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::{Said, variable};
+
+/// The name under which Docker knows the base.
+const BASE: &str = "aicage-corpus:busybox";
+/// What `BuildKit` leaves of its mounts where an image lacks the directories.
+const STUBS: [&str; 3] = ["dev", "proc", "sys"];
+/// What an image of ours says of itself.
+const OURS: [&str; 2] = ["io.github.aicage.", "org.opencontainers.image."];
+
+/// A build context with its arguments.
+struct Case {
+    name: String,
+    directory: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Case {
+    fn all() -> Vec<Self> {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dockerfiles");
+        let mut cases = Vec::new();
+        for entry in fs_err::read_dir(&top).unwrap() {
+            let directory = entry.unwrap().path();
+            if !directory.is_dir() {
+                continue;
+            }
+            let name = directory.file_name().unwrap().to_str().unwrap().to_owned();
+            let text = fs_err::read_to_string(top.join(format!("{name}.args"))).unwrap_or_default();
+            let source = format!("src={}/", top.display());
+            let arguments = text
+                .lines()
+                .map(|line| line.replace("src=", &source))
+                .collect();
+            cases.push(Self {
+                name,
+                directory,
+                arguments,
+            });
+        }
+        cases.sort_by(|one, other| one.name.cmp(&other.name));
+        cases
+    }
+
+    /// Returns the values of one kind of argument.
+    fn values<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'a str> {
+        let value = move |argument: &'a String| argument.strip_prefix(option)?.strip_prefix('=');
+        self.arguments.iter().filter_map(value)
+    }
+
+    /// Reads the case as the front end takes it.
+    fn build(&self) -> DockerfileBuild {
+        let file = self.directory.join("Dockerfile");
+        let context = BuildContext::read(&self.directory, &file, ContextLimits::default()).unwrap();
+        let mut args = BTreeMap::from([("BASE_IMAGE".to_owned(), IMAGE_SO_FAR.to_owned())]);
+        for argument in self.values("--build-arg") {
+            let (name, value) = argument.split_once('=').unwrap();
+            args.insert(name.to_owned(), value.to_owned());
+        }
+        let secret = |text: &str| {
+            let (id, source) = text.split_once(',').unwrap();
+            let id = id.strip_prefix("id=").unwrap().to_owned();
+            (id, PathBuf::from(source.strip_prefix("src=").unwrap()))
+        };
+        DockerfileBuild {
+            file: "Dockerfile".to_owned(),
+            text: fs_err::read_to_string(file).unwrap().into(),
+            context: Arc::new(context),
+            args,
+            images: BTreeMap::new(),
+            target: self.values("--target").next().map(str::to_owned),
+            secrets: self.values("--secret").map(secret).collect(),
+        }
+    }
+}
+
+/// Says nothing.
+#[derive(Debug)]
+struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _event: Event<'_>) {}
+}
+
+/// Where both kinds of images are made.
+struct Yard {
+    directory: tempfile::TempDir,
+    engine: String,
+    runtime: tokio::runtime::Runtime,
+    store: BlobStore,
+    lock: SharedLock,
+    base: Image,
+}
+
+impl Yard {
+    fn new(engine: String, layout: &str) -> Self {
+        let directory = tempfile::TempDir::with_prefix("aicage-dockerfiles-").unwrap();
+        let store = BlobStore::open(&directory.path().join("store")).unwrap();
+        let lock = store.share().unwrap();
+        let source = Source::parse(&format!("oci:{layout}:busybox")).unwrap();
+        let base = import(&store, &lock, &source, &Platform::linux("amd64")).unwrap();
+        let yard = Self {
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+            directory,
+            engine,
+            store,
+            lock,
+            base,
+        };
+        let archive = yard.path("busybox.tar");
+        let target = Target::DockerArchive {
+            file: archive.clone(),
+        };
+        export(&yard.store, &yard.base, &[BASE.parse().unwrap()], &target).unwrap();
+        yard.docker(&["load", "-q", "-i", archive.to_str().unwrap()]);
+        yard
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    #[track_caller]
+    fn docker(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("docker");
+        command
+            .arg("-H")
+            .arg(&self.engine)
+            .args(arguments)
+            .env("DOCKER_CONFIG", self.path("docker"))
+            .env("BUILDKIT_PROGRESS", "plain");
+        Said::of(&mut command, 0).stdout
+    }
+
+    /// Builds a case with `docker build` into an OCI layout.
+    fn theirs(&self, case: &Case, layout: &Path) {
+        let tar = self.path("theirs.tar");
+        let output = format!("type=oci,dest={}", tar.display());
+        let base = format!("BASE_IMAGE={BASE}");
+        let mut arguments = vec!["buildx", "build", "--no-cache", "--provenance=false"];
+        arguments.extend(["--build-arg", &base, "--output", &output]);
+        arguments.extend(case.arguments.iter().map(String::as_str));
+        arguments.push(case.directory.to_str().unwrap());
+        self.docker(&arguments);
+        fs_err::create_dir_all(layout).unwrap();
+        Said::of(
+            Command::new("tar")
+                .arg("-xf")
+                .arg(&tar)
+                .arg("-C")
+                .arg(layout),
+            0,
+        );
+    }
+
+    /// Builds a case ourselves into an OCI layout.
+    fn ours(&self, case: &Case, layout: &Path) -> Result<(), AssembleError> {
+        let settings = EngineSettings {
+            host: Some(self.engine.clone()),
+            ..EngineSettings::default()
+        };
+        let docker = self.runtime.block_on(connect(&settings)).unwrap();
+        let settings = SandboxSettings {
+            init: init_for("amd64").unwrap(),
+            scratch: self.path("scratch"),
+            locks: self.path("locks"),
+            env: BTreeMap::new(),
+            ca: None,
+            network: Network::Bridge,
+            interrupt: CancellationToken::new(),
+        };
+        let sandbox = DockerSandbox::new(docker, self.runtime.handle().clone(), settings, &Silent);
+        let world = World {
+            store: &self.store,
+            lock: &self.lock,
+            sandbox: &sandbox,
+            reporter: &Silent,
+            logs: &self.path("logs"),
+            now: "2026-01-01T00:00:00Z",
+        };
+        let origin = |kind| Origin {
+            kind,
+            id: case.name.clone(),
+            version: None,
+        };
+        let recipe = Recipe {
+            base: *self.base.digest(),
+            base_record: BaseRecord {
+                reference: BASE.to_owned(),
+                digest: *self.base.digest(),
+            },
+            base_origin: origin(Kind::Root),
+            steps: vec![Step {
+                origin: origin(Kind::Base),
+                addition: Addition::Dockerfile(Arc::new(case.build())),
+            }],
+            config: ConfigChange::default(),
+            source_date: None,
+        };
+        let assembled = assemble(&world, &recipe);
+        self.runtime.block_on(sandbox.clean()).unwrap();
+        let target = Target::Oci {
+            directory: layout.to_owned(),
+            tag: Some("it".to_owned()),
+        };
+        export(&self.store, &assembled?.image, &[], &target).unwrap();
+        Ok(())
+    }
+}
+
+impl Drop for Yard {
+    fn drop(&mut self) {
+        // What fails here has been said by the test.
+        let caches = "docker -H $1 volume ls -q --filter label=io.github.aicage.cache | grep -F aicage-cache | xargs -r docker -H $1 volume rm";
+        let _said = Command::new("sh")
+            .args(["-c", caches, "sh", &self.engine])
+            .output();
+    }
+}
+
+/// What is at one path.
+type Node = String;
+
+/// Lists a tree.
+fn tree(root: &Path) -> BTreeMap<String, Node> {
+    let mut found = BTreeMap::new();
+    let mut ahead = vec![root.to_owned()];
+    while let Some(place) = ahead.pop() {
+        let metadata = fs_err::symlink_metadata(&place).unwrap();
+        let kind = metadata.file_type();
+        let what = if kind.is_dir() {
+            for entry in fs_err::read_dir(&place).unwrap() {
+                ahead.push(entry.unwrap().path());
+            }
+            "directory".to_owned()
+        } else if kind.is_symlink() {
+            format!("link to {}", fs_err::read_link(&place).unwrap().display())
+        } else if kind.is_fifo() {
+            "pipe".to_owned()
+        } else if kind.is_char_device() || kind.is_block_device() {
+            format!("device {}", metadata.rdev())
+        } else {
+            let content = fs_err::read(&place).unwrap();
+            let shown: String = String::from_utf8_lossy(&content)
+                .chars()
+                .take(300)
+                .collect();
+            let digest = assembler::digest::Digest::of(&content);
+            format!("file {} {shown:?}", digest.short())
+        };
+        let name = place
+            .strip_prefix(root)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let (mode, uid, gid) = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+        found.insert(
+            name,
+            format!("{mode:o} {uid}:{gid} {what} {}", attributes(&place)),
+        );
+    }
+    found
+}
+
+fn attributes(place: &Path) -> String {
+    let mut names = vec![0; 1 << 16];
+    let length = rustix::fs::llistxattr(place, &mut names).unwrap_or_default();
+    names.truncate(length);
+    let mut shown = BTreeSet::new();
+    for name in names
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
+        let mut value = vec![0; 1 << 16];
+        let length = rustix::fs::lgetxattr(place, name, &mut value).unwrap();
+        value.truncate(length);
+        let name = String::from_utf8_lossy(name).into_owned();
+        // umoci keeps its own notes there.
+        if !name.starts_with("user.rootlesscontainers") {
+            shown.insert(format!("{name}={value:?}"));
+        }
+    }
+    shown.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// Unpacks a layout's only image; returns its tree and its config.
+fn unpack(layout: &Path, to: &Path) -> (BTreeMap<String, Node>, Value) {
+    let index = json(&layout.join("index.json"));
+    let mut descriptor = index["manifests"][0].clone();
+    let blob = |digest: &Value| {
+        let digest = digest.as_str().unwrap().replace(':', "/");
+        json(&layout.join("blobs").join(digest))
+    };
+    let mut manifest = blob(&descriptor["digest"]);
+    if manifest["manifests"].is_array() {
+        descriptor = manifest["manifests"][0].clone();
+        manifest = blob(&descriptor["digest"]);
+    }
+    let config = blob(&manifest["config"]["digest"]);
+    descriptor["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "it"});
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [descriptor]});
+    fs_err::write(layout.join("index.json"), index.to_string()).unwrap();
+    let image = format!("{}:it", layout.display());
+    Said::of(
+        Command::new("umoci")
+            .args(["raw", "unpack", "--image", &image])
+            .arg(to),
+        0,
+    );
+    (tree(to), config)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+}
+
+/// Leaves of a config what means something.
+fn plain(config: &Value) -> BTreeMap<String, Value> {
+    let mut plain = BTreeMap::new();
+    let run = config["config"].as_object().cloned().unwrap_or_default();
+    for (name, mut value) in run {
+        if name == "Labels"
+            && let Some(labels) = value.as_object_mut()
+        {
+            labels.retain(|label, _| !OURS.iter().any(|ours| label.starts_with(ours)));
+        }
+        let is_empty = match &value {
+            Value::Null => true,
+            Value::Object(map) => map.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            Value::String(text) => text.is_empty(),
+            _ => false,
+        };
+        if !is_empty {
+            plain.insert(name, value);
+        }
+    }
+    for name in ["architecture", "os", "variant", "author"] {
+        if !config[name].is_null() {
+            plain.insert(name.to_owned(), config[name].clone());
+        }
+    }
+    plain
+}
+
+/// Lists what differs.
+fn differences<V: PartialEq + std::fmt::Debug>(
+    ours: &BTreeMap<String, V>,
+    theirs: &BTreeMap<String, V>,
+) -> Vec<String> {
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| ours.get(*name) != theirs.get(*name))
+        .map(|name| {
+            format!(
+                "  {name}\n    ours   {:?}\n    theirs {:?}",
+                ours.get(name),
+                theirs.get(name)
+            )
+        })
+        .collect()
+}
+
+/// Builds a case both ways; returns what differs.
+fn compare(yard: &Yard, case: &Case) -> Vec<String> {
+    let place = |name: &str| yard.path(&format!("{}-{name}", case.name));
+    let (ours, theirs) = (place("ours"), place("theirs"));
+    if let Err(error) = yard.ours(case, &ours) {
+        return vec![format!("  we cannot build it: {}", explain(&error))];
+    }
+    yard.theirs(case, &theirs);
+    let (our_tree, our_config) = unpack(&ours, &place("our-tree"));
+    let (mut their_tree, their_config) = unpack(&theirs, &place("their-tree"));
+    for stub in STUBS {
+        if !our_tree.contains_key(stub) {
+            their_tree.remove(stub);
+        }
+    }
+    let mut found = differences(&our_tree, &their_tree);
+    found.extend(differences(&plain(&our_config), &plain(&their_config)));
+    found
+}
+
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[test]
+fn images_of_dockerfiles_are_what_buildkit_makes() {
+    let (Some(engine), Some(layout)) = (
+        variable("AICAGE_TEST_DOCKER_NEW"),
+        variable("AICAGE_TEST_LAYOUT"),
+    ) else {
+        return;
+    };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIP: comparing owners needs root");
+        return;
+    }
+    let world =
+        std::env::var("AICAGE_WORLD").unwrap_or_else(|_| "/var/cache/aicage-world".to_owned());
+    let buildx =
+        Path::new(&world).join("roots/engine-new/usr/libexec/docker/cli-plugins/docker-buildx");
+    let yard = Yard::new(engine, &layout);
+    if buildx.exists() {
+        let plugins = yard.path("docker/cli-plugins");
+        fs_err::create_dir_all(&plugins).unwrap();
+        fs_err::os::unix::fs::symlink(buildx, plugins.join("docker-buildx")).unwrap();
+    }
+    // For work on one case.
+    let only = std::env::var("AICAGE_TEST_DOCKERFILE").ok();
+    let (mut agreed, mut report) = (0, String::new());
+    for case in Case::all() {
+        if only
+            .as_ref()
+            .is_some_and(|only| !case.name.contains(only.as_str()))
+        {
+            continue;
+        }
+        let found = compare(&yard, &case);
+        if found.is_empty() {
+            agreed += 1;
+        } else {
+            report.extend([
+                case.name.as_str(),
+                "
+",
+                &found.join(
+                    "
+",
+                ),
+                "
+",
+            ]);
+        }
+    }
+    assert!(report.is_empty(), "{agreed} agree; these do not:\n{report}");
+    assert!(
+        agreed >= 25 || only.is_some(),
+        "only {agreed} Dockerfiles were compared"
+    );
+}
