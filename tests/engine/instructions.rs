@@ -300,7 +300,7 @@ fn an_archive_replaces_what_is_in_its_way_but_not_the_directories_it_only_implie
     both_ways("archive", |ground, way| {
         let implied = |path: &str| {
             let mut entry = Entry::directory(LayerPath::new(path).unwrap(), 0o755);
-            entry.xattrs.insert(layer::IMPLIED.to_vec(), Vec::new());
+            entry.xattrs.insert(layer::IMPLIED.to_vec(), b"1".to_vec());
             (LayerItem::Entry(entry), &b""[..])
         };
         let tar = bytes(&[

@@ -459,17 +459,8 @@ fn images_of_dockerfiles_are_what_buildkit_makes() {
         if found.is_empty() {
             agreed += 1;
         } else {
-            report.extend([
-                case.name.as_str(),
-                "
-",
-                &found.join(
-                    "
-",
-                ),
-                "
-",
-            ]);
+            let lines = [case.name.as_str(), &found.join("\n"), ""];
+            report.push_str(&lines.join("\n"));
         }
     }
     assert!(report.is_empty(), "{agreed} agree; these do not:\n{report}");
