@@ -99,15 +99,9 @@ fn appears(printed: &str, shown: &str) -> bool {
     shown
         .split('…')
         .map(flat)
-<<<<<<< HEAD
         .all(|piece| match rest.find(&piece) {
             Some(at) => {
                 rest = rest.get(at + piece.len()..).unwrap_or_default();
-=======
-        .all(|piece| match rest.split_once(&piece) {
-            Some((_, after)) => {
-                rest = after;
->>>>>>> 583125f (tests: Dockerfiles compared with BuildKit)
                 true
             }
             None => false,
