@@ -173,12 +173,6 @@ impl Context {
         self.docker.get_or_try_init(connect).await
     }
 
-    /// Returns the reporter for what lives as long as the program: the one sandbox that a run has.
-    pub(crate) fn steady_reporter(&self) -> &'static dyn Reporter {
-        let kept: &'static Arc<dyn Reporter> = Box::leak(Box::new(Arc::clone(&self.reporter)));
-        kept.as_ref()
-    }
-
     /// Does `work` unless the user interrupts it first.
     pub async fn unless_interrupted<T>(
         &self,

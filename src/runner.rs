@@ -2,7 +2,7 @@
 //!
 //! Invariant: a build whose layers are all known needs no container engine.
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use assembler::sandbox::{Consume, Sandbox, SandboxError, StepRequest};
 use tokio::runtime::Handle;
@@ -69,7 +69,7 @@ impl<'a> Runner<'a> {
             docker.clone(),
             runtime,
             settings,
-            self.context.steady_reporter(),
+            Arc::clone(&self.context.reporter),
         );
         Ok(self.context.sandbox.get_or_init(|| sandbox))
     }

@@ -8,7 +8,10 @@ use assembler::{
     transport::{self, Source, Target},
 };
 
-use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus, leftovers};
+use crate::{
+    aside::aside, context::Context, diagnostic::Diagnostic, exit_status::ExitStatus,
+    image_source::owned_store, leftovers,
+};
 
 const DAEMON: &str = "docker-daemon:";
 
@@ -25,7 +28,7 @@ pub async fn import(context: &Context, text: &str) -> Result<Option<Image>, Diag
     let Some(source) = Source::parse(text) else {
         return Ok(None);
     };
-    read(context, &source).map(Some)
+    read(context, source).await.map(Some)
 }
 
 /// Returns the name under which an image from a file or an engine is kept.
@@ -71,12 +74,10 @@ pub fn export(
     Ok(())
 }
 
-fn read(context: &Context, source: &Source) -> Result<Image, Diagnostic> {
-    let (store, lock) = context.store()?;
+async fn read(context: &Context, source: Source) -> Result<Image, Diagnostic> {
+    let (store, lock) = owned_store(context)?;
     let platform = context.platform();
-    Ok(tokio::task::block_in_place(|| {
-        transport::import(store, lock, source, &platform)
-    })?)
+    Ok(aside(move || transport::import(&store, &lock, &source, &platform)).await?)
 }
 
 async fn import_from_engine(context: &Context, name: &str) -> Result<Image, Diagnostic> {
@@ -91,5 +92,5 @@ async fn import_from_engine(context: &Context, name: &str) -> Result<Image, Diag
         file: file.path().to_owned(),
         reference: None,
     };
-    read(context, &source)
+    read(context, source).await
 }

@@ -18,6 +18,7 @@ use crate::{
     descriptor::{Descriptor, media_type},
     digest::{DiffId, Hasher},
     gzip::GzipWriter,
+    place::place,
     recipe::PlacedFile,
     sandbox::CaptureError,
     store::{BlobStore, SharedLock},
@@ -56,7 +57,7 @@ pub(crate) fn store_files(
         let mut writer = LayerWriter::new(&mut tar);
         let mut directories = BTreeSet::new();
         for file in files {
-            let path = LayerPath::new(&file.path)?;
+            let path = place(&LayerPath::new(&file.path)?, below)?;
             // A layer names the directories of what it holds: an engine that finds none makes its own choice of them.
             let parents = std::iter::successors(path.parent(), LayerPath::parent);
             let parents: Vec<LayerPath> =

@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod instruction;
 pub mod key;
 pub mod manifest;
+mod place;
 pub mod platform;
 pub mod provenance;
 pub mod recipe;

@@ -12,6 +12,18 @@ pub trait Reporter: Send + Sync {
     fn event(&self, event: Event<'_>);
 }
 
+impl<R: Reporter + ?Sized> Reporter for &R {
+    fn event(&self, event: Event<'_>) {
+        (**self).event(event);
+    }
+}
+
+impl<R: Reporter + ?Sized> Reporter for std::sync::Arc<R> {
+    fn event(&self, event: Event<'_>) {
+        (**self).event(event);
+    }
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]

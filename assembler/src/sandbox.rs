@@ -106,6 +106,14 @@ pub enum CaptureError {
     /// A file of ours cannot be placed where it should go.
     #[error("a file cannot be placed")]
     Path(#[from] layer::PathError),
+    /// Something that is no directory is in the way of a file of ours.
+    #[error("/{path} cannot be placed: /{by} leads to no directory")]
+    Blocked {
+        /// Where the file should go.
+        path: String,
+        /// What is in the way.
+        by: String,
+    },
     /// The layer could not be stored.
     #[error("the layer cannot be stored")]
     Store(#[from] crate::store::StoreError),

@@ -351,6 +351,11 @@ fn steps() -> Vec<Diagnostic> {
     };
     vec![
         CaptureError::Io(full()).into(),
+        CaptureError::Blocked {
+            path: "opt/aicage/init".to_owned(),
+            by: "opt".to_owned(),
+        }
+        .into(),
         step(script()).into(),
         step(SandboxError::Step {
             reason: "no such file: /bin/sh".to_owned(),

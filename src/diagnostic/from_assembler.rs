@@ -89,6 +89,8 @@ impl Explain for CaptureError {
         match self {
             Self::Layer(error) => error.verdict(),
             Self::Path(error) => error.verdict(),
+            Self::Blocked { .. } => Verdict::failed("file-blocked")
+                .hint("use a base whose directories are directories or links to them"),
             Self::Store(error) => error.verdict(),
             Self::Io(error) => Verdict::system("layer-write", error),
         }

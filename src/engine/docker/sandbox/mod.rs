@@ -78,7 +78,7 @@ pub struct DockerSandbox<'a> {
     docker: Docker,
     runtime: Handle,
     settings: SandboxSettings,
-    reporter: &'a dyn Reporter,
+    reporter: Box<dyn Reporter + 'a>,
     owner: Owner,
     /// Names of images that were loaded for steps only.
     names: Mutex<BTreeSet<String>>,
@@ -132,7 +132,7 @@ impl<'a> DockerSandbox<'a> {
         docker: Docker,
         runtime: Handle,
         settings: SandboxSettings,
-        reporter: &'a dyn Reporter,
+        reporter: impl Reporter + 'a,
     ) -> Self {
         let uploads = docker.info().files == EngineFiles::Elsewhere
             || docker.info().users == EngineUsers::Remapped;
@@ -140,7 +140,7 @@ impl<'a> DockerSandbox<'a> {
             docker,
             runtime,
             settings,
-            reporter,
+            reporter: Box::new(reporter),
             owner: Owner::this_process(),
             names: Mutex::default(),
             swept: AtomicBool::new(false),
@@ -278,7 +278,7 @@ impl<'a> DockerSandbox<'a> {
             lock: request.lock,
             image: request.image,
             reference: &reference,
-            reporter: self.reporter,
+            reporter: &*self.reporter,
         };
         Ok(self.docker.load(&load).await?.id)
     }
