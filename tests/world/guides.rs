@@ -174,6 +174,10 @@ fn run(ground: &Ground, text: &str, (code, output): (i32, &[String])) {
         .env("HOME", ground.home())
         .env("DOCKER_HOST", &ground.engine)
         .env("REGISTRY", &ground.registry)
+        .env(
+            "AICAGE_TEST_ROOTFS",
+            variable("AICAGE_TEST_ROOTFS").unwrap_or_default(),
+        )
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
@@ -190,6 +194,16 @@ fn run(ground: &Ground, text: &str, (code, output): (i32, &[String])) {
 #[test]
 fn extensions() {
     follow("extensions.md");
+}
+
+#[test]
+fn custom_agents() {
+    follow("custom-agents.md");
+}
+
+#[test]
+fn custom_bases() {
+    follow("custom-bases.md");
 }
 
 #[test]
