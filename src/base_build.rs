@@ -8,8 +8,9 @@ use crate::{
     context::Context,
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
-    ensure,
+    dockerfiles, ensure,
     root_image::{self, RootImage},
+    supply::Ask,
 };
 
 /// What a base is assembled on.
@@ -42,7 +43,11 @@ pub async fn build(
         origin: root_image::origin(from),
         source_date: context.settings.environment.source_date,
     };
-    let recipe = compose::base_image(below, base);
+    let dockerfile = dockerfiles::of_base(context, base, Ask::WhenOld).await?;
+    if let Some(build) = &dockerfile {
+        dockerfiles::fetch(context, build).await?;
+    }
+    let recipe = compose::base_image(below, base, dockerfile);
     let reason = match why {
         Some(why) => why.to_owned(),
         None => format!("base `{}` is assembled here from {from}", base.id),

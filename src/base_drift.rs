@@ -1,8 +1,7 @@
 //! Whether a base that was assembled here still is what its definition says. No network: only what is known is compared.
 
 use assembler::{
-    assemble::foresee,
-    recipe::Addition,
+    foresee::{foresee, is_result},
     store::{ImageRecord, StoreError},
 };
 
@@ -13,14 +12,15 @@ use crate::{
     context::Context,
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
-    listing, root_image,
+    dockerfiles, listing, root_image,
+    supply::Ask,
 };
 
 /// Says why the base must be assembled again; `None` when its definition is the one it was made of.
-pub fn changed(
+pub async fn changed(
     context: &Context,
     base: &BaseDefinition,
-    record: &ImageRecord,
+    (record, ask): (&ImageRecord, Ask),
 ) -> Result<Option<BaseImage>, Diagnostic> {
     let Some(root) = &record.base else {
         return Ok(None);
@@ -48,31 +48,28 @@ pub fn changed(
         origin: root_image::origin(&root.reference),
         source_date: context.settings.environment.source_date,
     };
-    let recipe = compose::base_image(below, base);
+    let dockerfile = dockerfiles::of_base(context, base, ask).await?;
+    let recipe = compose::base_image(below, base, dockerfile);
     let foreseen = foresee(store, &recipe)?;
-    let made = record.layers.iter().skip(image.layers().len());
-    let (mut made, mut steps) = (made, recipe.steps.iter().zip(&foreseen));
-    loop {
-        let reason = match (steps.next(), made.next()) {
-            (None, None) => return Ok(None),
-            (Some((step, foreseen)), Some(layer)) => {
-                // Below a layer that changed, no key is known; that one was the reason.
-                if foreseen.key.is_none() || foreseen.key == layer.key {
-                    continue;
-                }
-                let files = match (&step.addition, layer.script) {
-                    (Addition::Scripts { files, .. }, Some(before)) => {
-                        listing::changes(context, &step.origin, (files, before))
-                    }
-                    _ => None,
-                };
-                files.unwrap_or_else(|| "its definition changed".to_owned())
-            }
-            (Some(_), None) | (None, Some(_)) => "its definition changed".to_owned(),
-        };
-        return Ok(Some(BaseImage::Outdated {
-            root: Root::Kept(root.clone()),
-            reason: format!("base `{}`: {reason}", base.id),
-        }));
+    let held = match store.image(&record.manifest.digest) {
+        Ok(held) => held,
+        // It is made anew for that reason in any case.
+        Err(StoreError::Missing { .. } | StoreError::Corrupt { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if is_result(&held, &recipe, (&image, &foreseen))? {
+        return Ok(None);
     }
+    let files = recipe.steps.iter().find_map(|step| {
+        let before = record.layers.iter().find_map(|layer| {
+            (layer.origin.kind == step.origin.kind && layer.origin.id == step.origin.id)
+                .then_some(layer.script)?
+        })?;
+        listing::changes(context, &step.origin, (&step.addition, before))
+    });
+    let reason = files.unwrap_or_else(|| "its definition changed".to_owned());
+    Ok(Some(BaseImage::Outdated {
+        root: Root::Kept(root.clone()),
+        reason: format!("base `{}`: {reason}", base.id),
+    }))
 }

@@ -6,16 +6,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use assembler::{
+    dockerfile::DockerfileBuild,
     image::Image,
     manifest::ImageConfig,
     provenance::{BaseRecord, Kind, Origin},
     recipe::{Addition, ConfigChange, PlacedFile, Recipe, Step},
 };
 
-use crate::definition::{
-    agent::{AgentDefinition, INSTALL},
-    base::BaseDefinition,
-    extension::ExtensionDefinition,
+use crate::{
+    definition::{
+        agent::{AgentDefinition, INSTALL},
+        base::BaseDefinition,
+        extension::ExtensionDefinition,
+    },
+    dockerfiles::Dockerfiles,
 };
 
 /// Where the program that runs inside containers is put.
@@ -53,6 +57,8 @@ pub struct Additions<'a> {
     pub install: Install<'a>,
     /// The extensions, in order.
     pub extensions: &'a [&'a ExtensionDefinition],
+    /// The Dockerfiles of those that have one.
+    pub dockerfiles: &'a Dockerfiles,
 }
 
 /// Whether an agent is installed.
@@ -70,6 +76,7 @@ pub fn agent_image(below: Below<'_>, additions: Additions<'_>, init: &'static [u
         agent,
         install,
         extensions,
+        dockerfiles,
     } = additions;
     let config = below.image.config().value();
     let mut change = ConfigChange {
@@ -88,11 +95,23 @@ pub fn agent_image(below: Below<'_>, additions: Additions<'_>, init: &'static [u
     let with_layers = extensions
         .iter()
         .filter(|extension| extension.adds_layers());
-    steps.extend(with_layers.map(|extension| extension_step(extension, agent)));
-    set_path(config, &mut change.env);
-    if !honours_contract(config) {
+    steps.extend(
+        with_layers.map(|extension| match dockerfiles.get(&extension.id) {
+            Some(build) => Step {
+                origin: extension_origin(extension),
+                addition: Addition::Dockerfile(Arc::clone(build)),
+            },
+            None => extension_step(extension, agent),
+        }),
+    );
+    change.defaults.insert("PATH".to_owned(), PATH.to_owned());
+    let honours = honours_contract(config);
+    if !honours {
         steps.push(glue(init));
         change.entrypoint = Some(entrypoint());
+    }
+    // The entrypoint becomes the caller's user by itself, whatever user a Dockerfile ended with.
+    if !honours || !dockerfiles.is_empty() {
         change.user = Some("0:0".to_owned());
     }
     recipe(below, steps, change)
@@ -113,16 +132,20 @@ fn install_step(agent: &AgentDefinition, version: Option<&str>) -> Step {
     }
 }
 
+fn extension_origin(extension: &ExtensionDefinition) -> Origin {
+    Origin {
+        kind: Kind::Extension,
+        id: extension.id.clone(),
+        version: None,
+    }
+}
+
 fn extension_step(extension: &ExtensionDefinition, agent: &AgentDefinition) -> Step {
     let mut env = tools();
     env.insert("AGENT".to_owned(), agent.id.clone());
     env.insert("EXTENSION".to_owned(), extension.id.clone());
     Step {
-        origin: Origin {
-            kind: Kind::Extension,
-            id: extension.id.clone(),
-            version: None,
-        },
+        origin: extension_origin(extension),
         addition: Addition::Scripts {
             files: extension
                 .files
@@ -133,36 +156,40 @@ fn extension_step(extension: &ExtensionDefinition, agent: &AgentDefinition) -> S
     }
 }
 
-/// Composes a base from its root image.
-pub fn base_image(below: Below<'_>, base: &BaseDefinition) -> Recipe {
+/// Composes a base from its root image; `dockerfile` is its Dockerfile, if it has one.
+pub fn base_image(
+    below: Below<'_>,
+    base: &BaseDefinition,
+    dockerfile: Option<Arc<DockerfileBuild>>,
+) -> Recipe {
     let run = base.scripts();
-    let steps = if run.is_empty() {
-        Vec::new()
-    } else {
-        vec![Step {
-            origin: Origin {
-                kind: Kind::Base,
-                id: base.id.clone(),
-                version: None,
-            },
-            addition: Addition::Scripts {
-                files: base.files.without(&["base.yml", "base.yaml"]),
-                run,
-                env: tools(),
-            },
-        }]
+    let addition = match dockerfile {
+        Some(build) => Some(Addition::Dockerfile(build)),
+        None if run.is_empty() => None,
+        None => Some(Addition::Scripts {
+            files: base.files.without(&["base.yml", "base.yaml"]),
+            run,
+            env: tools(),
+        }),
     };
+    let origin = Origin {
+        kind: Kind::Base,
+        id: base.id.clone(),
+        version: None,
+    };
+    let steps = addition.map(|addition| Step { origin, addition });
+    let steps: Vec<Step> = steps.into_iter().collect();
     let mut change = ConfigChange {
         labels: title("aicage-image-base", &base.settings.base_image_description),
         ..ConfigChange::default()
     };
     // Without a locale most tools treat every name with an umlaut as damaged.
     for name in ["LANG", "LC_ALL"] {
-        if !has_variable(below.image.config().value(), name) {
-            change.env.insert(name.to_owned(), "C.UTF-8".to_owned());
-        }
+        change
+            .defaults
+            .insert(name.to_owned(), "C.UTF-8".to_owned());
     }
-    set_path(below.image.config().value(), &mut change.env);
+    change.defaults.insert("PATH".to_owned(), PATH.to_owned());
     recipe(below, steps, change)
 }
 
@@ -220,12 +247,6 @@ fn title(title: &str, description: &str) -> BTreeMap<String, String> {
         (name("description"), description.to_owned()),
     ]
     .into()
-}
-
-fn set_path(config: &ImageConfig, env: &mut BTreeMap<String, String>) {
-    if !has_variable(config, "PATH") {
-        env.insert("PATH".to_owned(), PATH.to_owned());
-    }
 }
 
 fn has_variable(config: &ImageConfig, name: &str) -> bool {

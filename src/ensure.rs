@@ -20,6 +20,7 @@ use crate::{
     context::Context,
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
+    dockerfiles::{self, Dockerfiles},
     init_program, listing,
     plan::{Plan, Work},
     runner::Runner,
@@ -44,7 +45,14 @@ pub async fn carry_out(
             Ok(store.image(&held.manifest.digest)?)
         }
         Work::Pull(offered) => pull(context, selection, plan, offered).await,
-        Work::Build { base, version } => {
+        Work::Build {
+            base,
+            version,
+            dockerfiles,
+        } => {
+            for build in dockerfiles.values() {
+                dockerfiles::fetch(context, build).await?;
+            }
             let base_image = base_ready(context, selection.base, base).await?;
             let version = match (version, base) {
                 (Some(version), _) => Some(version.clone()),
@@ -62,6 +70,7 @@ pub async fn carry_out(
                 agent: selection.agent,
                 install: base.install(version.as_deref()),
                 extensions: &selection.extensions,
+                dockerfiles,
             };
             let recipe = compose::agent_image(below, additions, init);
             let name = Name::of(selection);
@@ -196,6 +205,7 @@ async fn pull(
             agent: selection.agent,
             install: Install::There,
             extensions: &[],
+            dockerfiles: &Dockerfiles::new(),
         };
         let recipe = compose::agent_image(below, additions, init);
         return build(context, &recipe, &Name::of(selection), &plan.reasons);

@@ -17,6 +17,7 @@ pub mod context;
 pub mod definition;
 pub mod definition_bundle;
 pub mod diagnostic;
+pub mod dockerfiles;
 pub mod engine;
 pub mod ensure;
 pub mod exit_status;

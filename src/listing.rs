@@ -6,14 +6,15 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use assembler::{
-    definition_files::{DefinitionFiles, FilesError},
+    definition_files::FilesError,
     digest::{Digest, Hasher},
+    dockerfile::{ContextEntry, ContextKind},
     provenance::Origin,
     recipe::{Addition, Recipe, ScriptFile},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{context::Context, memory};
+use crate::{context::Context, definition::DOCKERFILE, memory};
 
 /// How many changes are named.
 const SHOWN: usize = 3;
@@ -27,18 +28,23 @@ struct Listing {
 /// Notes the files of the steps of a recipe that was just assembled.
 pub fn remember(context: &Context, recipe: &Recipe) {
     for step in &recipe.steps {
-        if let Addition::Scripts { files, .. } = &step.addition {
-            let Ok(digest) = files.digest() else {
-                continue;
-            };
-            if read(context, &step.origin).is_none_or(|known| known.digest != digest)
-                && let Ok(files) = list(files)
-            {
-                let listing = Listing { digest, files };
-                // Without it a plan says "its files changed" instead of which.
-                memory::write(&path(context, &step.origin), &listing).unwrap_or_default();
-            }
+        if let Ok(Some(digest)) = digest(&step.addition)
+            && read(context, &step.origin).is_none_or(|known| known.digest != digest)
+            && let Ok(files) = list(&step.addition)
+        {
+            let listing = Listing { digest, files };
+            // Without it a plan says "its files changed" instead of which.
+            memory::write(&path(context, &step.origin), &listing).unwrap_or_default();
         }
+    }
+}
+
+/// Returns the digest of what a step's definition gives it; nothing for files of ours.
+pub fn digest(addition: &Addition) -> Result<Option<Digest>, FilesError> {
+    match addition {
+        Addition::Scripts { files, .. } => files.digest().map(Some),
+        Addition::Dockerfile(build) => Ok(Some(build.digest())),
+        Addition::Files(_) => Ok(None),
     }
 }
 
@@ -46,10 +52,10 @@ pub fn remember(context: &Context, recipe: &Recipe) {
 pub fn changes(
     context: &Context,
     origin: &Origin,
-    (files, before): (&DefinitionFiles, Digest),
+    (addition, before): (&Addition, Digest),
 ) -> Option<String> {
     let known = read(context, origin).filter(|known| known.digest == before)?;
-    let now = list(files).ok()?;
+    let now = list(addition).ok()?;
     let mut changes: Vec<String> = now
         .iter()
         .filter_map(|(path, digest)| match known.files.get(path) {
@@ -68,18 +74,43 @@ pub fn changes(
     (!changes.is_empty()).then(|| changes.join(", "))
 }
 
-fn list(files: &DefinitionFiles) -> Result<BTreeMap<String, Digest>, FilesError> {
+fn list(addition: &Addition) -> Result<BTreeMap<String, Digest>, FilesError> {
     let digest = |file: &ScriptFile| {
         let mut hasher = Hasher::sha256();
         hasher.update(if file.executable { b"x" } else { b"-" });
         hasher.update(&file.content);
         hasher.finish()
     };
-    let files = files.load()?;
-    Ok(files
-        .iter()
-        .map(|(path, file)| (path.to_owned(), digest(file)))
-        .collect())
+    match addition {
+        Addition::Scripts { files, .. } => {
+            let files = files.load()?;
+            let listed = files.iter();
+            Ok(listed
+                .map(|(path, file)| (path.to_owned(), digest(file)))
+                .collect())
+        }
+        Addition::Dockerfile(build) => {
+            let entry = |entry: &ContextEntry| {
+                let mut hasher = Hasher::sha256();
+                hasher.update(&entry.mode.to_le_bytes());
+                match &entry.kind {
+                    ContextKind::File { digest, .. } => {
+                        hasher.update(digest.to_string().as_bytes());
+                    }
+                    ContextKind::Symlink(target) => hasher.update(target),
+                    ContextKind::Directory => {}
+                }
+                hasher.finish()
+            };
+            let entries = build.context.iter();
+            let mut listed: BTreeMap<String, Digest> = entries
+                .map(|(path, content)| (path.to_string(), entry(content)))
+                .collect();
+            listed.insert(DOCKERFILE.to_owned(), Digest::of(build.text.as_bytes()));
+            Ok(listed)
+        }
+        Addition::Files(_) => Ok(BTreeMap::new()),
+    }
 }
 
 fn read(context: &Context, origin: &Origin) -> Option<Listing> {

@@ -20,6 +20,8 @@ use crate::{
 pub enum Ask {
     /// Not at all: what is known counts, however old.
     Never,
+    /// When nothing is known, however old the last answer is.
+    WhenUnknown,
     /// When the last answer is older than the check interval.
     WhenOld,
     /// Now.
@@ -57,8 +59,8 @@ pub async fn look_up(
     let absent = memory::recall(&context.settings.state(), ABSENT, &name);
     let offline = context.options.offline;
     if offline || ask != Ask::Always {
-        let fresh =
-            |checked_at: &str| offline || ask == Ask::Never || is_fresh(context, checked_at);
+        let any_age = offline || ask == Ask::Never || ask == Ask::WhenUnknown;
+        let fresh = |checked_at: &str| any_age || is_fresh(context, checked_at);
         if let Some(record) = &remembered
             // Without a network what is in the store is used, though its registry has it no more.
             && (offline || record.gone_at.is_none())

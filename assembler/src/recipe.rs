@@ -87,6 +87,8 @@ pub struct PlacedFile {
 pub struct ConfigChange {
     /// Variables to set.
     pub env: BTreeMap<String, String>,
+    /// Variables to set where the image has none of the name.
+    pub defaults: BTreeMap<String, String>,
     /// Labels to set.
     pub labels: BTreeMap<String, String>,
     /// A new entrypoint; it also clears `Cmd`.

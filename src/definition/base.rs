@@ -21,6 +21,7 @@ pub struct BaseDefinition {
     /// Where the definition is from.
     pub source: Source,
     scripts: Vec<String>,
+    has_dockerfile: bool,
 }
 
 /// `base.yml`: what a base is made from.
@@ -97,19 +98,24 @@ impl BaseDefinition {
         super::identifier::check(id, directory)?;
         let (path, file) = super::description(&files, directory, "base")?;
         let settings: BaseFile = yaml::parse(&file.content, &path)?;
-        let scripts = super::scripts_of(&files)?;
         Ok(Self {
             id: id.to_owned(),
+            scripts: super::scripts_of(&files)?,
+            has_dockerfile: files.has(super::DOCKERFILE)?,
             settings,
             files,
             source,
-            scripts,
         })
     }
 
     /// Returns the scripts to run, in order: `scripts/*.sh`.
     pub fn scripts(&self) -> Vec<String> {
         self.scripts.clone()
+    }
+
+    /// Tells whether it has a Dockerfile, which is used instead of the scripts.
+    pub fn has_dockerfile(&self) -> bool {
+        self.has_dockerfile
     }
 
     /// Tells whether the user wrote it.

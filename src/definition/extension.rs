@@ -43,9 +43,6 @@ pub struct ExtensionFile {
     pub shares: Vec<String>,
 }
 
-/// The file that takes the place of scripts.
-pub const DOCKERFILE: &str = "Dockerfile";
-
 impl ExtensionDefinition {
     /// Makes a definition of its files; `directory` is where errors say they are.
     pub fn new(
@@ -60,7 +57,7 @@ impl ExtensionDefinition {
         let extension = Self {
             id: id.to_owned(),
             scripts: super::scripts_of(&files)?,
-            has_dockerfile: files.has(DOCKERFILE)?,
+            has_dockerfile: files.has(super::DOCKERFILE)?,
             settings,
             files,
             source,

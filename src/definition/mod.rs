@@ -31,6 +31,9 @@ pub enum Source {
     Custom(PathBuf),
 }
 
+/// The file that takes the place of scripts.
+pub const DOCKERFILE: &str = "Dockerfile";
+
 /// Why a definition cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {

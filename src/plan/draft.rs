@@ -1,7 +1,7 @@
 //! How a plan is made: what there is, what there should be, and each layer's part in it.
 
 use assembler::{
-    assemble::{Foreseen, foresee},
+    foresee::{Foreseen, foresee},
     image::Image,
     provenance::{BaseRecord, Kind, LayerRecord, Origin},
     recipe::{Addition, Step},
@@ -16,6 +16,7 @@ use crate::{
     compose::{self, Additions, Below},
     context::Context,
     diagnostic::Diagnostic,
+    dockerfiles::Dockerfiles,
     printer,
     selection::Selection,
     supply::{self, Ask, Offer},
@@ -27,11 +28,12 @@ pub(super) struct Draft<'a> {
     pub(super) selection: &'a Selection<'a>,
     pub(super) reference: ImageReference,
     pub(super) held: Option<ImageRecord>,
+    pub(super) dockerfiles: Dockerfiles,
 }
 
 impl Draft<'_> {
     /// Plans for the image as it was made; `None` when what it was made of is no longer known.
-    pub(super) fn held(&self, record: &ImageRecord) -> Result<Option<Plan>, Diagnostic> {
+    pub(super) async fn held(&self, record: &ImageRecord) -> Result<Option<Plan>, Diagnostic> {
         let (store, _) = self.context.store()?;
         let Some(image) = there(store.image(&record.manifest.digest))? else {
             return Ok(None);
@@ -55,7 +57,13 @@ impl Draft<'_> {
         let local = store.tagged(&base_image::local_name(self.selection.base))?;
         let version = agent_record(record).and_then(|layer| layer.origin.version.clone());
         if let Some(local) = local {
-            if let Some(changed) = base_drift::changed(self.context, self.selection.base, &local)? {
+            if let Some(changed) = base_drift::changed(
+                self.context,
+                self.selection.base,
+                (&local, Ask::WhenUnknown),
+            )
+            .await?
+            {
                 return self.build(changed, version).map(Some);
             }
             return match there(store.image(&local.manifest.digest))? {
@@ -178,6 +186,7 @@ impl Draft<'_> {
             agent: self.selection.agent,
             install: base.install(version.as_deref()),
             extensions: &self.selection.extensions,
+            dockerfiles: &self.dockerfiles,
         };
         let recipe = compose::agent_image(below, additions, init);
         let foreseen = foresee(store, &recipe)?;
@@ -187,7 +196,11 @@ impl Draft<'_> {
         let work = if reasons.is_empty() {
             Work::Nothing
         } else {
-            Work::Build { base, version }
+            Work::Build {
+                base,
+                version,
+                dockerfiles: self.dockerfiles.clone(),
+            }
         };
         Ok(Plan {
             reference: self.reference.clone(),
@@ -223,7 +236,11 @@ impl Draft<'_> {
         };
         Plan {
             reference: self.reference.clone(),
-            work: Work::Build { base, version },
+            work: Work::Build {
+                base,
+                version,
+                dockerfiles: self.dockerfiles.clone(),
+            },
             reasons: vec![reason],
             layers: [base_image::origin(&self.selection.base.id), agent]
                 .into_iter()

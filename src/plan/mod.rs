@@ -17,6 +17,7 @@ use crate::{
     base_image::{self, BaseImage},
     context::Context,
     diagnostic::Diagnostic,
+    dockerfiles::{self, Dockerfiles},
     selection::Selection,
     supply::Ask,
     version,
@@ -61,6 +62,8 @@ pub enum Work {
         base: BaseImage,
         /// The agent's version, where it is known.
         version: Option<String>,
+        /// What extensions' Dockerfiles are built with.
+        dockerfiles: Dockerfiles,
     },
 }
 
@@ -114,22 +117,28 @@ pub async fn plan(
     let (store, _) = context.store()?;
     let reference = selection.reference.clone();
     let held = store.tagged(&reference)?;
+    let ask = match want {
+        Want::Newest(ask) => ask,
+        Want::Held => Ask::WhenOld,
+    };
+    let for_dockerfiles = match want {
+        Want::Newest(ask) => ask,
+        Want::Held => Ask::WhenUnknown,
+    };
+    let extensions = &selection.extensions;
     let draft = Draft {
         context,
         selection,
         reference,
         held,
+        dockerfiles: dockerfiles::of_extensions(context, extensions, for_dockerfiles).await?,
     };
     if want == Want::Held
         && let Some(record) = &draft.held
-        && let Some(plan) = draft.held(record)?
+        && let Some(plan) = draft.held(record).await?
     {
         return Ok(plan);
     }
-    let ask = match want {
-        Want::Newest(ask) => ask,
-        Want::Held => Ask::WhenOld,
-    };
     if let Some(record) = draft.published(ask).await? {
         if selection.extensions.is_empty() {
             return draft.pull(*record);
@@ -143,7 +152,7 @@ pub async fn plan(
             Want::Held => None,
         };
         let outdated = match outdated {
-            None => base_drift::changed(context, selection.base, record)?,
+            None => base_drift::changed(context, selection.base, (record, for_dockerfiles)).await?,
             outdated => outdated,
         };
         base = outdated.unwrap_or(base);

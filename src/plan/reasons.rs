@@ -1,7 +1,7 @@
 //! Why an image must be assembled again, in sentences.
 
 use assembler::{
-    assemble::Foreseen,
+    foresee::{Foreseen, is_result},
     image::Image,
     provenance::{How, Kind, LayerRecord, Origin},
     recipe::{Addition, Recipe, Step},
@@ -39,15 +39,10 @@ impl Draft<'_> {
         reasons.extend(extension_reason(held, recipe));
         if reasons.is_empty() {
             let image = store.image(&held.manifest.digest)?;
-            let after = match foreseen.last() {
-                Some(last) => last.image.as_ref(),
-                None => Some(base),
-            };
-            let same_layers = after.is_some_and(|after| after.diff_ids() == image.diff_ids());
             if base_image::missing_bytes(self.context, &image)? > 0 {
                 reasons.push("layers of it are not in the store".to_owned());
-            } else if !same_layers {
-                reasons.push("aicage's own program in the image is another one".to_owned());
+            } else if !is_result(&image, recipe, (base, foreseen))? {
+                reasons.push(changed_settings(recipe));
             }
         }
         Ok(reasons)
@@ -84,7 +79,9 @@ impl Draft<'_> {
         let origin = &step.origin;
         let name = format!("{} `{}`", origin.kind, origin.id);
         let Some(before) = before else {
-            return Some(format!("the image has no layer of {name}"));
+            // A Dockerfile may change nothing but the config.
+            let none = foreseen.image.is_some() && foreseen.kept.is_none();
+            return (!none).then(|| format!("the image has no layer of {name}"));
         };
         if before.origin.version != origin.version {
             let shown =
@@ -95,29 +92,33 @@ impl Draft<'_> {
                 shown(&before.origin.version)
             ));
         }
-        match &step.addition {
-            Addition::Scripts { files, .. } if before.script != files.digest().ok() => {
-                let changes = before
-                    .script
-                    .and_then(|script| listing::changes(self.context, origin, (files, script)));
-                let changes = changes.unwrap_or_else(|| "its scripts or files changed".to_owned());
-                Some(format!("{name}: {changes}"))
-            }
-            Addition::Dockerfile(build) if before.script != Some(build.digest()) => Some(format!(
-                "{name}: its Dockerfile or what it is built from changed"
-            )),
-            Addition::Dockerfile(_) if foreseen.key.is_some() && foreseen.image.is_none() => Some(
-                format!("{name}: a layer of its Dockerfile is not in the store"),
-            ),
-            Addition::Files(_) if foreseen.key.is_some() && before.key != foreseen.key => {
-                // The glue follows every change below it; only its own change is a reason.
-                (before.how != How::BuiltIn).then(|| format!("{name}: it changed"))
-            }
-            Addition::Scripts { .. } if foreseen.key.is_some() && foreseen.kept.is_none() => {
-                Some(format!("{name}: its layer is not in the store"))
-            }
-            _ => None,
+        if let Addition::Files(_) = &step.addition {
+            // The glue follows every change below it; only its own change is a reason.
+            let changed = foreseen.key.is_some() && before.key != foreseen.key;
+            return (changed && before.how != How::BuiltIn).then(|| format!("{name}: it changed"));
         }
+        if before.script != listing::digest(&step.addition).unwrap_or_default() {
+            let changes = before.script.and_then(|script| {
+                listing::changes(self.context, origin, (&step.addition, script))
+            });
+            let changes = changes.unwrap_or_else(|| "its scripts or files changed".to_owned());
+            return Some(format!("{name}: {changes}"));
+        }
+        (foreseen.key.is_some() && foreseen.image.is_none())
+            .then(|| format!("{name}: its layer is not in the store"))
+    }
+}
+
+/// Says what else can be different when all layers are the same.
+fn changed_settings(recipe: &Recipe) -> String {
+    let has_dockerfile = recipe
+        .steps
+        .iter()
+        .any(|step| matches!(step.addition, Addition::Dockerfile(_)));
+    if has_dockerfile {
+        "settings that a Dockerfile makes, or aicage's own part of the image, changed".to_owned()
+    } else {
+        "aicage's own part of the image is another one".to_owned()
     }
 }
 

@@ -267,3 +267,94 @@ fn extensions_go_on_top_of_a_published_image_without_its_script() {
         ground.docker(&["image", "rm", name]);
     });
 }
+
+#[test]
+fn dockerfiles_of_extensions_and_bases_are_built_and_followed() {
+    on_every_engine(|ground| {
+        ground_with_extensions(ground);
+        let base = ground.aicage_home().join("custom/image-base").join(BASE);
+        let dockerfile = |word: &str| {
+            format!(
+                "ARG FROM_IMAGE\nFROM ${{FROM_IMAGE}} AS made\nRUN echo {word} >/made\n\
+                 FROM ${{FROM_IMAGE}}\nCOPY --from=made /made /etc/added\nENV FLAVOUR={word}\n"
+            )
+        };
+        fs_err::write(base.join("Dockerfile"), dockerfile("sweet")).unwrap();
+        write(
+            ground,
+            "docker",
+            "extension.yml",
+            "name: D\ndescription: For tests\n",
+        );
+        write(
+            ground,
+            "docker",
+            "Dockerfile",
+            "ARG BASE_IMAGE=none\nFROM ${BASE_IMAGE}\nARG EXTENSION\n\
+             RUN --mount=type=bind,source=scripts,target=/tmp/aicage/scripts,readonly \\\n  \
+             sh /tmp/aicage/scripts/add.sh \"$EXTENSION\"\nLABEL from=docker\nUSER 1000\n",
+        );
+        write(
+            ground,
+            "docker",
+            "scripts/add.sh",
+            "echo \"$1 $FLAVOUR\" >>/etc/added\n",
+        );
+        let extensions = ["docker", "two"];
+        assert_eq!(
+            start(ground, &extensions).stdout,
+            "sweet\ndocker sweet\ntwo "
+        );
+        let logs = ground.logs().len();
+        let again = start(ground, &extensions);
+        assert_eq!(again.stderr, "", "nothing changed");
+        assert_eq!(ground.logs().len(), logs);
+
+        write(
+            ground,
+            "docker",
+            "scripts/add.sh",
+            "echo \"$1: $FLAVOUR\" >>/etc/added\n",
+        );
+        let planned = plan(ground, &extensions);
+        assert_eq!(
+            planned["reasons"][0],
+            "extension `docker`: `scripts/add.sh` changed"
+        );
+        assert_eq!(
+            start(ground, &extensions).stdout,
+            "sweet\ndocker: sweet\ntwo "
+        );
+
+        fs_err::write(base.join("Dockerfile"), dockerfile("salt")).unwrap();
+        let planned = plan(ground, &extensions);
+        let reason = planned["reasons"][0].as_str().unwrap();
+        assert_eq!(reason, format!("base `{BASE}`: `Dockerfile` changed"));
+        assert_eq!(
+            start(ground, &extensions).stdout,
+            "salt\ndocker: salt\ntwo "
+        );
+
+        // A change of the config alone counts too.
+        write(
+            ground,
+            "docker",
+            "Dockerfile",
+            "ARG BASE_IMAGE=none\nFROM ${BASE_IMAGE}\nARG EXTENSION\n\
+             RUN --mount=type=bind,source=scripts,target=/tmp/aicage/scripts,readonly \\\n  \
+             sh /tmp/aicage/scripts/add.sh \"$EXTENSION\"\nLABEL from=elsewhere\nUSER 1000\n",
+        );
+        assert_eq!(plan(ground, &extensions)["action"], "build");
+
+        write(
+            ground,
+            "docker",
+            "Dockerfile",
+            "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nFETCH x\n",
+        );
+        let said = ground.run(&with(ground, &["run"], &extensions), 2);
+        said.tells("line 3");
+        said.tells("FETCH");
+        said.tells("hint:");
+    });
+}

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    assemble::{AssembleError, Assembled, assemble, foresee},
+    assemble::{AssembleError, Assembled, assemble},
+    foresee::foresee,
     image::Image,
     instruction::{Action, Instruction, MountKind, StepMount, TarSource},
     provenance::{BaseRecord, How, Kind, Origin, Provenance},

@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     definition::{base::BaseDefinition, catalogue::Problem},
     diagnostic::Diagnostic,
+    dockerfiles::{self, Dockerfiles},
     ensure::{self, ReadyBase},
     exit_status::ExitStatus,
     init_program,
@@ -20,6 +21,7 @@ use crate::{
     printer::{bytes, duration, printable},
     root_image::{self, RootImage},
     selection::{Choice, find_agent, find_base, find_extension, possible, select},
+    supply::Ask,
     version,
 };
 use assembler::{provenance::Kind, recipe::Recipe};
@@ -220,6 +222,7 @@ async fn agent(context: &Context, name: &str, on: &str) -> Result<Composed, Diag
         agent: selection.agent,
         install: Install::Script(Some(&version.version)),
         extensions: &[],
+        dockerfiles: &Dockerfiles::new(),
     };
     let recipe = on_image(context, &ready, additions)?;
     Ok(Composed {
@@ -257,10 +260,15 @@ async fn extension(context: &Context, args: &CheckArgs, on: &str) -> Result<Comp
             })?;
         (ensure::base(context, base).await?, agent)
     };
+    let dockerfiles = dockerfiles::of_extensions(context, &[extension], Ask::WhenOld).await?;
+    for build in dockerfiles.values() {
+        dockerfiles::fetch(context, build).await?;
+    }
     let additions = Additions {
         agent,
         install: Install::There,
         extensions: &[extension],
+        dockerfiles: &dockerfiles,
     };
     let recipe = on_image(context, &ready, additions)?;
     Ok(Composed {
@@ -295,8 +303,12 @@ async fn base(context: &Context, base: &BaseDefinition) -> Result<Composed, Diag
         origin: root_image::origin(from),
         source_date: context.settings.environment.source_date,
     };
+    let dockerfile = dockerfiles::of_base(context, base, Ask::WhenOld).await?;
+    if let Some(build) = &dockerfile {
+        dockerfiles::fetch(context, build).await?;
+    }
     Ok(Composed {
-        recipe: compose::base_image(below, base),
+        recipe: compose::base_image(below, base, dockerfile),
         version: None,
     })
 }
