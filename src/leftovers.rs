@@ -1,6 +1,6 @@
 //! Files beside the store that outlive their use: logs of steps, and what killed runs left in `scratch/`.
 //!
-//! `scratch/<owner>/` belongs to one process ([`Owner`]), which takes it away when it ends. Of a process that is gone
+//! `scratch/<owner>/` belongs to one process (`Owner`), which takes it away when it ends. Of a process that is gone
 //! nothing is needed; what cannot be told goes after a week. Logs are bounded by age, number and size, the newest stay.
 //!
 //! Invariant: removing is best effort and never a reason to fail; what a process that lives may be using stays.

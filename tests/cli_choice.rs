@@ -322,6 +322,9 @@ fn what_is_stored_and_gone_is_an_error_that_names_the_file_and_the_way_out() {
     home.store(&stored("one", "nowhere", &[], "aicage:one-nowhere"));
     let said = home.run(&["--offline", "one"], 2);
     assert!(said.contains("there is no base `nowhere`"), "{said}");
+    // The same when flags leave the base to the file.
+    let said = home.run(&["--offline", "--extension", "jq", "one"], 2);
+    assert!(said.contains("what is stored for `one`"), "{said}");
     home.run(&["--offline", "--base", "small", "one"], NEEDS_NETWORK);
     assert_eq!(
         home.stored(),

@@ -16,4 +16,4 @@ pub mod tar;
 
 pub use entry::{Entry, EntryKind, IMPLIED, LayerItem};
 pub use index::{IndexBuilder, IndexEntry, IndexError, IndexKind, PathIndex, hash_xattrs};
-pub use path::{LayerPath, PathError};
+pub use path::{LayerPath, PathError, printable};

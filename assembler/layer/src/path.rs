@@ -183,12 +183,13 @@ pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// Makes bytes printable: valid text stays, control characters and stray bytes are escaped.
-pub(crate) fn printable(bytes: &[u8]) -> String {
+/// Makes bytes printable: valid text stays; control characters, stray bytes and `\` itself are escaped, as `\n`,
+/// `\u{7f}`, `\xff` and `\\`, so that no two names are shown alike.
+pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
+            if character.is_control() || character == '\\' {
                 text.extend(character.escape_default());
             } else {
                 text.push(character);
@@ -240,6 +241,18 @@ impl FromStr for LayerPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_names_are_shown_alike() {
+        for (bytes, shown) in [
+            (&b"a\xff"[..], r"a\xff"),
+            (br"a\xff", r"a\\xff"),
+            (b"a\nb", r"a\nb"),
+            ("\u{fc}".as_bytes(), "\u{fc}"),
+        ] {
+            assert_eq!(printable(bytes), shown);
+        }
+    }
 
     #[test]
     fn a_path_is_normalised() {
