@@ -111,6 +111,7 @@ impl Image {
         balance_history(&mut config, self.layers().len());
         let run = object(&mut config, "config");
         set_environment(run, &change.env);
+        default_environment(run, &change.defaults);
         if let Some(entrypoint) = &change.entrypoint {
             run.insert("Entrypoint".to_owned(), json!(entrypoint));
             run.remove("Cmd");
@@ -249,6 +250,19 @@ fn layer_annotations(label: &LabelRecord) -> BTreeMap<String, String> {
         put("script", script.to_string());
     }
     annotations
+}
+
+fn default_environment(run: &mut Map<String, Value>, defaults: &BTreeMap<String, String>) {
+    let env = list(run, "Env");
+    for (name, value) in defaults {
+        let has = env
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|line| line.split('=').next() == Some(name));
+        if !has {
+            env.push(json!(format!("{name}={value}")));
+        }
+    }
 }
 
 fn set_environment(run: &mut Map<String, Value>, change: &BTreeMap<String, String>) {

@@ -37,6 +37,8 @@ mod state;
 mod tree;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,249 +1,14 @@
-//! Dockerfiles through the public door, with a sandbox that notes what it is asked to do.
+//! Dockerfiles through the public door.
 
-use std::{
-    io::{Read as _, Write},
-    sync::Mutex,
-};
+use serde_json::json;
 
-use layer::tar::{LayerReader, Limits};
-use serde_json::{Value, json};
-
-use super::*;
+use super::{bench::*, *};
 use crate::{
-    assemble::{AssembleError, Assembled, assemble},
     foresee::foresee,
-    image::Image,
-    instruction::{Action, Instruction, MountKind, StepMount, TarSource},
-    provenance::{BaseRecord, How, Kind, Origin, Provenance},
-    recipe::{Addition, ConfigChange, Recipe, Step},
-    reporter::Silent,
-    sandbox::{Consume, Sandbox, SandboxError, StepNetwork, StepRequest, Task, World},
-    store::BlobStore,
-    testing::{TestImage, add_image, image_of, tar_of},
+    provenance::{How, Kind, Provenance},
+    recipe::{Addition, ConfigChange, Step},
+    testing::{add_image, tar_of},
 };
-
-/// Notes each request in words, and changes one file that is named after it.
-#[derive(Default)]
-struct Notes(Mutex<Vec<String>>);
-
-impl Sandbox for Notes {
-    fn run(
-        &self,
-        request: &StepRequest<'_>,
-        _log: &mut (dyn Write + Send),
-        consume: &mut Consume<'_>,
-    ) -> Result<(), SandboxError> {
-        let Task::Instructions {
-            instructions,
-            mounts,
-        } = request.task
-        else {
-            panic!("a Dockerfile has instructions");
-        };
-        let mut words: Vec<String> = mounts.iter().map(mount).collect();
-        if request.network == StepNetwork::None {
-            words.push("no network".to_owned());
-        }
-        words.extend(instructions.iter().map(instruction));
-        let text = words.join("; ");
-        let name = format!("made-{}", Digest::of(text.as_bytes()).short());
-        self.0.lock().unwrap().push(text);
-        consume(&mut tar_of(&[(&name, b"x")]).as_slice())?;
-        Ok(())
-    }
-
-    fn query(
-        &self,
-        _request: &StepRequest<'_>,
-        _log: &mut (dyn Write + Send),
-        _limit: std::time::Duration,
-    ) -> Result<Vec<u8>, SandboxError> {
-        panic!("nothing is asked")
-    }
-
-    fn runner(&self) -> String {
-        "notes".to_owned()
-    }
-}
-
-fn mount(mount: &StepMount) -> String {
-    let kind = match &mount.kind {
-        MountKind::Bind { tar, file, .. } => format!("bind {file:?} {}", list(tar)),
-        MountKind::Cache { id, .. } => format!("cache {id}"),
-        MountKind::Tmpfs { .. } => "tmpfs".to_owned(),
-        MountKind::Secret { content, .. } => {
-            format!("secret {}", String::from_utf8_lossy(content.expose()))
-        }
-    };
-    format!("[{} {kind}]", mount.target)
-}
-
-fn instruction(instruction: &Instruction) -> String {
-    match &instruction.action {
-        Action::Run {
-            argv,
-            env,
-            user,
-            directory,
-        } => {
-            let secret = env.get("S").map(|secret| format!("S={secret} "));
-            let user = user.as_deref().unwrap_or("-");
-            let argv = argv.join(" ");
-            format!("{user}@{directory} {}{argv}", secret.unwrap_or_default())
-        }
-        Action::Unpack {
-            tar,
-            to,
-            destination,
-            owner,
-            ..
-        } => format!(
-            "{to} {destination:?} {} < {}",
-            owner.as_deref().unwrap_or("-"),
-            list(tar)
-        ),
-        Action::Directory { path, .. } => format!("mkdir {path}"),
-    }
-}
-
-/// Lists a tar: names, modes, and what is in files.
-fn list(tar: &TarSource) -> String {
-    let TarSource::File(path) = tar else {
-        panic!("tars are files");
-    };
-    let file = fs_err::File::open(path).unwrap();
-    let mut reader = LayerReader::new(file, Limits::default());
-    let mut rows = Vec::new();
-    while let Some(item) = reader.next_item().unwrap() {
-        let layer::LayerItem::Entry(entry) = item else {
-            panic!("no marker");
-        };
-        let mut content = Vec::new();
-        reader.read_to_end(&mut content).unwrap();
-        let content = String::from_utf8_lossy(&content);
-        if entry.xattrs.contains_key(layer::IMPLIED) {
-            rows.push(format!("({})", entry.path));
-            continue;
-        }
-        rows.push(format!("{} {:o} {content:?}", entry.path, entry.mode));
-    }
-    rows.join(", ")
-}
-
-struct Bench {
-    base: TestImage,
-    notes: Notes,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let base = image_of(&[&[
-            ("etc/", b""),
-            ("etc/below", b"below"),
-            ("usr/", b""),
-            ("usr/lib/", b""),
-            ("usr/lib/a.so", b"library"),
-        ]]);
-        Self {
-            base,
-            notes: Notes::default(),
-        }
-    }
-
-    fn store(&self) -> &BlobStore {
-        &self.base.store
-    }
-
-    fn recipe(&self, build: DockerfileBuild) -> Recipe {
-        Recipe {
-            base: *self.base.image.digest(),
-            base_record: BaseRecord {
-                reference: "localhost/test:1".to_owned(),
-                digest: *self.base.image.digest(),
-            },
-            base_origin: origin(Kind::Base, "test"),
-            steps: vec![Step {
-                origin: origin(Kind::Extension, "x"),
-                addition: Addition::Dockerfile(Arc::new(build)),
-            }],
-            config: ConfigChange::default(),
-            source_date: None,
-        }
-    }
-
-    fn assemble(&self, build: DockerfileBuild) -> Result<Assembled, AssembleError> {
-        let lock = self.store().share().unwrap();
-        let logs = self.store().root().join("../logs");
-        let world = World {
-            store: self.store(),
-            lock: &lock,
-            sandbox: &self.notes,
-            reporter: &Silent,
-            logs: &logs,
-            now: "2026-01-02T03:04:05Z",
-        };
-        assemble(&world, &self.recipe(build))
-    }
-
-    /// Builds, and returns what ran.
-    fn ran(&self, build: DockerfileBuild) -> Vec<String> {
-        self.assemble(build).unwrap();
-        std::mem::take(&mut *self.notes.0.lock().unwrap())
-    }
-
-    fn refused(&self, build: DockerfileBuild) -> (usize, String) {
-        match self.assemble(build).unwrap_err() {
-            AssembleError::Dockerfile(DockerfileError::Refused {
-                line,
-                reason,
-                instead,
-                ..
-            }) => (line, format!("{reason} ({instead})")),
-            other => panic!("{other}"),
-        }
-    }
-}
-
-fn origin(kind: Kind, id: &str) -> Origin {
-    Origin {
-        kind,
-        id: id.to_owned(),
-        version: None,
-    }
-}
-
-fn context(files: &[(&str, &str)]) -> Arc<BuildContext> {
-    let entries = files.iter().map(|(path, content)| {
-        let entry = if path.ends_with('/') {
-            ContextEntry {
-                kind: ContextKind::Directory,
-                mode: 0o755,
-                mtime: 7,
-            }
-        } else {
-            ContextEntry::file(content.as_bytes(), 0o644, 7)
-        };
-        (layer::LayerPath::new(path).unwrap(), entry)
-    });
-    Arc::new(BuildContext::new(entries.collect()))
-}
-
-fn build_of(text: &str) -> DockerfileBuild {
-    DockerfileBuild {
-        file: "Dockerfile".to_owned(),
-        text: format!("ARG BASE_IMAGE\nFROM $BASE_IMAGE\n{text}").into(),
-        context: context(&[("a", "A"), ("d/", ""), ("d/b", "B")]),
-        args: [("BASE_IMAGE".to_owned(), IMAGE_SO_FAR.to_owned())].into(),
-        images: BTreeMap::new(),
-        target: None,
-        secrets: BTreeMap::new(),
-    }
-}
-
-fn config(image: &Image) -> Value {
-    let document: Value = serde_json::from_slice(image.config().bytes()).unwrap();
-    document["config"].clone()
-}
 
 #[test]
 fn instructions_with_the_same_mounts_share_a_container() {
@@ -332,6 +97,28 @@ fn the_config_is_what_the_instructions_say_and_layers_have_their_contributor() {
     );
     let known = Provenance::of(assembled.image.config().value()).unwrap();
     assert_eq!(known.layers.len(), 2);
+}
+
+#[test]
+fn a_default_is_set_where_the_image_says_nothing() {
+    let default = |value: &str| value.to_owned();
+    let change = ConfigChange {
+        env: [(default("SET"), default("ours"))].into(),
+        defaults: [
+            (default("PATH"), default("/ours")),
+            (default("LANG"), default("C.UTF-8")),
+            (default("EMPTY"), default("ours")),
+        ]
+        .into(),
+        ..ConfigChange::default()
+    };
+    let assembled = Bench::new()
+        .assemble_with(build_of("ENV SET=theirs EMPTY=\n"), change)
+        .unwrap();
+    assert_eq!(
+        config(&assembled.image)["Env"],
+        json!(["PATH=/usr/bin:/bin", "SET=ours", "EMPTY=", "LANG=C.UTF-8"])
+    );
 }
 
 #[test]

@@ -229,7 +229,7 @@ impl FileRow {
             gid: entry.gid,
             size: entry.size,
             mtime: entry.mtime,
-            target: target.map(|target| layer::printable(target)),
+            target: target.map(layer::printable),
         }
     }
 }
