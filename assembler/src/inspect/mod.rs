@@ -42,7 +42,8 @@ pub struct InspectReport {
     pub platform: InspectPlatform,
     /// What it was built on.
     pub base: Option<InspectBase>,
-    /// Why it was built or pulled, in words, if it is one of ours.
+    /// Why it was built or pulled, in words, if it is one of ours; not a property of the schema.
+    #[serde(skip)]
     pub reason: Option<String>,
     /// Bottom to top.
     pub layers: Vec<InspectLayer>,

@@ -25,6 +25,8 @@ struct Row {
     layers: Option<usize>,
     base: Option<String>,
     made_at: String,
+    /// Why it was built or pulled, in words.
+    reason: Option<String>,
 }
 
 /// Lists the images of the store, by name.
@@ -85,5 +87,6 @@ fn row(record: &ImageRecord, size: Option<u64>, layers: Option<usize>) -> Row {
         layers,
         base: record.base.as_ref().map(|base| base.reference.clone()),
         made_at: record.made_at.clone(),
+        reason: record.reason.clone(),
     }
 }
