@@ -3,7 +3,9 @@
 //! In a guide, a fenced block after `<!-- file: PATH -->` is a file (`~` is the home directory). In a `console` block
 //! each `$ ` line is a command for bash; it must succeed, or end with the code of a `# exit N` behind it. The lines below a
 //! command must appear in what it prints; `…` stands for anything. `<!-- not run: WHY -->` before a block
-//! leaves it out. `<!-- test: COMMAND -->` is run too, to set the scene.
+//! leaves it out, `<!-- without a network -->` takes the network away from its commands (the engine stays, at its
+//! socket). `<!-- test: COMMAND -->` is run too, to set the scene, with what is in `scenes/` beside this file; `GUIDE` is a
+//! name that no other run has, `REGISTRY` the open registry.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,15 +16,17 @@ use crate::ground::{Ground, variable};
 
 #[derive(Debug)]
 enum Part {
-    File {
-        path: String,
-        content: String,
-    },
-    Command {
-        text: String,
-        code: i32,
-        output: Vec<String>,
-    },
+    File { path: String, content: String },
+    Command(Example),
+}
+
+/// One command of a guide and what is expected of it.
+#[derive(Debug, Default)]
+struct Example {
+    text: String,
+    code: i32,
+    output: Vec<String>,
+    without_network: bool,
 }
 
 fn parse(guide: &str) -> Vec<Part> {
@@ -36,11 +40,10 @@ fn parse(guide: &str) -> Vec<Part> {
         {
             let (word, rest) = comment.split_once(": ").unwrap_or((comment, ""));
             if word == "test" {
-                parts.push(Part::Command {
+                parts.push(Part::Command(Example {
                     text: rest.to_owned(),
-                    code: 0,
-                    output: Vec::new(),
-                });
+                    ..Example::default()
+                }));
             } else {
                 note = Some((word.to_owned(), rest.to_owned()));
             }
@@ -59,7 +62,15 @@ fn parse(guide: &str) -> Vec<Part> {
                 path,
                 content: block.join("\n") + "\n",
             }),
-            (_, "console") => parts.extend(commands(&block)),
+            (note, "console") => {
+                let without_network = note.is_some_and(|(word, _)| word == "without a network");
+                parts.extend(commands(&block).into_iter().map(|example| {
+                    Part::Command(Example {
+                        without_network,
+                        ..example
+                    })
+                }));
+            }
             (_, language) => assert!(
                 !["sh", "bash"].contains(&language),
                 "a block of shell is neither a file nor `console`: {block:?}"
@@ -69,17 +80,20 @@ fn parse(guide: &str) -> Vec<Part> {
     parts
 }
 
-fn commands(block: &[&str]) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
+fn commands(block: &[&str]) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
     for line in block {
         if let Some(command) = line.strip_prefix("$ ") {
             let (text, code) = match command.split_once("  # exit ") {
                 Some((text, code)) => (text, code.trim().parse().unwrap()),
                 None => (command, 0),
             };
-            let (text, output) = (text.to_owned(), Vec::new());
-            parts.push(Part::Command { text, code, output });
-        } else if let Some(Part::Command { output, text, .. }) = parts.last_mut() {
+            examples.push(Example {
+                text: text.to_owned(),
+                code,
+                ..Example::default()
+            });
+        } else if let Some(Example { output, text, .. }) = examples.last_mut() {
             if text.ends_with('\\') && output.is_empty() {
                 text.push('\n');
                 text.push_str(line);
@@ -88,7 +102,7 @@ fn commands(block: &[&str]) -> Vec<Part> {
             }
         }
     }
-    parts
+    examples
 }
 
 /// Tells whether `shown` is in `printed`: the pieces between `…` in this order, spaces counted as one.
@@ -140,9 +154,7 @@ fn follow(name: &str) {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("doc").join(name);
     let parts = parse(&fs_err::read_to_string(guide).unwrap());
     assert!(
-        parts
-            .iter()
-            .any(|part| matches!(part, Part::Command { .. })),
+        parts.iter().any(|part| matches!(part, Part::Command(_))),
         "{name} has no examples"
     );
     for part in parts {
@@ -155,25 +167,36 @@ fn follow(name: &str) {
                 fs_err::create_dir_all(path.parent().unwrap()).unwrap();
                 fs_err::write(path, content).unwrap();
             }
-            Part::Command { text, code, output } => run(&ground, &text, (code, &output)),
+            Part::Command(example) => run(&ground, &example),
         }
     }
 }
 
-fn run(ground: &Ground, text: &str, (code, output): (i32, &[String])) {
+fn run(ground: &Ground, example: &Example) {
+    let Example {
+        text, code, output, ..
+    } = example;
     let program = PathBuf::from(env!("CARGO_BIN_EXE_aicage"));
     let path = format!(
-        "{}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        program.parent().unwrap().display()
+        "{}:{}/tests/world/scenes:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        program.parent().unwrap().display(),
+        env!("CARGO_MANIFEST_DIR")
     );
-    let done = Command::new("bash")
-        .args(["-c", &format!("exec 2>&1\n{text}")])
+    let words: &[&str] = if example.without_network {
+        &["unshare", "--net", "bash", "-c"]
+    } else {
+        &["bash", "-c"]
+    };
+    let done = Command::new(words[0])
+        .args(&words[1..])
+        .arg(format!("exec 2>&1\n{text}"))
         .current_dir(ground.project())
         .env_clear()
         .env("PATH", path)
         .env("HOME", ground.home())
         .env("DOCKER_HOST", &ground.engine)
         .env("REGISTRY", &ground.registry)
+        .env("GUIDE", &ground.agent)
         .env(
             "AICAGE_TEST_ROOTFS",
             variable("AICAGE_TEST_ROOTFS").unwrap_or_default(),
@@ -182,7 +205,7 @@ fn run(ground: &Ground, text: &str, (code, output): (i32, &[String])) {
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&done.stdout);
-    assert_eq!(done.status.code(), Some(code), "$ {text}\n{printed}");
+    assert_eq!(done.status.code(), Some(*code), "$ {text}\n{printed}");
     for line in output {
         assert!(
             appears(&printed, line),
@@ -207,17 +230,40 @@ fn custom_bases() {
 }
 
 #[test]
+fn updates() {
+    follow("updates.md");
+}
+
+#[test]
+fn offline() {
+    follow("offline.md");
+}
+
+#[test]
+fn local_builds() {
+    follow("local-builds.md");
+}
+
+#[test]
+fn publishing() {
+    follow("publishing.md");
+}
+
+#[test]
 fn a_guide_is_read_as_it_says() {
     let guide = "Write `~/a`:\n\n<!-- file: ~/a -->\n```yaml\nx: 1\n```\n\n```console\n$ cat ~/a\nx: 1\n$ false  # exit 1\n```\n\
-                 <!-- not run: why -->\n```console\n$ never\n```\n";
+                 <!-- not run: why -->\n```console\n$ never\n```\n\n<!-- without a network -->\n```console\n$ wait\n```\n";
     let parts = parse(guide);
     assert!(
         matches!(&parts[0], Part::File { path, content } if path == "~/a" && content == "x: 1\n")
     );
     assert!(
-        matches!(&parts[1], Part::Command { text, code: 0, output } if text == "cat ~/a" && output == &["x: 1"])
+        matches!(&parts[1], Part::Command(Example { text, code: 0, output, without_network: false }) if text == "cat ~/a" && output == &["x: 1"])
     );
-    assert!(matches!(&parts[2], Part::Command { code: 1, .. }));
-    assert_eq!(parts.len(), 3);
+    assert!(matches!(&parts[2], Part::Command(Example { code: 1, .. })));
+    assert!(
+        matches!(&parts[3], Part::Command(Example { text, without_network: true, .. }) if text == "wait")
+    );
+    assert_eq!(parts.len(), 4);
     assert!(appears("a  b\nc", "a b … c") && !appears("c a", "a … c"));
 }
