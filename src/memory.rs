@@ -1,6 +1,6 @@
 //! Small records under `~/.aicage/state`: answers that cost time to get, with the time they were given.
 //!
-//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>","how":…}`. Written whole (a temporary file, then a
+//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>","how":…,"base":…}`. Written whole (a temporary file, then a
 //! rename); a damaged record counts as none.
 
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ pub struct Remembered {
     /// How it was got, where there is more than one way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<String>,
+    /// The base image that it was asked in, where that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Digest>,
 }
 
 impl Remembered {
@@ -27,6 +30,7 @@ impl Remembered {
             value,
             checked_at: checked_at.to_owned(),
             how: None,
+            base: None,
         }
     }
 }

@@ -163,8 +163,8 @@ pub async fn plan(
             version::newest(context, selection, &image, ask)?
         }
         // For a first build an old answer would be recorded as the version of what the script installs now.
-        _ if draft.held.is_none() => version::fresh(context, selection),
-        _ => version::known(context, selection),
+        base if draft.held.is_none() => version::fresh_on(context, selection, base.as_ref()),
+        base => version::known_on(context, selection, base.as_ref()),
     };
     draft.build(base, version)
 }

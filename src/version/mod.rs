@@ -1,7 +1,7 @@
 //! An agent's newest version: what its `version.sh` prints, in a throwaway container of the base, else on this machine.
 //!
 //! Invariant: the answer is one line of printable text, kept with its time and how it was got; within the check
-//! interval, and offline, the kept answer is used. When it fails both ways, what is known stays in force; with nothing
+//! interval, and offline, the kept answer is used, unless another base gave it: a version may fit one and not the other. When it fails both ways, what is known stays in force; with nothing
 //! known and no image at hand it is an error, because nobody could ever tell whether the image is up to date.
 
 mod answer;
@@ -24,9 +24,23 @@ use crate::{
 
 const KIND: &str = "version";
 
+/// How an answer was got that the script gave inside a base.
+const CONTAINER: &str = "container";
+
 /// Returns the version that was last seen, however old.
 pub fn known(context: &Context, selection: &Selection<'_>) -> Option<String> {
     recall(context, selection)?.value
+}
+
+/// Returns the version that was last seen on `base`, however old.
+pub fn known_on(
+    context: &Context,
+    selection: &Selection<'_>,
+    base: Option<&Image>,
+) -> Option<String> {
+    recall(context, selection)
+        .filter(|known| context.options.offline || is_of(known, base))?
+        .value
 }
 
 /// Returns when the version was last seen, RFC 3339.
@@ -34,10 +48,14 @@ pub fn checked_at(context: &Context, selection: &Selection<'_>) -> Option<String
     Some(recall(context, selection)?.checked_at)
 }
 
-/// Returns the version that was last seen, if that is not too long ago to be believed.
-pub fn fresh(context: &Context, selection: &Selection<'_>) -> Option<String> {
+/// Returns the version that was last seen on `base`, if that is not too long ago to be believed.
+pub fn fresh_on(
+    context: &Context,
+    selection: &Selection<'_>,
+    base: Option<&Image>,
+) -> Option<String> {
     recall(context, selection)
-        .filter(|known| context.options.offline || supply::is_fresh(context, &known.checked_at))?
+        .filter(|known| context.options.offline || is_fresh(context, known, base))?
         .value
 }
 
@@ -51,7 +69,7 @@ pub fn newest(
     let remembered = recall(context, selection);
     let fresh = remembered
         .as_ref()
-        .is_some_and(|known| supply::is_fresh(context, &known.checked_at));
+        .is_some_and(|known| is_fresh(context, known, Some(base)));
     if context.options.offline || (fresh && ask != Ask::Always) {
         return Ok(remembered.and_then(|known| known.value));
     }
@@ -61,6 +79,7 @@ pub fn newest(
                 value: Some(found.version.clone()),
                 checked_at: context.now.clone(),
                 how: Some(found.how.to_owned()),
+                base: (found.how == CONTAINER).then_some(*base.digest()),
             };
             supply::remember(context, KIND, &name(selection), &answer);
             return Ok(Some(found.version));
@@ -146,7 +165,7 @@ pub fn find(
         Ok(version) => {
             return Ok(Ok(Found {
                 version,
-                how: "container",
+                how: CONTAINER,
             }));
         }
         Err(reason) => reason,
@@ -264,6 +283,17 @@ fn installed(record: ImageRecord) -> Option<String> {
 
 fn interrupted() -> Diagnostic {
     Diagnostic::new("interrupted", ExitStatus::Interrupted, "interrupted")
+}
+
+fn is_fresh(context: &Context, known: &Remembered, base: Option<&Image>) -> bool {
+    is_of(known, base) && supply::is_fresh(context, &known.checked_at)
+}
+
+/// Tells whether an answer counts for `base`; nothing is a base that is yet to be made.
+fn is_of(known: &Remembered, base: Option<&Image>) -> bool {
+    known
+        .base
+        .is_none_or(|asked_in| base.is_some_and(|base| *base.digest() == asked_in))
 }
 
 fn recall(context: &Context, selection: &Selection<'_>) -> Option<Remembered> {

@@ -114,7 +114,17 @@ fn a_session_that_was_killed_before_it_started_is_removed_by_the_next_one() {
             id.trim().to_owned()
         };
         let dead = create("1-1", &["create"], &["true"]);
-        let running = create("1-1", &["run", "-d"], &["sleep", "1000"]);
+        // Its owner lives until it runs, or another test would take it for one that was never started.
+        let mut owner = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let stat = fs_err::read_to_string(format!("/proc/{}/stat", owner.id())).unwrap();
+        let start = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap();
+        let alive = format!("{}-{start}", owner.id());
+        let running = create(&alive, &["run", "-d"], &["sleep", "1000"]);
+        owner.kill().unwrap();
+        owner.wait().unwrap();
         let mut next = next
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

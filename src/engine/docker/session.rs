@@ -370,16 +370,46 @@ impl Docker {
     /// Kills and removes a container with its anonymous volumes; one that is not there, or is being removed, is no
     /// error.
     pub(crate) async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
-        let options = bollard::query_parameters::RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(true)
-            .build();
-        match self.client.remove_container(id, Some(options)).await {
+        match self.remove(id, Removal::Whatever).await {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) || is_being_removed(&error) => Ok(()),
             Err(error) => Err(EngineError::call("remove the container", error)),
         }
     }
+
+    /// Removes a container unless it runs, which it may do by now.
+    pub(crate) async fn remove_unless_running(&self, id: &str) -> Result<(), EngineError> {
+        match self.remove(id, Removal::UnlessRunning).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) || is_conflict(&error) => Ok(()),
+            Err(error) => Err(EngineError::call("remove the container", error)),
+        }
+    }
+
+    async fn remove(&self, id: &str, removal: Removal) -> Result<(), bollard::errors::Error> {
+        let options = bollard::query_parameters::RemoveContainerOptionsBuilder::new()
+            .force(removal == Removal::Whatever)
+            .v(true)
+            .build();
+        self.client.remove_container(id, Some(options)).await
+    }
+}
+
+/// Which containers may be removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    Whatever,
+    UnlessRunning,
+}
+
+fn is_conflict(error: &bollard::errors::Error) -> bool {
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 409,
+            ..
+        }
+    )
 }
 
 fn is_being_removed(error: &bollard::errors::Error) -> bool {

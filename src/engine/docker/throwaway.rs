@@ -314,7 +314,12 @@ async fn sweep_containers(
         let owner = container.labels.unwrap_or_default().remove(label);
         let gone = owner.and_then(|owner| Owner::parse(&owner));
         if let (Some(id), true) = (container.id, gone.is_some_and(|owner| owner.is_gone())) {
-            outcome = outcome.and(docker.remove_container(&id).await);
+            let removed = match status {
+                // It may have been started since it was listed.
+                Some(_) => docker.remove_unless_running(&id).await,
+                None => docker.remove_container(&id).await,
+            };
+            outcome = outcome.and(removed);
         }
     }
     outcome

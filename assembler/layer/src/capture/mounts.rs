@@ -43,6 +43,6 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect();
-        assert_eq!(names, ["proc", "mnt/a b\\c"]);
+        assert_eq!(names, ["proc", r"mnt/a b\\c"]);
     }
 }
