@@ -5,6 +5,7 @@
 
 mod asking;
 mod keeping;
+mod sharing;
 
 use assembler::reference::ImageReference;
 
@@ -22,6 +23,7 @@ use crate::{
 
 use asking::{ask, offer_way_out};
 use keeping::{keep_choice, keep_image};
+pub use sharing::shares;
 
 /// What the choice is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

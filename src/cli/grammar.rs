@@ -12,18 +12,20 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 7] = [
+const WITH_VALUE: [&str; 8] = [
     "--base",
     "--extension",
     "--image-name",
     "--env",
     "-e",
     "--share",
+    "--extension-shares",
     "--progress",
 ];
 /// Options of ours without a value.
-const WITHOUT_VALUE: [&str; 10] = [
+const WITHOUT_VALUE: [&str; 11] = [
     "--no-extensions",
+    "--no-extension-shares",
     "--choose",
     "--offline",
     "--update",

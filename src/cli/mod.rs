@@ -76,6 +76,12 @@ pub struct RunOptions {
     /// Mount a file or directory of this machine at the same path.
     #[arg(long = "share", value_name = "PATH[:ro]")]
     pub shares: Vec<String>,
+    /// Mount what this extension shares, from now on in this project; may be given several times.
+    #[arg(long = "extension-shares", value_name = "EXTENSION")]
+    pub extension_shares: Vec<String>,
+    /// Mount nothing that extensions share, from now on in this project.
+    #[arg(long, conflicts_with = "extension_shares")]
+    pub no_extension_shares: bool,
     /// Ask for something newer now, and apply it before the agent starts.
     #[arg(long, conflicts_with_all = ["no_update", "offline"])]
     pub update: bool,
@@ -101,6 +107,8 @@ impl RunOptions {
             },
             env: [self.env.clone(), after.env].concat(),
             shares: [self.shares.clone(), after.shares].concat(),
+            extension_shares: [self.extension_shares.clone(), after.extension_shares].concat(),
+            no_extension_shares: self.no_extension_shares || after.no_extension_shares,
             update: self.update || after.update,
             no_update: self.no_update || after.no_update,
         }

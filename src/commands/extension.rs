@@ -138,7 +138,9 @@ fn show(context: &Context, args: &ShowArgs) -> Result<ExitStatus, Diagnostic> {
     line("source", &extension.directory.unwrap_or_default());
     line("adds", extension.how);
     line("scripts", &extension.scripts.join(" "));
-    line("shares", &extension.shares.join(" "));
+    for (at, share) in extension.shares.iter().enumerate() {
+        line(if at == 0 { "shares" } else { "" }, share);
+    }
     line("digest", &extension.digest.unwrap_or_default());
     Ok(ExitStatus::Done)
 }

@@ -8,7 +8,7 @@ use std::{
 use assembler::image::Image;
 
 use crate::{
-    choosing::{Purpose, choose},
+    choosing::{Purpose, choose, shares},
     cli::RunOptions,
     context::Context,
     diagnostic::Diagnostic,
@@ -34,6 +34,7 @@ pub async fn run(
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
     let choice = choose(context, &name, (&options.choice, Purpose::Run)).await?;
     let selection = select(context, &name, &choice)?;
+    let shares = shares(context, &selection, options).await?;
     let reference = context
         .unless_interrupted(prepare(context, &selection, options))
         .await?;
@@ -48,6 +49,7 @@ pub async fn run(
         agent: selection.agent,
         image: reference,
         arguments,
+        shares,
         options,
         input: input(),
     };

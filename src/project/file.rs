@@ -18,6 +18,10 @@ use crate::yaml::{
 pub(super) const VERSION: u64 = 1;
 /// Our own key: `false` where the extensions stored here are all there are, and none is inherited.
 const INHERIT: &str = "inherit_extensions";
+/// Whether what an extension shares is mounted.
+pub(super) const MOUNTED: &str = "extension_mounts";
+/// Our own key: what of it was agreed to.
+pub(super) const AGREED: &str = "agreed_shares";
 
 /// A file that may be there.
 pub(super) struct ProjectFile {
@@ -103,7 +107,8 @@ impl ProjectFile {
             choice,
             docker_args: docker_args.or_else(|| self.older_docker_args().map(str::to_owned)),
             shares: reader.texts("shares"),
-            extension_mounts: reader.booleans("extension_mounts"),
+            extension_mounts: reader.booleans(MOUNTED),
+            agreed_shares: reader.lists(AGREED),
             mounts: reader.booleans("mounts"),
         };
         let stands_alone = entry.get(INHERIT).and_then(Node::as_boolean) == Some(false);
@@ -132,9 +137,7 @@ impl ProjectFile {
         choice: &StoredChoice,
         inherited: Inherited,
     ) -> Result<(), ProjectError> {
-        // Checks the shape, too: what is not understood is not written over.
-        let mut entry = self.entry(agent)?.cloned().unwrap_or_default();
-        self.hand_down_docker_args(agent, &mut entry)?;
+        let mut entry = self.entry_to_change(agent)?;
         set_text(&mut entry, "base", choice.base.as_deref());
         set_text(&mut entry, "image_ref", choice.image_ref.as_deref());
         if choice.extensions.is_empty() {
@@ -148,6 +151,14 @@ impl ProjectFile {
         }
         self.change(agent, |there| *there = entry);
         Ok(())
+    }
+
+    /// Returns the entry of an agent for changing it.
+    pub(super) fn entry_to_change(&mut self, agent: &str) -> Result<Mapping, ProjectError> {
+        // Checks the shape, too: what is not understood is not written over.
+        let mut entry = self.entry(agent)?.cloned().unwrap_or_default();
+        self.hand_down_docker_args(agent, &mut entry)?;
+        Ok(entry)
     }
 
     /// Gives the arguments of the oldest files to the agents that have none, as the Python program does.
@@ -221,7 +232,7 @@ impl ProjectFile {
     }
 
     /// Changes the entry of an agent, which is made if it is not there; its shape was checked.
-    fn change(&mut self, agent: &str, change: impl FnOnce(&mut Mapping)) {
+    pub(super) fn change(&mut self, agent: &str, change: impl FnOnce(&mut Mapping)) {
         let agents = mapping_of(&mut self.root, "agents");
         change(mapping_of(agents, agent));
     }
@@ -233,7 +244,7 @@ impl ProjectFile {
 }
 
 /// Returns the keys and values under `key`; anything else there is replaced by an empty set.
-fn mapping_of<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
+pub(super) fn mapping_of<'a>(parent: &'a mut Mapping, key: &str) -> &'a mut Mapping {
     if parent.get(key).and_then(Node::as_mapping).is_none() {
         parent.set(key, Node::new(Value::Mapping(Mapping::default())));
     }
@@ -306,6 +317,26 @@ impl<'a> Reader<'a> {
             }
         }
         values
+    }
+
+    fn lists(&mut self, key: &str) -> BTreeMap<String, Vec<String>> {
+        let Some(node) = self.present(key) else {
+            return BTreeMap::new();
+        };
+        let Some(mapping) = node.as_mapping() else {
+            self.drop(key, node, "it is not keys and values");
+            return BTreeMap::new();
+        };
+        let mut reader = Reader {
+            path: self.path,
+            place: format!("{}.{key}", self.place),
+            entry: mapping,
+            warnings: self.warnings,
+        };
+        let names = mapping.iter().map(|(name, _)| name);
+        names
+            .map(|name| (name.to_owned(), reader.texts(name)))
+            .collect()
     }
 
     fn present(&self, key: &str) -> Option<&'a Node> {

@@ -4,6 +4,7 @@
 //! inherits from `config/global.yml` and `config/trees/<sha256>.yml`. Invariants: keys that are not ours stay as they
 //! are; a damaged file, or one of a newer version, is never written over; two programs at once lose nothing.
 
+mod agreement;
 mod file;
 mod write;
 
@@ -17,6 +18,7 @@ use assembler::digest::Digest;
 
 use crate::{settings::Settings, yaml::YamlError};
 
+pub use agreement::Agreement;
 use file::{Inherited, ProjectFile};
 
 /// The projects of this user.
@@ -47,6 +49,8 @@ pub struct StoredAgent {
     pub shares: Vec<String>,
     /// Whether the paths that an extension shares are mounted, by extension.
     pub extension_mounts: BTreeMap<String, bool>,
+    /// What of that the user agreed to, by extension: real paths, `PATH` or `PATH:ro`.
+    pub agreed_shares: BTreeMap<String, Vec<String>>,
     /// Whether what the Python program finds by itself is mounted: `gitconfig`, `ssh` and the like.
     pub mounts: BTreeMap<String, bool>,
 }
@@ -213,6 +217,7 @@ fn merged(below: StoredAgent, above: StoredAgent) -> StoredAgent {
     result.docker_args = (!arguments.is_empty()).then(|| arguments.join(" "));
     result.shares.extend(above.shares);
     result.extension_mounts.extend(above.extension_mounts);
+    result.agreed_shares.extend(above.agreed_shares);
     result.mounts.extend(above.mounts);
     result
 }

@@ -125,6 +125,7 @@ fn files_of_the_python_program_are_read_and_only_what_was_chosen_changes() {
             ),
             shares: vec!["/srv/data:ro".to_owned(), "~/no:ro".to_owned()],
             extension_mounts: BTreeMap::from([("marker".to_owned(), true)]),
+            agreed_shares: BTreeMap::new(),
             mounts: BTreeMap::from([("gitconfig".to_owned(), true), ("ssh".to_owned(), false)]),
         };
         assert_eq!(found.agent, Some(expected));

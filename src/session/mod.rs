@@ -4,8 +4,10 @@
 //! the engine does not create directories in their place, owned by root.
 
 pub mod environment;
+pub mod guard;
 pub mod identity;
 pub mod mounts;
+pub mod share;
 
 use crate::{
     cli::RunOptions,
@@ -16,6 +18,7 @@ use crate::{
 };
 
 use identity::Identity;
+use share::Share;
 
 /// What is started.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Start<'a> {
     pub image: String,
     /// The agent's arguments.
     pub arguments: Vec<String>,
+    /// What of this machine it is to see beyond the project and the agent's own.
+    pub shares: Vec<Share>,
     /// What the command line adds.
     pub options: &'a RunOptions,
     /// How our own stdin and stdout are connected.
@@ -42,7 +47,7 @@ pub fn compose(
         EngineUsers::Rootless => Identity::rootless(&context.settings),
         EngineUsers::Same | EngineUsers::Remapped => Identity::caller(&context.settings),
     };
-    let mut mounts = mounts::compose(context, start.agent, &start.options.shares)?;
+    let mut mounts = mounts::compose(context, start.agent, &start.shares)?;
     let mut env = environment::compose(context, &identity, &start.options.env)?;
     if let Some(bundle) = environment::certificates(context)? {
         env.extend(bundle.variables);

@@ -6,11 +6,15 @@
 use std::{
     collections::BTreeMap,
     os::unix::fs::DirBuilderExt as _,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
+use super::{
+    guard,
+    share::{Share, Whose},
+};
 use crate::{
     context::Context,
     definition::agent::AgentDefinition,
@@ -20,60 +24,88 @@ use crate::{
     settings::Settings,
 };
 
-/// Composes the mounts, outermost first, one for each path.
+/// Composes the mounts, outermost first, one for each path: of two for one path the first counts. `--share` comes first,
+/// so that it decides how the project and the agent's own state are seen; other shares come last and do not.
 pub fn compose(
     context: &Context,
     agent: &AgentDefinition,
-    shares: &[String],
+    shares: &[Share],
 ) -> Result<Vec<SessionMount>, Diagnostic> {
     let settings = &context.settings;
-    let home = &settings.user_home;
-    let mut mounts: BTreeMap<PathBuf, (PathBuf, Access)> = BTreeMap::new();
     let project = &settings.directory;
-    refuse_home(home, project, "the project")?;
-    refuse_own(settings, project, "the project")?;
-    mounts.insert(project.clone(), (project.clone(), Access::ReadWrite));
-    for share in shares {
-        let (path, access) = match share.strip_suffix(":ro") {
-            Some(path) => (path, Access::ReadOnly),
-            None => (share.as_str(), Access::ReadWrite),
-        };
-        let path = settings.user_path(Path::new(path));
-        if !path.exists() {
-            return Err(Diagnostic::new(
-                "share-missing",
-                ExitStatus::Usage,
-                format!("cannot share {}: there is nothing", path.display()),
-            )
-            .hint("`--share` takes a file or directory that exists, and `:ro` after it"));
-        }
-        refuse_home(home, &path, "a share")?;
-        refuse_own(settings, &path, "a share")?;
-        mounts.insert(path.clone(), (path, access));
-    }
-    let paths = &agent.settings.agent_path;
-    for (path, kind) in paths
-        .directories
+    guard::refuse_home(settings, project, "the project")?;
+    guard::refuse_own(settings, project, "the project")?;
+    let (typed, others): (Vec<&Share>, Vec<&Share>) = shares
         .iter()
-        .map(|path| (path, Kind::Directory))
-        .chain(paths.files.iter().map(|path| (path, Kind::File)))
-    {
-        let path = settings.user_path(Path::new(path));
-        refuse_home(home, &path, "the agent's state")?;
-        create(&path, kind)?;
-        // A share that names the agent's own state decides how it is seen.
-        mounts
-            .entry(path.clone())
-            .or_insert((path, Access::ReadWrite));
+        .partition(|share| *share.whose() == Whose::CommandLine);
+    let mut mounts = BTreeMap::new();
+    for share in typed {
+        add(&mut mounts, share.mount());
     }
-    Ok(mounts
-        .into_iter()
-        .map(|(target, (source, access))| SessionMount {
-            source,
-            target,
-            access,
-        })
-        .collect())
+    add(&mut mounts, at_its_own_place(project.clone()));
+    for path in agent_state(settings, agent)? {
+        add(&mut mounts, at_its_own_place(path));
+    }
+    for share in others {
+        let mut mount = share.mount();
+        // Another name for what is seen already makes no more of it.
+        let same = mounts.values().find(|there| is_same(there, &mount.source));
+        if let Some(there) = same {
+            mount.access = there.access;
+        }
+        add(&mut mounts, mount);
+    }
+    Ok(without_repetition(mounts))
+}
+
+fn add(mounts: &mut BTreeMap<PathBuf, SessionMount>, mount: SessionMount) {
+    mounts.entry(mount.target.clone()).or_insert(mount);
+}
+
+fn at_its_own_place(path: PathBuf) -> SessionMount {
+    SessionMount {
+        source: path.clone(),
+        target: path,
+        access: Access::ReadWrite,
+    }
+}
+
+fn is_same(mount: &SessionMount, source: &Path) -> bool {
+    guard::real(&mount.source) == source
+}
+
+/// Leaves out what is seen in the same way through the mount around it.
+fn without_repetition(mounts: BTreeMap<PathBuf, SessionMount>) -> Vec<SessionMount> {
+    let mut kept: Vec<SessionMount> = Vec::new();
+    for mount in mounts.into_values() {
+        let around = kept
+            .iter()
+            .rfind(|around| mount.target.starts_with(&around.target));
+        let is_seen = around.is_some_and(|around| {
+            let inside = mount.target.strip_prefix(&around.target);
+            let seen = inside.map(|inside| guard::real(&around.source).join(inside));
+            around.access == mount.access && seen.is_ok_and(|seen| is_same(&mount, &seen))
+        });
+        if !is_seen {
+            kept.push(mount);
+        }
+    }
+    kept
+}
+
+/// Returns the files and directories in which the agent keeps its state; they are made where they are not there.
+fn agent_state(settings: &Settings, agent: &AgentDefinition) -> Result<Vec<PathBuf>, Diagnostic> {
+    let paths = &agent.settings.agent_path;
+    let directories = paths.directories.iter().map(|path| (path, Kind::Directory));
+    let files = paths.files.iter().map(|path| (path, Kind::File));
+    let mut state = Vec::new();
+    for (path, kind) in directories.chain(files) {
+        let path = settings.user_path(Path::new(path));
+        guard::refuse_home(settings, &path, "the agent's state")?;
+        create(&path, kind)?;
+        state.push(path);
+    }
+    Ok(state)
 }
 
 #[derive(Clone, Copy)]
@@ -121,47 +153,4 @@ fn private_directory(path: &Path) -> std::io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-}
-
-/// Refuses what would give the agent aicage's own files: the store, tokens, the configuration.
-fn refuse_own(settings: &Settings, path: &Path, what: &str) -> Result<(), Diagnostic> {
-    let own = real(&settings.home);
-    let path = real(path);
-    if !own.starts_with(&path) && !path.starts_with(&own) {
-        return Ok(());
-    }
-    Err(Diagnostic::new(
-        "own-files-exposed",
-        ExitStatus::Refused,
-        format!(
-            "{what} is {}, where aicage keeps its own files",
-            path.display()
-        ),
-    )
-    .hint("choose another directory; `AICAGE_HOME` says where aicage keeps its own"))
-}
-
-fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_missing| tidy(path))
-}
-
-fn refuse_home(home: &Path, path: &Path, what: &str) -> Result<(), Diagnostic> {
-    if !real(home).starts_with(real(path)) {
-        return Ok(());
-    }
-    Err(Diagnostic::new(
-        "home-exposed",
-        ExitStatus::Refused,
-        format!(
-            "{what} is {}, which would give the agent all of your home directory",
-            path.display()
-        ),
-    )
-    .hint("start it in a directory below your home directory, one for each project"))
-}
-
-fn tidy(path: &Path) -> PathBuf {
-    path.components()
-        .filter(|part| !matches!(part, Component::CurDir))
-        .collect()
 }

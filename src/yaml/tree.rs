@@ -84,10 +84,19 @@ impl Node {
         Self::new(Value::Scalar(Scalar::text(text)))
     }
 
+    /// Makes `true`.
+    pub fn truth() -> Self {
+        Self::unquoted("true")
+    }
+
     /// Makes `false`.
     pub fn falsehood() -> Self {
+        Self::unquoted("false")
+    }
+
+    fn unquoted(text: &str) -> Self {
         Self::new(Value::Scalar(Scalar {
-            text: "false".to_owned(),
+            text: text.to_owned(),
             plain: true,
         }))
     }

@@ -18,5 +18,6 @@ mod guides;
 mod matrix;
 mod nasty;
 mod session;
+mod shares;
 mod updates;
 mod versions;

@@ -1,0 +1,65 @@
+//! What the user said to the files that an extension shares, as a project's file keeps it.
+//!
+//! Format: `extension_mounts: {EXTENSION: true|false}`, which the Python program has too, and `agreed_shares: {EXTENSION:
+//! [PATH, PATH:ro]}`, which it drops when it writes. Then `true` alone stands, and means what the extension shares now.
+
+use std::path::Path;
+
+use super::{
+    ProjectError, Projects,
+    file::{AGREED, MOUNTED, ProjectFile, mapping_of},
+    file_name, resolved, write,
+};
+use crate::yaml::tree::{Mapping, Node};
+
+/// What is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// All of it may be mounted: these paths.
+    Yes(Vec<String>),
+    /// None of it may be.
+    No,
+    /// The Python program was told yes, or what the project inherits says so: these paths were meant.
+    Meant(Vec<String>),
+}
+
+impl Projects {
+    /// Stores what was said for `agent` in the project in `directory` to what `extension` shares.
+    pub fn agree(
+        &self,
+        (directory, agent): (&Path, &str),
+        extension: &str,
+        agreement: &Agreement,
+    ) -> Result<(), ProjectError> {
+        let directory = resolved(directory);
+        let path = self.home.join("projects").join(file_name(&directory));
+        let lock = write::lock(&self.home.join("projects"))?;
+        let mut file = ProjectFile::read(&path)?;
+        let mut entry = file.entry_to_change(agent)?;
+        set(&mut entry, extension, agreement);
+        file.change(agent, |there| *there = entry);
+        file.set_path(&directory.to_string_lossy());
+        if file.is_changed() {
+            write::replace(&lock, &path, &file.to_text()?)?;
+        }
+        Ok(())
+    }
+}
+
+fn set(entry: &mut Mapping, extension: &str, agreement: &Agreement) {
+    match agreement {
+        Agreement::Yes(_) => mapping_of(entry, MOUNTED).set(extension, Node::truth()),
+        Agreement::No => mapping_of(entry, MOUNTED).set(extension, Node::falsehood()),
+        Agreement::Meant(_) => {}
+    }
+    let agreed = mapping_of(entry, AGREED);
+    match agreement {
+        Agreement::Yes(paths) | Agreement::Meant(paths) => {
+            agreed.set(extension, Node::texts(paths));
+        }
+        Agreement::No => agreed.remove(extension),
+    }
+    if agreed.is_empty() {
+        entry.remove(AGREED);
+    }
+}

@@ -1,0 +1,53 @@
+//! What is never given away: the home directory, anything above it, and aicage's own files.
+//!
+//! Invariant: what counts is where a path really is, not what it is called.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::{diagnostic::Diagnostic, exit_status::ExitStatus, settings::Settings};
+
+/// Refuses what would give the agent all of the home directory; `what` says whose path it is.
+pub fn refuse_home(settings: &Settings, path: &Path, what: &str) -> Result<(), Diagnostic> {
+    if !real(&settings.user_home).starts_with(real(path)) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        "home-exposed",
+        ExitStatus::Refused,
+        format!(
+            "{what} is {}, which would give the agent all of your home directory",
+            path.display()
+        ),
+    )
+    .hint("start it in a directory below your home directory, one for each project"))
+}
+
+/// Refuses what would give the agent aicage's own files: the store, tokens, the configuration.
+pub fn refuse_own(settings: &Settings, path: &Path, what: &str) -> Result<(), Diagnostic> {
+    let own = real(&settings.home);
+    let path = real(path);
+    if !own.starts_with(&path) && !path.starts_with(&own) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        "own-files-exposed",
+        ExitStatus::Refused,
+        format!(
+            "{what} is {}, where aicage keeps its own files",
+            path.display()
+        ),
+    )
+    .hint("choose another directory; `AICAGE_HOME` says where aicage keeps its own"))
+}
+
+/// Returns where a path really is; of what is not there, what it is called.
+pub fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_missing| tidy(path))
+}
+
+/// Returns a path without what says nothing in it.
+pub fn tidy(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| !matches!(part, Component::CurDir))
+        .collect()
+}
