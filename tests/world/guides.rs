@@ -187,6 +187,7 @@ fn run(ground: &Ground, example: &Example) {
     } else {
         &["bash", "-c"]
     };
+    let begun = std::time::Instant::now();
     let done = Command::new(words[0])
         .args(&words[1..])
         .arg(format!("exec 2>&1\n{text}"))
@@ -204,6 +205,7 @@ fn run(ground: &Ground, example: &Example) {
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
+    eprintln!("{:5.1} s  $ {text}", begun.elapsed().as_secs_f32());
     let printed = String::from_utf8_lossy(&done.stdout);
     assert_eq!(done.status.code(), Some(*code), "$ {text}\n{printed}");
     for line in output {
