@@ -120,7 +120,13 @@ fn a_session_that_was_killed_before_it_started_is_removed_by_the_next_one() {
             .spawn()
             .unwrap();
         let stat = fs_err::read_to_string(format!("/proc/{}/stat", owner.id())).unwrap();
-        let start = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap();
+        let start = stat
+            .rsplit(") ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(19)
+            .unwrap();
         let alive = format!("{}-{start}", owner.id());
         let running = create(&alive, &["run", "-d"], &["sleep", "1000"]);
         owner.kill().unwrap();

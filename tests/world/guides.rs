@@ -5,7 +5,7 @@
 //! command must appear in what it prints; `…` stands for anything. `<!-- not run: WHY -->` before a block
 //! leaves it out, `<!-- without a network -->` takes the network away from its commands (the engine stays, at its
 //! socket). `<!-- test: COMMAND -->` is run too, to set the scene, with what is in `scenes/` beside this file; `GUIDE` is a
-//! name that no other run has, `REGISTRY` the open registry.
+//! name that no other run has, `REGISTRY` the open registry, `IMAGES` the guide's own part of it.
 
 use std::{
     path::{Path, PathBuf},
@@ -198,6 +198,7 @@ fn run(ground: &Ground, example: &Example) {
         .env("DOCKER_HOST", &ground.engine)
         .env("REGISTRY", &ground.registry)
         .env("GUIDE", &ground.agent)
+        .env("IMAGES", format!("{}/{}", ground.registry, ground.agent))
         .env(
             "AICAGE_TEST_ROOTFS",
             variable("AICAGE_TEST_ROOTFS").unwrap_or_default(),
