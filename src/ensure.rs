@@ -129,7 +129,11 @@ pub fn build(
         logs: &logs,
         now: &context.now,
     };
-    let Assembled { image, records } = tokio::task::block_in_place(|| assemble(&world, recipe))?;
+    let Assembled {
+        image,
+        records,
+        dockerfiles,
+    } = tokio::task::block_in_place(|| assemble(&world, recipe))?;
     let record = ImageRecord {
         reference: name.reference.clone(),
         parts: name.parts.clone(),
@@ -137,6 +141,7 @@ pub fn build(
         made_at: context.now.clone(),
         base: Some(recipe.base_record.clone()),
         layers: records,
+        dockerfiles,
         reason: Some(reasons.join("; ")).filter(|reason| !reason.is_empty()),
     };
     store.tag(lock, &record)?;
@@ -177,6 +182,7 @@ pub fn name_fetched(
         made_at: context.now.clone(),
         base: None,
         layers: layers.collect(),
+        dockerfiles: Vec::new(),
         reason: None,
     };
     Ok(store.tag(lock, &record)?)

@@ -22,7 +22,7 @@ use crate::{
     recipe::{Addition, Recipe, Step},
     reporter::Event,
     sandbox::{CaptureError, SandboxError, StepNetwork, StepRequest, Task, World},
-    store::{ImageRecord, KeptLayer, StoreError},
+    store::{DockerfileRecord, ImageRecord, KeptLayer, StoreError},
 };
 
 /// An assembled image and how each of its layers came to be.
@@ -32,6 +32,8 @@ pub struct Assembled {
     pub image: Image,
     /// One record a layer, bottom first.
     pub records: Vec<LayerRecord>,
+    /// One record a Dockerfile, in the order of the steps.
+    pub dockerfiles: Vec<DockerfileRecord>,
 }
 
 /// Why an image could not be assembled.
@@ -86,8 +88,15 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
     }
 
     let mut image = base;
+    let mut dockerfiles = Vec::new();
     for step in &recipe.steps {
         if let Addition::Dockerfile(build) = &step.addition {
+            dockerfiles.push(DockerfileRecord {
+                origin: step.origin.clone(),
+                digest: build.digest(),
+                images: build.images.clone(),
+                key: layer_key(recipe, step, &image)?,
+            });
             image = add_dockerfile(
                 world,
                 (recipe, step),
@@ -126,7 +135,11 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
     };
     let image = image.with_config(&recipe.config, &provenance)?;
     write_documents(world, &image)?;
-    Ok(Assembled { image, records })
+    Ok(Assembled {
+        image,
+        records,
+        dockerfiles,
+    })
 }
 
 /// Builds a Dockerfile; one that is not built on the image so far puts its own image in its place.

@@ -68,6 +68,15 @@ fn foresee_dockerfile(
     build: &DockerfileBuild,
     below: &Image,
 ) -> Result<Foreseen, AssembleError> {
+    let key = layer_key(recipe, step, below)?;
+    if let Some((kept, image)) = store.kept_dockerfile(&key)? {
+        return Ok(Foreseen {
+            key: Some(key),
+            kept: kept.layers.last().cloned(),
+            image: Some(image),
+            groups: Vec::new(),
+        });
+    }
     let label = LabelRecord {
         origin: step.origin.clone(),
         script: Some(build.digest()),
@@ -85,7 +94,7 @@ fn foresee_dockerfile(
     })?;
     let kept = walked.layers.last().map(|(kept, ())| kept.clone());
     Ok(Foreseen {
-        key: Some(layer_key(recipe, step, below)?),
+        key: Some(key),
         kept: kept.filter(|_| walked.image.is_some()),
         image: walked.image,
         groups: walked.groups,
@@ -101,7 +110,7 @@ pub struct Foreseen {
     pub kept: Option<KeptLayer>,
     /// The image after the step, when nothing of it would run.
     pub image: Option<Image>,
-    /// Of a Dockerfile what runs in one container each, in order.
+    /// Of a Dockerfile what runs in one container each, in order; empty when all that it gave is kept as one.
     pub groups: Vec<ForeseenGroup>,
 }
 

@@ -6,6 +6,7 @@
 use crate::{
     definition_files::FilesError,
     digest::{Hasher, LayerKey},
+    dockerfile,
     image::Image,
     recipe::{Addition, Recipe, Step, field},
 };
@@ -42,10 +43,16 @@ pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> Result<LayerKey
                 fields.put(&format!("{name}={value}"));
             }
         }
-        // Each of its groups has a key of its own; this one only tells steps apart.
+        // Each of its groups has a key of its own; under this one is kept what all of them gave together, the config of
+        // the image below with it.
         Addition::Dockerfile(build) => {
-            fields.put("dockerfile");
+            fields.put(dockerfile::FORMAT);
+            fields.put(&below.digest().to_string());
             fields.put(&build.digest().to_string());
+            for (name, image) in &build.images {
+                fields.put(name);
+                fields.put(&image.to_string());
+            }
         }
         Addition::Files(files) => {
             fields.put("files");

@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write},
     sync::Mutex,
+    time::Duration,
 };
 
 use layer::tar::{LayerReader, Limits};
@@ -11,13 +12,14 @@ use serde_json::Value;
 use super::*;
 use crate::{
     assemble::{AssembleError, Assembled, assemble},
+    descriptor::{Descriptor, media_type},
     image::Image,
     instruction::{Action, Instruction, MountKind, StepMount, TarSource},
     provenance::{BaseRecord, Kind, Origin},
     recipe::{Addition, ConfigChange, Recipe, Step},
     reporter::Silent,
     sandbox::{Consume, Sandbox, SandboxError, StepNetwork, StepRequest, Task, World},
-    store::BlobStore,
+    store::{BlobStore, ImageRecord, PrunePolicy},
     testing::{TestImage, image_of, tar_of},
 };
 
@@ -193,6 +195,45 @@ impl Bench {
         let mut recipe = self.recipe(build);
         recipe.config = change;
         assemble(&world, &recipe)
+    }
+
+    /// Gives an image a name, as the program does.
+    pub(super) fn name(&self, reference: &str, assembled: &Assembled) {
+        let manifest = assembled.image.manifest();
+        let record = ImageRecord {
+            reference: reference.parse().unwrap(),
+            manifest: Descriptor {
+                media_type: media_type::OCI_MANIFEST.to_owned(),
+                digest: *manifest.digest(),
+                size: manifest.size(),
+                annotations: BTreeMap::new(),
+            },
+            made_at: "2026-01-02T03:04:05Z".to_owned(),
+            base: Some(BaseRecord {
+                reference: "localhost/test:1".to_owned(),
+                digest: *self.base.image.digest(),
+            }),
+            layers: assembled.records.clone(),
+            reason: None,
+            parts: None,
+            dockerfiles: assembled.dockerfiles.clone(),
+        };
+        let lock = self.store().share().unwrap();
+        self.store().tag(&lock, &record).unwrap();
+    }
+
+    /// Removes all that no image needs.
+    pub(super) fn prune(&self) {
+        let layout = fs_err::metadata(self.store().root().join("oci-layout")).unwrap();
+        let policy = PrunePolicy {
+            now: layout.modified().unwrap() + Duration::from_hours(24),
+            older_than: Duration::ZERO,
+            keep_layers: Duration::ZERO,
+            keep: BTreeSet::new(),
+        };
+        let plan = self.store().prune_plan(&policy).unwrap();
+        let lock = self.store().exclusive(Duration::ZERO).unwrap();
+        self.store().prune_apply(&lock, &plan).unwrap();
     }
 
     /// Builds, and returns what ran.

@@ -24,8 +24,8 @@ use crate::{
     recipe::field,
 };
 
-/// Raised when groups are run or captured differently.
-const FORMAT: &str = "aicage dockerfile 1";
+/// Raised when groups are run or captured differently, or give another config.
+pub(crate) const FORMAT: &str = "aicage dockerfile 1";
 
 /// Computes a group's key; nothing when a stage that it needs is not known.
 pub(crate) fn group_key(

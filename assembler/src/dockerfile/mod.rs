@@ -56,6 +56,7 @@ pub use self::{
 };
 pub(crate) use self::{
     build::{Walk, walk},
+    key::FORMAT,
     run::build,
 };
 use self::{

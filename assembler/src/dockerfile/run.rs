@@ -9,11 +9,12 @@ use super::{
 use crate::{
     assemble::{self, AssembleError},
     image::Image,
+    key::layer_key,
     provenance::{How, LabelRecord, LayerRecord},
     recipe::{Recipe, Step},
     reporter::Event,
     sandbox::{SandboxError, StepRequest, Task, World},
-    store::KeptLayer,
+    store::{KeptDockerfile, KeptLayer},
 };
 
 /// A Dockerfile's image.
@@ -45,6 +46,19 @@ pub(crate) fn build(
         source_date: recipe.source_date,
         label: &label,
     };
+    let key = layer_key(recipe, step, so_far)?;
+    if let Some((kept, image)) = world.store.kept_dockerfile(&key)? {
+        world.store.use_kept_dockerfile(world.lock, &key, &kept);
+        world.reporter.event(Event::StepReused {
+            origin: &step.origin,
+        });
+        let layers = kept.layers.into_iter().map(|kept| (kept, How::Reused));
+        return Ok(Built {
+            image,
+            on_image_so_far: kept.on_image_so_far,
+            layers: layers.collect(),
+        });
+    }
     let mut ran = false;
     let walked = walk(&plan, &mut |at| {
         if let Some(kept) = assemble::reusable(world, &at.key)? {
@@ -66,22 +80,27 @@ pub(crate) fn build(
             origin: &step.origin,
         });
     }
-    Ok(Built {
+    let layers = walked.layers.into_iter().map(|(kept, how)| {
+        // What is kept may have been made from a file of which another line differed.
+        let record = LayerRecord {
+            script: label.script,
+            ..kept.record
+        };
+        (KeptLayer { record, ..kept }, how)
+    });
+    let built = Built {
         image: walked.image.expect("every group was made"),
         on_image_so_far: walked.on_image_so_far,
-        layers: walked
-            .layers
-            .into_iter()
-            .map(|(kept, how)| {
-                // What is kept may have been made from a file of which another line differed.
-                let record = LayerRecord {
-                    script: label.script,
-                    ..kept.record
-                };
-                (KeptLayer { record, ..kept }, how)
-            })
-            .collect(),
-    })
+        layers: layers.collect(),
+    };
+    assemble::write_documents(world, &built.image)?;
+    let kept = KeptDockerfile {
+        image: *built.image.digest(),
+        on_image_so_far: built.on_image_so_far,
+        layers: built.layers.iter().map(|(kept, _)| kept.clone()).collect(),
+    };
+    world.store.keep_dockerfile(world.lock, &key, &kept)?;
+    Ok(built)
 }
 
 fn make(

@@ -30,6 +30,7 @@ fn record_of(reference: &str, image: &Image) -> ImageRecord {
         layers: Vec::new(),
         reason: None,
         parts: None,
+        dockerfiles: Vec::new(),
     }
 }
 

@@ -62,6 +62,25 @@ impl BlobStore {
         Ok(marked)
     }
 
+    /// Marks a manifest and its config, and none of its layers.
+    pub(super) fn mark_documents(
+        &self,
+        manifest: &Digest,
+        marked: &mut Marked,
+    ) -> Result<(), StoreError> {
+        marked.blobs.insert(*manifest);
+        match self.manifest(manifest) {
+            Ok(found) => {
+                let config = found.map(|manifest| manifest.value().config.digest);
+                marked.blobs.extend(config);
+                Ok(())
+            }
+            Err(error @ (StoreError::Io { .. } | StoreError::Full { .. })) => Err(error),
+            // One that cannot be read names nothing; verifying says so.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Returns the manifests that names need: of the images and of what they were built on.
     pub(super) fn roots(&self) -> Result<BTreeSet<Digest>, StoreError> {
         let records = self.tags()?;

@@ -12,6 +12,7 @@
 //! trees/<diff id>                 a layer's own path index, made once
 //! trees/chain-<chain id>          the merged path index of a stack of layers
 //! layers/<key>.json               what a step gave the last time ([`KeptLayer`])
+//! dockerfiles/<key>.json          what a Dockerfile gave the last time ([`KeptDockerfile`])
 //! images/<reference>.json         an image under a name ([`ImageRecord`])
 //! remote/<reference>.json         what a registry said last ([`RemoteRecord`])
 //! engines/<engine>.json           what was loaded where; the engine's own business
@@ -47,6 +48,7 @@
 //! Whoever waits for longer than a second is told for what ([`Notice::Waiting`]).
 //! A lock belongs to an open file, so the system releases it when its process dies.
 
+mod dockerfiles;
 mod error;
 mod image;
 mod ingest;
@@ -75,6 +77,7 @@ use std::{
 use fs_err as fs;
 
 pub use self::{
+    dockerfiles::{DockerfileRecord, KeptDockerfile},
     error::{Doing, StoreError},
     ingest::{Ingest, PartWriter},
     lock::{ExclusiveLock, SharedLock},
@@ -92,13 +95,14 @@ pub use self::{
 use crate::{descriptor::Descriptor, digest::Digest};
 
 const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
-const DIRECTORIES: [&str; 9] = [
+const DIRECTORIES: [&str; 10] = [
     "blobs/sha256",
     "blobs/sha512",
     "ingest",
     "facts",
     "trees",
     "layers",
+    "dockerfiles",
     "images",
     "remote",
     "engines",

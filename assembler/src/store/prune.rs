@@ -1,7 +1,8 @@
 //! Removing what nothing needs any more.
 //!
 //! Kept whatever its age: every named image with its blobs, what it was built on (so that it can be built again without a
-//! network), images the policy names, and what engines were given. A step's layer is kept for [`PrunePolicy::keep_layers`]
+//! network), images the policy names, what Dockerfiles of named images gave with the
+//! documents of the images that they name, and what engines were given. A step's layer is kept for [`PrunePolicy::keep_layers`]
 //! since it was last used. Everything else goes once it is older than [`PrunePolicy::older_than`]: blobs, parts, what a
 //! registry said of names that no image is built on, what damage left. What a registry said keeps no blob alive.
 //! `rootfs/` belongs to the engine that unpacked it and is left alone.
@@ -18,7 +19,7 @@ use std::{
 use fs_err as fs;
 
 use super::{
-    BlobStore, Doing, ExclusiveLock, KeptLayer, RemoteRecord, StoreError,
+    BlobStore, Doing, ExclusiveLock, KeptDockerfile, KeptLayer, RemoteRecord, StoreError,
     mark::Marked,
     name,
     record::{DAMAGED, Look, look_at_record},
@@ -62,6 +63,8 @@ pub struct Prunable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PruneKind {
+    /// What a Dockerfile gave, not used for long.
+    KeptDockerfile,
     /// A step's layer that was not used for long.
     KeptLayer,
     /// What a registry said of a name.
@@ -99,6 +102,7 @@ impl BlobStore {
             marked,
             items: Vec::new(),
         };
+        plan.dockerfiles()?;
         plan.kept_layers()?;
         plan.remotes()?;
         let blobs = plan.blobs()?;
@@ -144,6 +148,37 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// What a Dockerfile gave marks its layers and its documents; so this comes before layers.
+    fn dockerfiles(&mut self) -> Result<(), StoreError> {
+        let mut keys = BTreeSet::new();
+        for record in self
+            .store
+            .tags()?
+            .into_iter()
+            .flat_map(|tag| tag.dockerfiles)
+        {
+            keys.insert(self.store.kept_dockerfile_path(&record.key));
+            for image in record.images.values() {
+                self.store.mark_documents(image, &mut self.marked)?;
+            }
+        }
+        for path in self.records("dockerfiles")? {
+            let Look::Whole(kept) = look_at_record::<KeptDockerfile>(&path)? else {
+                continue;
+            };
+            if keys.contains(&path) || !self.is_older(&path, self.policy.keep_layers)? {
+                self.store.mark_documents(&kept.image, &mut self.marked)?;
+                for layer in kept.layers {
+                    self.marked.blobs.insert(layer.layer.digest);
+                    self.marked.diff_ids.insert(layer.diff_id);
+                }
+            } else {
+                self.remove(PruneKind::KeptDockerfile, path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// A kept layer that stays marks its blob; so this comes before blobs.
     fn kept_layers(&mut self) -> Result<(), StoreError> {
         for path in self.records("layers")? {
@@ -168,6 +203,14 @@ impl Planner<'_> {
             let base = record.base.map(|base| base.reference);
             names.extend(base.and_then(|base| base.parse().ok()));
             names.insert(record.reference);
+            for dockerfile in record.dockerfiles {
+                names.extend(
+                    dockerfile
+                        .images
+                        .keys()
+                        .filter_map(|name| name.parse().ok()),
+                );
+            }
         }
         for path in self.records("remote")? {
             if let Look::Whole(record) = look_at_record::<RemoteRecord>(&path)?
@@ -241,7 +284,15 @@ impl Planner<'_> {
     }
 
     fn damaged(&mut self) -> Result<(), StoreError> {
-        for directory in ["facts", "trees", "layers", "images", "remote", "engines"] {
+        for directory in [
+            "facts",
+            "trees",
+            "layers",
+            "dockerfiles",
+            "images",
+            "remote",
+            "engines",
+        ] {
             for path in self.store.list(directory)? {
                 if is_damaged(&path) {
                     self.remove_old(PruneKind::Damaged, path)?;

@@ -12,7 +12,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{BlobStore, Doing, SharedLock, StoreError, name, notice::aside_of};
+use super::{BlobStore, DockerfileRecord, Doing, SharedLock, StoreError, name, notice::aside_of};
 use crate::{
     descriptor::Descriptor,
     digest::{DiffId, Digest, LayerKey},
@@ -62,6 +62,9 @@ pub struct ImageRecord {
     /// What was put together in it, where that was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
+    /// What its Dockerfiles were built with, in the order of its steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dockerfiles: Vec<DockerfileRecord>,
 }
 
 /// What an agent's image was put together of, by name.
@@ -205,6 +208,10 @@ impl BlobStore {
         self.record_path("layers", &name::of_digest(key.digest()))
     }
 
+    pub(super) fn kept_dockerfile_path(&self, key: &LayerKey) -> PathBuf {
+        self.record_path("dockerfiles", &name::of_digest(key.digest()))
+    }
+
     fn facts_path(&self, blob: &Digest) -> PathBuf {
         self.record_path("facts", &name::of_digest(blob))
     }
@@ -214,7 +221,11 @@ impl BlobStore {
     }
 
     /// Writes a record that can be made anew.
-    fn write_record<T: Serialize>(&self, path: &Path, record: &T) -> Result<(), StoreError> {
+    pub(super) fn write_record<T: Serialize>(
+        &self,
+        path: &Path,
+        record: &T,
+    ) -> Result<(), StoreError> {
         self.replace_cached(path, &record_bytes(record))
     }
 
@@ -249,7 +260,7 @@ fn sum_of(value: &Value) -> String {
 }
 
 /// Reads a record; a damaged one is set aside and counts as absent.
-fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     match look_at_record(path)? {
         Look::Absent => Ok(None),
         Look::Whole(record) => Ok(Some(record)),
@@ -319,7 +330,7 @@ pub(super) fn set_aside(path: &Path) {
 }
 
 /// Marks a record as used now, by the file system's own clock; where that is refused, it only ages faster.
-fn touch(path: &Path) {
+pub(super) fn touch(path: &Path) {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
     let now = Timespec {
         tv_sec: 0,

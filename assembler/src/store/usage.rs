@@ -50,8 +50,16 @@ pub struct UsageRow {
     pub unique: u64,
 }
 
-const KINDS: [&str; 8] = [
-    "blobs", "ingest", "trees", "facts", "layers", "images", "remote", "engines",
+const KINDS: [&str; 9] = [
+    "blobs",
+    "ingest",
+    "trees",
+    "facts",
+    "layers",
+    "dockerfiles",
+    "images",
+    "remote",
+    "engines",
 ];
 
 impl BlobStore {

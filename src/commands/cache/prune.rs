@@ -219,6 +219,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Beside(LeftoverKind::Scratch) => return "files of killed runs",
     };
     match kind {
+        PruneKind::KeptDockerfile => "results of Dockerfiles",
         PruneKind::KeptLayer => "layers of steps",
         PruneKind::Remote => "answers of registries",
         PruneKind::Facts => "facts",

@@ -53,6 +53,7 @@ fn victim() {
             layers: Vec::new(),
             reason: None,
             parts: None,
+            dockerfiles: Vec::new(),
         };
         store.tag(&lock, &record).unwrap();
         store
@@ -252,6 +253,7 @@ fn many_at_once_name_images_and_none_is_lost() {
                         layers: Vec::new(),
                         reason: None,
                         parts: None,
+                        dockerfiles: Vec::new(),
                     };
                     store.tag(&lock, &record).unwrap();
                     let index = fs::read_to_string(store.root().join("index.json")).unwrap();
@@ -282,6 +284,7 @@ fn skopeo_reads_the_store_as_an_oci_layout() {
         layers: Vec::new(),
         reason: None,
         parts: None,
+        dockerfiles: Vec::new(),
     };
     store.tag(&lock, &record).unwrap();
     let name = format!("oci:{}:aicage:codex-debian", store.root().display());

@@ -51,6 +51,7 @@ fn name(store: &BlobStore, reference: &str, image: &Image, base: Option<&Image>)
         layers: Vec::new(),
         reason: None,
         parts: None,
+        dockerfiles: Vec::new(),
     };
     store.tag(&lock, &record).unwrap();
 }
