@@ -83,6 +83,8 @@ fn each_extension_is_a_layer_and_only_what_changed_is_executed() {
         ground_with_extensions(ground);
         assert_eq!(start(ground, &["one"]).stdout, "one ");
         assert_eq!(steps(ground), 2, "the agent's script and the extension's");
+        let last = ground.run(&["image", "inspect"], 0).stdout;
+        assert!(last.starts_with("aicage-extended:"), "{last}");
 
         // A second one is added; the first and the agent do not run again.
         assert_eq!(start(ground, &["one", "two"]).stdout, "one two ");
