@@ -69,8 +69,7 @@ pub(super) fn contributor(layer: &InspectLayer) -> String {
 fn newest(context: &Context) -> Result<String, Diagnostic> {
     let (store, _lock) = context.store()?;
     let newest = store.tags()?.into_iter().max_by_key(|record| {
-        let is_agent =
-            record.parts.is_some() || record.reference.repository() == "library/aicage";
+        let is_agent = record.parts.is_some() || record.reference.repository() == "library/aicage";
         (is_agent, record.made_at.clone())
     });
     newest.map(|record| record.reference.familiar()).ok_or_else(|| {
