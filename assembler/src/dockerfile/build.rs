@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    DockerfileBuild, DockerfileError,
+    DockerfileBuild,
+    groups::Group,
     key::group_key,
-    plan::{self, BaseConfig, Group, PlannedStage},
+    plan::{self, BaseConfig, PlannedStage},
     stages::{Base, Stages},
+    state,
 };
 use crate::{
     append::NewLayer,
@@ -86,9 +88,9 @@ pub(crate) fn walk<How: Clone>(
     let build = walk.build;
     let script = build.script()?;
     let platform = walk.so_far.platform();
-    let stages = Stages::of(&script, &build.args, &platform, build.target.as_deref())
+    let mut stages = Stages::of(&script, &build.args, &platform, build.target.as_deref())
         .map_err(|refusal| build.refused(refusal))?;
-    let (mut images, configs) = open_images(walk, &stages)?;
+    let (mut images, configs) = open_images(walk, &mut stages)?;
     let planned = plan::plan(build, &stages, &configs).map_err(|refusal| build.refused(refusal))?;
     let in_target = chain(&stages, stages.target);
     let mut layers: BTreeMap<usize, Vec<(KeptLayer, How)>> = BTreeMap::new();
@@ -189,10 +191,36 @@ fn finished(image: &Image, stage: &PlannedStage) -> Result<Image, AssembleError>
 
 type Opened = (BTreeMap<Base, Image>, BTreeMap<Base, BaseConfig>);
 
-/// Opens every image that needed stages name.
-fn open_images(walk: &Walk<'_>, stages: &Stages<'_>) -> Result<Opened, AssembleError> {
+/// Opens every image that needed stages name, and those that the opened ones lead to.
+fn open_images(walk: &Walk<'_>, stages: &mut Stages<'_>) -> Result<Opened, AssembleError> {
     let build = walk.build;
     let mut images = BTreeMap::new();
+    let mut configs = BTreeMap::new();
+    loop {
+        let opened = open_more(walk, stages, &images)?;
+        if opened.is_empty() {
+            break;
+        }
+        for (base, image) in opened {
+            let config = config_of(&image);
+            stages
+                .leave(&base, state::strings(config.0.get("OnBuild")))
+                .map_err(|refusal| build.refused(refusal))?;
+            configs.insert(base.clone(), config);
+            images.insert(base, image);
+        }
+    }
+    Ok((images, configs))
+}
+
+/// Opens what needed stages name and `images` has not.
+fn open_more(
+    walk: &Walk<'_>,
+    stages: &Stages<'_>,
+    images: &BTreeMap<Base, Image>,
+) -> Result<BTreeMap<Base, Image>, AssembleError> {
+    let build = walk.build;
+    let mut opened = BTreeMap::new();
     for index in &stages.needed {
         let line = stages
             .script
@@ -203,6 +231,9 @@ fn open_images(walk: &Walk<'_>, stages: &Stages<'_>) -> Result<Opened, AssembleE
             .sources_of(*index)
             .map_err(|refusal| build.refused(refusal))?;
         for (position, base) in sources.into_iter().enumerate() {
+            if images.contains_key(&base) {
+                continue;
+            }
             let image = match &base {
                 Base::Stage(_) => continue,
                 Base::Scratch => Image::empty(&walk.so_far.platform())?,
@@ -212,32 +243,14 @@ fn open_images(walk: &Walk<'_>, stages: &Stages<'_>) -> Result<Opened, AssembleE
                     // The plan says it with the line of who copies from it.
                     None if position > 0 => continue,
                     None => {
-                        return Err(AssembleError::Dockerfile(DockerfileError::Refused {
-                            file: build.file.clone(),
-                            line,
-                            reason: format!(
-                                "there is no stage `{name}`, nor an image of that name"
-                            ),
-                            instead: stages.known(),
-                        }));
+                        return Err(build.refused(stages.no_image(name, line)).into());
                     }
                 },
             };
-            images.insert(base, image);
+            opened.insert(base, image);
         }
     }
-    // What a base image left to who builds on it may copy from images that no line names.
-    for (name, digest) in &build.images {
-        let base = Base::Image(name.clone());
-        if !images.contains_key(&base) && walk.store.manifest(digest)?.is_some() {
-            images.insert(base, walk.store.image(digest)?);
-        }
-    }
-    let configs = images
-        .iter()
-        .map(|(base, image)| (base.clone(), config_of(image)))
-        .collect();
-    Ok((images, configs))
+    Ok(opened)
 }
 
 fn config_of(image: &Image) -> BaseConfig {

@@ -3,8 +3,9 @@
 use super::{
     chmod::Chmod,
     expand,
+    groups::Doing,
     ignore::Ignore,
-    plan::{Doing, Planner},
+    plan::Planner,
     script::{Archives, Copy, Located, Refusal, refuse},
     stages::{Base, bad_word},
     state,

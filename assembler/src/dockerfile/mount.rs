@@ -52,6 +52,17 @@ pub(crate) enum Kind {
     },
 }
 
+impl Kind {
+    /// Says whether each command begins with what is mounted as if nobody had written to it before.
+    pub(crate) fn is_fresh_each_time(&self) -> bool {
+        match self {
+            Self::Bind { access, .. } => *access == Access::ReadWrite,
+            Self::Tmpfs { .. } => true,
+            Self::Cache { .. } | Self::Secret { .. } | Self::Document { .. } => false,
+        }
+    }
+}
+
 /// How a command sees a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {

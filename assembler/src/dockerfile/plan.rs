@@ -1,8 +1,5 @@
 //! From stages to groups: what runs in one container and gives one layer, with every variable expanded.
 //!
-//! Instructions of a stage that need the same mounts and the same network are one group; copying and making directories
-//! needs neither and joins the group before it, unless it would write below a mount.
-//!
 //! Invariant: a plan needs no container and no network, and all that can be wrong before one is there was found.
 
 use std::collections::BTreeMap;
@@ -10,16 +7,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    DockerfileBuild,
-    copies::PlannedCopy,
-    expand, heredoc,
-    mount::{self, Kind, Mount},
-    script::{Command, Located, Refusal, Run, What, refuse},
+    DockerfileBuild, expand,
+    groups::{Doing, Group},
+    script::{Located, Refusal, What, refuse},
     stages::{Base, Stages, bad_word, trigger},
     state::{self, State},
-    tree::Tree,
 };
-use crate::sandbox::StepNetwork;
 
 /// A stage, ready to be built.
 #[derive(Debug)]
@@ -27,38 +20,6 @@ pub(crate) struct PlannedStage {
     pub(crate) base: Base,
     pub(crate) groups: Vec<Group>,
     pub(crate) state: State,
-}
-
-/// What runs in one container.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) mounts: Vec<Mount>,
-    pub(crate) network: StepNetwork,
-    pub(crate) operations: Vec<Operation>,
-}
-
-/// One instruction that changes files.
-#[derive(Debug)]
-pub(crate) struct Operation {
-    pub(crate) line: usize,
-    pub(crate) summary: String,
-    pub(crate) what: Doing,
-}
-
-/// What an instruction does to files.
-#[derive(Debug)]
-pub(crate) enum Doing {
-    Run {
-        argv: Vec<String>,
-        env: BTreeMap<String, String>,
-        user: Option<String>,
-        directory: String,
-    },
-    Copy(PlannedCopy),
-    Directory {
-        path: String,
-        owner: Option<String>,
-    },
 }
 
 /// The config of an image that a stage is built on, and its author.
@@ -122,7 +83,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) stages: &'a Stages<'a>,
     pub(crate) index: usize,
     pub(crate) state: State,
-    groups: Vec<Group>,
+    pub(crate) groups: Vec<Group>,
 }
 
 impl Planner<'_> {
@@ -274,116 +235,6 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn run(&mut self, run: &Run, instruction: &Located) -> Result<(), Refusal> {
-        let line = instruction.line;
-        let directory = self.state.directory();
-        let mut mounts = Vec::new();
-        for text in &run.mounts {
-            let read = mount::read(text, line, &directory, |word| self.expand(word, line))?;
-            self.check_mount(&read, line)?;
-            mounts.push(read);
-        }
-        let network = match run.network.as_deref().map(|word| self.expand(word, line)) {
-            None => StepNetwork::Configured,
-            Some(word) => match word?.as_str() {
-                "default" => StepNetwork::Configured,
-                "none" => StepNetwork::None,
-                other => {
-                    return Err(refuse(
-                        line,
-                        format!(
-                            "RUN --network={other} is not done: a step is never in the host's network"
-                        ),
-                        "write `--network=none`, or leave it out for the container's own",
-                    ));
-                }
-            },
-        };
-        let mut command = run.command.clone();
-        if let (Command::Shell(text), false) = (&mut command, run.documents.is_empty()) {
-            let only = heredoc::is_only_heredoc(text);
-            match run.documents.as_slice() {
-                [document] if only => {
-                    let content = if document.chomp {
-                        heredoc::chomp(&document.content)
-                    } else {
-                        document.content.clone()
-                    };
-                    if content.starts_with("#!") {
-                        *text = format!("/dev/pipes/{}", document.name);
-                        mounts.push(Mount {
-                            target: "/dev/pipes".to_owned(),
-                            kind: Kind::Document {
-                                name: document.name.clone(),
-                                content,
-                            },
-                        });
-                    } else {
-                        *text = content;
-                    }
-                }
-                documents => {
-                    for document in documents {
-                        text.push('\n');
-                        text.push_str(&document.content);
-                        text.push_str(&document.name);
-                    }
-                }
-            }
-        }
-        let operation = Operation {
-            line,
-            summary: instruction.summary.clone(),
-            what: Doing::Run {
-                argv: self.state.argv(&command),
-                env: self.state.environment.to_map(),
-                user: self.state.user(),
-                directory,
-            },
-        };
-        match self.groups.last_mut() {
-            Some(group) if group.takes(&mounts, network) => {
-                group.mounts = mounts;
-                group.network = network;
-                group.operations.push(operation);
-            }
-            _ => self.groups.push(Group {
-                mounts,
-                network,
-                operations: vec![operation],
-            }),
-        }
-        Ok(())
-    }
-
-    /// Refuses what a mount cannot be made from.
-    fn check_mount(&self, mount: &Mount, line: usize) -> Result<(), Refusal> {
-        let (from, source) = match &mount.kind {
-            Kind::Bind { from, source, .. } => (from, source),
-            Kind::Cache {
-                from: Some(from), ..
-            } => return self.known(&self.stages.source(from, self.index, line)?, line),
-            Kind::Secret { id, need, .. } => {
-                if *need == mount::Need::Required && !self.build.secrets.contains_key(id) {
-                    return Err(refuse(
-                        line,
-                        format!("the secret `{id}` is required and not given"),
-                        "give it, or take `required` away",
-                    ));
-                }
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        match from {
-            Some(from) => self.known(&self.stages.source(from, self.index, line)?, line),
-            None => match Tree::Context(&self.build.context).resolve(source.as_bytes()) {
-                Some(_) => Ok(()),
-                None => Err(self.missing(source, line)),
-            },
-        }
-    }
-
     /// Refuses an image that nobody brought.
     pub(crate) fn known(&self, base: &Base, line: usize) -> Result<(), Refusal> {
         match base {
@@ -395,60 +246,4 @@ impl Planner<'_> {
             _ => Ok(()),
         }
     }
-
-    /// Adds what needs no mount to the group before it, if no mount is in its way.
-    pub(crate) fn join(&mut self, path: &str, instruction: &Located, what: Doing) {
-        let operation = Operation {
-            line: instruction.line,
-            summary: instruction.summary.clone(),
-            what,
-        };
-        match self.groups.last_mut() {
-            Some(group) if group.mounts.iter().all(|mount| apart(&mount.target, path)) => {
-                group.operations.push(operation);
-            }
-            _ => self.groups.push(Group {
-                mounts: Vec::new(),
-                network: StepNetwork::Configured,
-                operations: vec![operation],
-            }),
-        }
-    }
-}
-
-impl Group {
-    /// Says whether a command with these mounts can run in this group.
-    fn takes(&self, mounts: &[Mount], network: StepNetwork) -> bool {
-        let runs = |operation: &Operation| matches!(operation.what, Doing::Run { .. });
-        if self.operations.iter().any(runs) {
-            return self.mounts == mounts && self.network == network;
-        }
-        self.operations.iter().all(|operation| {
-            let path = match &operation.what {
-                Doing::Copy(copy) => copy.to.as_str(),
-                Doing::Directory { path, .. } => path,
-                Doing::Run { .. } => "/",
-            };
-            mounts.iter().all(|mount| apart(&mount.target, path))
-        })
-    }
-
-    /// Names the group for people: its first instruction, and how many follow.
-    pub(crate) fn title(&self, file: &str) -> String {
-        let Some(first) = self.operations.first() else {
-            return file.to_owned();
-        };
-        let more = match self.operations.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("{}{more} ({file} line {})", first.summary, first.line)
-    }
-}
-
-/// Says whether neither of two paths is in the other.
-fn apart(one: &str, other: &str) -> bool {
-    let one = format!("{}/", one.trim_end_matches('/'));
-    let other = format!("{}/", other.trim_end_matches('/'));
-    !one.starts_with(&other) && !other.starts_with(&one)
 }

@@ -4,6 +4,7 @@ use super::{
     DockerfileBuild, Walk,
     build::{At, walk},
     make::{check_images, prepare},
+    script::refuse,
     tree::Shelf,
 };
 use crate::{
@@ -80,6 +81,14 @@ pub(crate) fn build(
             origin: &step.origin,
         });
     }
+    let Some(image) = walked.image else {
+        let refusal = refuse(
+            1,
+            "a stage that the last one needs was not built",
+            "this is a mistake of ours; please report it with the Dockerfile",
+        );
+        return Err(build.refused(refusal).into());
+    };
     let layers = walked.layers.into_iter().map(|(kept, how)| {
         // What is kept may have been made from a file of which another line differed.
         let record = LayerRecord {
@@ -89,7 +98,7 @@ pub(crate) fn build(
         (KeptLayer { record, ..kept }, how)
     });
     let built = Built {
-        image: walked.image.expect("every group was made"),
+        image,
         on_image_so_far: walked.on_image_so_far,
         layers: layers.collect(),
     };

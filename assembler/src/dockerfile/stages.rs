@@ -38,6 +38,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) needed: BTreeSet<usize>,
     /// Arguments before the first `FROM`, and those that are always there.
     pub(crate) globals: Environment,
+    /// What images leave to whoever builds on them, as far as they were opened.
+    left: BTreeMap<Base, Vec<String>>,
 }
 
 impl<'a> Stages<'a> {
@@ -71,6 +73,7 @@ impl<'a> Stages<'a> {
             target: 0,
             needed: BTreeSet::new(),
             globals,
+            left: BTreeMap::new(),
         };
         for (index, stage) in script.stages.iter().enumerate() {
             let base = stages.base(index, stage, platform)?;
@@ -186,6 +189,29 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// Takes what an image leaves to whoever builds on it, which may need more stages.
+    pub(crate) fn leave(&mut self, image: &Base, triggers: Vec<String>) -> Result<(), Refusal> {
+        if triggers.is_empty() {
+            return Ok(());
+        }
+        self.left.insert(image.clone(), triggers);
+        let needed = std::mem::take(&mut self.needed);
+        needed.into_iter().try_for_each(|index| self.need(index))
+    }
+
+    /// Says that the image that a stage is built from was not brought.
+    pub(crate) fn no_image(&self, name: &str, line: usize) -> Refusal {
+        if self.left.is_empty() {
+            let reason = format!("there is no stage `{name}`, nor an image of that name");
+            return refuse(line, reason, self.known());
+        }
+        refuse(
+            line,
+            format!("only ONBUILD of a base image needs this stage, and `{name}` was not fetched"),
+            "have the last stage copy or mount something from this one itself",
+        )
+    }
+
     fn need(&mut self, index: usize) -> Result<(), Refusal> {
         // A base comes before what is built on it, so this ends.
         if !self.needed.insert(index) {
@@ -222,21 +248,28 @@ impl<'a> Stages<'a> {
         Ok(sources)
     }
 
-    /// Lists a stage's instructions behind what its base stage left to it.
+    /// Lists a stage's instructions behind what its base left to it.
     fn triggers_and_instructions(
         &self,
         index: usize,
         stage: &Stage,
     ) -> Result<Vec<Located>, Refusal> {
         let mut all = Vec::new();
-        if let Some(Base::Stage(below)) = self.bases.get(index)
-            && let Some(below) = self.script.stages.get(*below)
-        {
-            for instruction in &below.instructions {
-                if let What::OnBuild(text) = &instruction.what {
+        match self.bases.get(index) {
+            Some(Base::Stage(below)) => {
+                let below = self.script.stages.get(*below);
+                for instruction in below.iter().flat_map(|below| &below.instructions) {
+                    if let What::OnBuild(text) = &instruction.what {
+                        all.extend(trigger(text, stage.line)?);
+                    }
+                }
+            }
+            Some(image) => {
+                for text in self.left.get(image).into_iter().flatten() {
                     all.extend(trigger(text, stage.line)?);
                 }
             }
+            None => {}
         }
         all.extend(stage.instructions.iter().cloned());
         Ok(all)

@@ -316,7 +316,7 @@ fn list<'a>(config: &'a mut Map<String, Value>, field: &str) -> &'a mut Vec<Valu
     slot.as_array_mut().expect("it was made one just now")
 }
 
-fn strings(value: Option<&Value>) -> Vec<String> {
+pub(crate) fn strings(value: Option<&Value>) -> Vec<String> {
     value
         .and_then(Value::as_array)
         .into_iter()
