@@ -145,7 +145,7 @@ impl Consent<'_> {
         }
         let agreed = self.stored.agreed_shares.get(&extension.id);
         let printer = &self.context.printer;
-        printer.talk(&format!(
+        printer.ask_about(&format!(
             "Extension `{}` ({}) wants {} to see files of this machine:",
             extension.id,
             printable(&extension.settings.name),
@@ -159,7 +159,7 @@ impl Consent<'_> {
             } else {
                 ", nothing there"
             };
-            printer.talk(&format!("  {share}{gone}{news}"));
+            printer.ask_about(&format!("  {share}{gone}{news}"));
         }
         // Enter alone gives nothing away that was not given before.
         let usually = if is_known { Usually::Yes } else { Usually::No };

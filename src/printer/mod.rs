@@ -292,6 +292,11 @@ impl Printer {
         self.stderr_line(text);
     }
 
+    /// Says what a question is about, in every mode: nobody is asked about what was not shown.
+    pub fn ask_about(&self, text: &str) {
+        self.stderr_line(text);
+    }
+
     /// Warns on stderr: something a person should know though the work goes on.
     pub fn warn(&self, message: &str) {
         match self.progress_mode() {

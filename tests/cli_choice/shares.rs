@@ -62,7 +62,8 @@ fn a_terminal_is_asked_once_and_enter_alone_gives_nothing_away() {
         return;
     }
     home.store("agents:\n  one:\n    docker_args: -e FOO=bar\n  two:\n    base: large\n");
-    let terminal = Terminal::new(&home, &FIRST.join(" "));
+    // However little is to be said, nobody is asked about what is not shown.
+    let terminal = Terminal::new(&home, &format!("--progress quiet {}", FIRST.join(" ")));
     let screen = terminal.shows("Mount them? (y/N)");
     for part in [
         "Extension `gh` (GitHub) wants Agent one to see files of this machine:",
