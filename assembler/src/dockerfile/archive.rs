@@ -17,10 +17,7 @@ use layer::{
 };
 use tempfile::TempPath;
 
-use super::{
-    error::TreeError,
-    tree::{Parents, Shelf},
-};
+use super::{bundle::Parents, error::TreeError, tree::Shelf};
 use crate::compression::{Compression, Decoder};
 
 /// Unpacks the one file of a tar, if it is an archive.

@@ -97,12 +97,13 @@ fn instruction(instruction: &Instruction) -> String {
             to,
             destination,
             owner,
+            mode,
             ..
-        } => format!(
-            "{to} {destination:?} {} < {}",
-            owner.as_deref().unwrap_or("-"),
-            list(tar)
-        ),
+        } => {
+            let mode = mode.map(|mode| format!(" {mode:o}")).unwrap_or_default();
+            let owner = owner.as_deref().unwrap_or("-");
+            format!("{to} {destination:?} {owner}{mode} < {}", list(tar))
+        }
         Action::Directory { path, .. } => format!("mkdir {path}"),
     }
 }

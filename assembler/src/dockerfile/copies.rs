@@ -27,6 +27,7 @@ pub(crate) struct PlannedCopy {
     /// As written, for the key.
     pub(crate) mode_text: String,
     pub(crate) exclude: Ignore,
+    /// As written, for the key.
     pub(crate) exclude_text: Vec<String>,
     pub(crate) archives: Archives,
 }
@@ -149,9 +150,9 @@ impl Planner<'_> {
             return Ok(());
         }
         let tree = Tree::Context(&self.build.context);
-        if tree.find(source).is_none() {
-            return Err(self.missing(source, line));
+        match tree.find(source) {
+            Ok(_) => Ok(()),
+            Err(gone) => Err(self.missing(&gone, line)),
         }
-        Ok(())
     }
 }

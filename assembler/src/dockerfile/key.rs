@@ -13,10 +13,11 @@ use super::{
     context::{BuildContext, ContextKind},
     copies::PlannedCopy,
     groups::{Doing, Group},
+    ignore::Ignore,
     mount::{Kind, Mount},
     script::{Archives, Refusal},
     stages::{Base, Stages},
-    tree::{Tree, below_of},
+    tree::{Found, Tree, below_of},
 };
 use crate::{
     digest::{Hasher, LayerKey},
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Raised when groups are run or captured differently, or give another config.
-pub(crate) const FORMAT: &str = "aicage dockerfile 1";
+pub(crate) const FORMAT: &str = "aicage dockerfile 2";
 
 /// Computes a group's key; nothing when a stage that it needs is not known.
 pub(crate) fn group_key(
@@ -128,7 +129,7 @@ impl Fields {
             Kind::Bind { source, access, .. } => {
                 self.put("bind");
                 self.put(&format!("{access:?}"));
-                self.source(source, from, context);
+                self.source(source, from, (context, &Ignore::default()));
             }
             Kind::Cache {
                 id,
@@ -143,7 +144,7 @@ impl Fields {
                 self.put(id);
                 self.put(&format!("{access:?} {mode} {uid} {gid}"));
                 if from.is_some() {
-                    self.source(source, from, context);
+                    self.source(source, from, (context, &Ignore::default()));
                 }
             }
             Kind::Tmpfs { size } => self.put(&format!("tmpfs {size:?}")),
@@ -181,10 +182,12 @@ impl Fields {
         self.put(&copy.to);
         self.put(copy.owner.as_deref().unwrap_or_default());
         self.put(&copy.mode_text);
-        self.list(copy.exclude_text.iter());
+        if from.is_some() {
+            self.list(copy.exclude_text.iter());
+        }
         self.put(&copy.sources.len().to_string());
         for source in &copy.sources {
-            self.source(source, from, context);
+            self.source(source, from, (context, &copy.exclude));
         }
         for (name, content) in &copy.documents {
             self.put(name);
@@ -193,21 +196,30 @@ impl Fields {
     }
 
     /// Adds what a source names: of the build context the files, of an image its layers.
-    fn source(&mut self, source: &str, from: Option<&str>, context: (&BuildContext, &Tree<'_>)) {
+    fn source(
+        &mut self,
+        source: &str,
+        from: Option<&str>,
+        (context, exclude): ((&BuildContext, &Tree<'_>), &Ignore),
+    ) {
         if let Some(from) = from {
             self.put(source);
             self.put(from);
             return;
         }
         let (context, tree) = context;
-        for (called, real) in tree.find(source).unwrap_or_default() {
+        for Found { called, real } in tree.find(source).unwrap_or_default() {
             self.put("found");
             field(&mut self.0, called.base_name());
             for path in tree.below(&real) {
                 let Some(entry) = context.get(&path) else {
                     continue;
                 };
-                field(&mut self.0, below_of(&path, &real));
+                let below = below_of(&path, &real);
+                if !below.is_empty() && exclude.leaves_out(below) {
+                    continue;
+                }
+                field(&mut self.0, below);
                 self.put(&format!("{:o}", entry.mode));
                 match &entry.kind {
                     ContextKind::File { digest, .. } => self.put(&digest.to_string()),

@@ -12,22 +12,20 @@ use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use tempfile::TempPath;
 
 use super::{
-    DockerfileError, archive,
+    DockerfileError,
     build::At,
-    chmod::Chmod,
-    copies::PlannedCopy,
+    bundle::{self, Bundle, Parents},
     error::TreeError,
     groups::{Doing, Operation},
+    ignore::Ignore,
     mount::{Kind, Mount, Need},
-    script::{Archives, Refusal, refuse},
+    script::{Refusal, refuse},
     stages::Base,
-    tree::{Changes, Shelf, Tree},
+    tree::{Found, Shelf, Tree},
 };
 use crate::{
     image::Image,
-    instruction::{
-        Access, Action, Conflict, Destination, Instruction, MountKind, Secret, StepMount, TarSource,
-    },
+    instruction::{Access, Action, Instruction, MountKind, Secret, StepMount, TarSource},
 };
 
 /// The largest secret, as Docker has it.
@@ -73,18 +71,17 @@ pub(crate) fn check_images(shelf: Shelf<'_>, at: &At<'_>) -> Result<(), Dockerfi
         };
         let tree = tree_of(shelf, at, Some(base), &mut trees)?;
         for source in &copy.sources {
-            if tree.find(source).is_none() {
-                return Err(at.missing(source, operation.line));
-            }
+            tree.find(source)
+                .map_err(|gone| at.missing(&gone, operation.line))?;
         }
     }
     Ok(())
 }
 
-struct Maker<'a> {
-    shelf: Shelf<'a>,
-    at: &'a At<'a>,
-    trees: BTreeMap<Base, Tree<'a>>,
+pub(crate) struct Maker<'a> {
+    pub(crate) shelf: Shelf<'a>,
+    pub(crate) at: &'a At<'a>,
+    pub(crate) trees: BTreeMap<Base, Tree<'a>>,
     prepared: Prepared,
 }
 
@@ -126,80 +123,14 @@ impl Maker<'_> {
         Ok(())
     }
 
-    fn push(&mut self, label: &str, action: Action) {
+    pub(crate) fn push(&mut self, label: &str, action: Action) {
         self.prepared.instructions.push(Instruction {
             label: label.to_owned(),
             action,
         });
     }
 
-    fn copy(
-        &mut self,
-        copy: &PlannedCopy,
-        line: usize,
-        label: &str,
-    ) -> Result<(), DockerfileError> {
-        let shelf = self.shelf;
-        let failed = |source| self.at.failed(line, source);
-        let changes = Changes {
-            mode: copy.mode.clone(),
-            exclude: copy.exclude.clone(),
-        };
-        let tree = tree_of(shelf, self.at, copy.from.as_ref(), &mut self.trees)?;
-        let mut tars = Vec::new();
-        for source in &copy.sources {
-            let found = tree
-                .find(source)
-                .ok_or_else(|| self.at.missing(source, line))?;
-            for found in found {
-                let is_directory = tree.is_directory(&found.1);
-                let tar = tree
-                    .tar(shelf, (&found.0, &found.1), &changes)
-                    .map_err(failed)?;
-                let unpacked = match copy.archives {
-                    Archives::Unpack if !is_directory => {
-                        archive::unpack(shelf, &tar).map_err(failed)?
-                    }
-                    _ => None,
-                };
-                tars.push(match unpacked {
-                    Some(tar) => (tar, Destination::Directory, Conflict::Replace),
-                    None if is_directory => (tar, Destination::Directory, Conflict::Refuse),
-                    None => (tar, Destination::Auto, Conflict::Refuse),
-                });
-            }
-        }
-        for (name, content) in &copy.documents {
-            let mode = copy
-                .mode
-                .as_ref()
-                .map_or(0o644, |mode| mode.apply(0o644, false));
-            let tar = document_tar(shelf, (name, content), mode).map_err(failed)?;
-            tars.push((tar, Destination::Auto, Conflict::Refuse));
-        }
-        // Directories on the way get the number too; changes have nothing to change there.
-        let mode = match copy.mode {
-            Some(Chmod::Bits(bits)) => Some(bits),
-            _ => None,
-        };
-        for (tar, destination, conflict) in tars {
-            let tar = self.keep(tar);
-            self.push(
-                label,
-                Action::Unpack {
-                    tar,
-                    to: copy.to.clone(),
-                    destination,
-                    conflict,
-                    owner: copy.owner.clone(),
-                    mode,
-                },
-            );
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, tar: TempPath) -> TarSource {
+    pub(crate) fn keep(&mut self, tar: TempPath) -> TarSource {
         let source = TarSource::File(tar.to_path_buf());
         self.prepared.files.push(tar);
         source
@@ -322,9 +253,14 @@ impl Maker<'_> {
         })?;
         let file = (!tree.is_directory(&real))
             .then(|| String::from_utf8_lossy(real.base_name()).into_owned());
-        let tar = tree
-            .tar(self.shelf, (&real, &real), &Changes::default())
+        let found = Found {
+            called: real.clone(),
+            real,
+        };
+        let bundle = Bundle::of(tree, &found, &Ignore::default());
+        let mut tars = bundle::tars((self.shelf, tree), &[bundle], None)
             .map_err(|source| at.failed(line, source))?;
+        let tar = tars.pop().expect("one bundle gives one tar");
         Ok((self.keep(tar), file))
     }
 
@@ -369,7 +305,7 @@ impl Maker<'_> {
 }
 
 impl At<'_> {
-    fn failed(&self, line: usize, source: TreeError) -> DockerfileError {
+    pub(crate) fn failed(&self, line: usize, source: TreeError) -> DockerfileError {
         DockerfileError::Copy {
             file: self.build.file.clone(),
             line,
@@ -381,7 +317,7 @@ impl At<'_> {
         self.build.refused(refusal)
     }
 
-    fn missing(&self, source: &str, line: usize) -> DockerfileError {
+    pub(crate) fn missing(&self, source: &str, line: usize) -> DockerfileError {
         self.refused(refuse(
             line,
             format!("there is no `{source}` where it is copied from"),
@@ -391,7 +327,7 @@ impl At<'_> {
 }
 
 /// Opens a tree once.
-fn tree_of<'t, 'a>(
+pub(crate) fn tree_of<'t, 'a>(
     shelf: Shelf<'a>,
     at: &'a At<'a>,
     base: Option<&Base>,
@@ -413,7 +349,7 @@ fn tree_of<'t, 'a>(
 }
 
 /// Writes a tar of one file below a directory.
-fn document_tar(
+pub(crate) fn document_tar(
     shelf: Shelf<'_>,
     (name, content): (&str, &str),
     mode: u32,
@@ -423,7 +359,7 @@ fn document_tar(
     let name = LayerPath::new(name.trim_start_matches('/')).unwrap_or_default();
     let mut entry = Entry::file(name, mode, content.len() as u64);
     entry.mtime = NEVER;
-    super::tree::Parents::default().lead_to(&entry, &mut writer)?;
+    Parents::default().lead_to(&entry, &mut writer)?;
     writer.append(&LayerItem::Entry(entry), content.as_bytes())?;
     writer.finish()?.flush()?;
     Ok(path)

@@ -14,6 +14,7 @@
 
 mod archive;
 mod build;
+mod bundle;
 mod chmod;
 mod context;
 mod copies;
@@ -27,6 +28,7 @@ mod ignore;
 mod key;
 mod lines;
 mod make;
+mod make_copy;
 mod mount;
 mod parse;
 mod parse_copy;

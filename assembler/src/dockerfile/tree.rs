@@ -3,23 +3,14 @@
 //! Invariant: paths stay inside of the tree: `..` at its root is its root, and symbolic links are followed as if the tree
 //! were the whole filesystem.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    io::{self, BufWriter, Write as _},
-};
+use std::{collections::VecDeque, io};
 
-use layer::{
-    Entry, EntryKind, IMPLIED, IndexKind, LayerItem, LayerPath, PathIndex, tar::LayerWriter,
-};
+use layer::{IndexKind, LayerPath, PathIndex};
 use tempfile::TempPath;
 
 use super::{
-    chmod::Chmod,
     context::{BuildContext, ContextKind},
-    error::TreeError,
-    gather::{self, Gathered},
     glob::{Glob, is_pattern},
-    ignore::Ignore,
 };
 use crate::{
     image::Image,
@@ -43,19 +34,21 @@ pub(crate) enum Tree<'a> {
     },
 }
 
+/// What a source of `COPY` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// As it is called.
+    pub(crate) called: LayerPath,
+    /// Where it really is.
+    pub(crate) real: LayerPath,
+}
+
 /// What is at a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     Directory,
     Symlink(Vec<u8>),
     Other,
-}
-
-/// What is changed about what is copied.
-#[derive(Debug, Default)]
-pub(crate) struct Changes {
-    pub(crate) mode: Option<Chmod>,
-    pub(crate) exclude: Ignore,
 }
 
 /// Where temporary files go and layers are read from.
@@ -129,9 +122,9 @@ impl<'a> Tree<'a> {
         (here.is_root() || self.node(&here).is_some()).then_some(here)
     }
 
-    /// Finds what a source of `COPY` names: as it is called, and where it really is. Nothing if the source is no pattern
-    /// and nothing is there; a pattern may fit nothing.
-    pub(crate) fn find(&self, source: &str) -> Option<Vec<(LayerPath, LayerPath)>> {
+    /// Finds what a source of `COPY` names; a pattern may fit nothing. The error is what is named and not there: the
+    /// source, or a link that fits it and leads nowhere.
+    pub(crate) fn find(&self, source: &str) -> Result<Vec<Found>, String> {
         let parts: Vec<Vec<u8>> = normal(source.as_bytes());
         let split = parts
             .iter()
@@ -139,28 +132,30 @@ impl<'a> Tree<'a> {
             .unwrap_or(parts.len());
         let (plain, pattern) = parts.split_at(split);
         let directory = self.resolve(&plain.join(&b'/'));
+        let none = || source.to_owned();
         if pattern.is_empty() {
-            let called = LayerPath::new(plain.join(&b'/')).ok()?;
-            return Some(vec![(called, directory?)]);
+            let called = LayerPath::new(plain.join(&b'/')).map_err(|_unfit| none())?;
+            let real = directory.ok_or_else(none)?;
+            return Ok(vec![Found { called, real }]);
         }
         let Some(directory) = directory else {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         };
         let pattern = String::from_utf8_lossy(&pattern.join(&b'/')).into_owned();
-        let glob = Glob::of_copy(&pattern)?;
-        let mut found: Vec<(LayerPath, LayerPath)> = Vec::new();
+        let glob = Glob::of_copy(&pattern).ok_or_else(none)?;
+        let mut found: Vec<Found> = Vec::new();
         for path in self.below(&directory) {
-            if path == directory || found.last().is_some_and(|(last, _)| path.starts_with(last)) {
+            let inside = |last: &Found| path.starts_with(&last.called);
+            if path == directory || found.last().is_some_and(inside) {
                 continue;
             }
-            let relative = below_of(&path, &directory);
-            if glob.matches(relative)
-                && let Some(real) = self.resolve(path.as_bytes())
-            {
-                found.push((path, real));
+            if glob.matches(below_of(&path, &directory)) {
+                let real = self.resolve(path.as_bytes());
+                let real = real.ok_or_else(|| path.to_string())?;
+                found.push(Found { called: path, real });
             }
         }
-        Some(found)
+        Ok(found)
     }
 
     /// Lists a path and all below it, in the order of a layer.
@@ -183,140 +178,6 @@ impl<'a> Tree<'a> {
     /// Says whether a path is a directory; the root is one.
     pub(crate) fn is_directory(&self, path: &LayerPath) -> bool {
         path.is_root() || self.node(path) == Some(Node::Directory)
-    }
-
-    /// Writes a tar of what is at `real`: of a directory its content below the tar's root, of anything else one entry with
-    /// the name under which it was found.
-    pub(crate) fn tar(
-        &self,
-        shelf: Shelf<'_>,
-        (called, real): (&LayerPath, &LayerPath),
-        changes: &Changes,
-    ) -> Result<TempPath, TreeError> {
-        let mut wanted: BTreeMap<LayerPath, LayerPath> = BTreeMap::new();
-        if self.is_directory(real) {
-            for path in self.below(real) {
-                let relative = LayerPath::new(below_of(&path, real)).unwrap_or_default();
-                if relative.is_root() || !changes.exclude.leaves_out(relative.as_bytes()) {
-                    wanted.insert(relative, path);
-                }
-            }
-        } else if !changes.exclude.leaves_out(called.base_name()) {
-            let name = LayerPath::new(called.base_name()).unwrap_or_default();
-            wanted.insert(name, real.clone());
-        }
-        let (file, path) = shelf.file()?;
-        let mut writer = LayerWriter::new(BufWriter::with_capacity(1 << 18, file));
-        match self {
-            Self::Context(context) => write_context(context, &wanted, changes, &mut writer)?,
-            Self::Image { image, .. } => {
-                let mut gathered = gather::gather(shelf, image, wanted.values())?;
-                write_image(&mut gathered, &wanted, changes, &mut writer)?;
-            }
-        }
-        writer.finish()?.flush()?;
-        Ok(path)
-    }
-}
-
-fn write_context(
-    context: &BuildContext,
-    wanted: &BTreeMap<LayerPath, LayerPath>,
-    changes: &Changes,
-    writer: &mut LayerWriter<BufWriter<fs_err::File>>,
-) -> Result<(), TreeError> {
-    let mut parents = Parents::default();
-    for (relative, path) in wanted {
-        let Some(found) = context.get(path) else {
-            continue;
-        };
-        let mut content: &[u8] = &[];
-        let kind = match &found.kind {
-            ContextKind::File { content: bytes, .. } => {
-                content = bytes;
-                EntryKind::File {
-                    size: bytes.len() as u64,
-                }
-            }
-            ContextKind::Directory => EntryKind::Directory,
-            ContextKind::Symlink(target) => EntryKind::Symlink {
-                target: target.clone(),
-            },
-        };
-        let mut entry = Entry::directory(relative.clone(), found.mode);
-        entry.kind = kind;
-        entry.mtime = found.mtime;
-        parents.lead_to(&entry, writer)?;
-        change(&mut entry, changes);
-        writer.append(&LayerItem::Entry(entry), content)?;
-    }
-    Ok(())
-}
-
-fn write_image(
-    gathered: &mut Gathered,
-    wanted: &BTreeMap<LayerPath, LayerPath>,
-    changes: &Changes,
-    writer: &mut LayerWriter<BufWriter<fs_err::File>>,
-) -> Result<(), TreeError> {
-    let mut parents = Parents::default();
-    // Names of one file that are copied together stay names of one file.
-    let mut names: BTreeMap<gather::Inode, LayerPath> = BTreeMap::new();
-    for (relative, path) in wanted {
-        let Some((inode, mut entry)) = gathered.entry(path) else {
-            continue;
-        };
-        entry.path = relative.clone();
-        parents.lead_to(&entry, writer)?;
-        change(&mut entry, changes);
-        if !matches!(entry.kind, EntryKind::File { .. }) {
-            writer.append(&LayerItem::Entry(entry), io::empty())?;
-        } else if let Some(first) = names.get(&inode) {
-            entry.kind = EntryKind::HardLink {
-                target: first.clone(),
-            };
-            writer.append(&LayerItem::Entry(entry), io::empty())?;
-        } else {
-            writer.append(&LayerItem::Entry(entry), gathered.content(&inode)?)?;
-            names.insert(inode, relative.clone());
-        }
-    }
-    Ok(())
-}
-
-fn change(entry: &mut Entry, changes: &Changes) {
-    if let Some(mode) = &changes.mode
-        && !matches!(entry.kind, EntryKind::Symlink { .. })
-    {
-        entry.mode = mode.apply(entry.mode, entry.kind == EntryKind::Directory);
-    }
-}
-
-/// Writes directories that lead to an entry and have none of their own.
-#[derive(Default)]
-pub(crate) struct Parents {
-    written: std::collections::BTreeSet<LayerPath>,
-}
-
-impl Parents {
-    pub(crate) fn lead_to<W: io::Write>(
-        &mut self,
-        entry: &Entry,
-        writer: &mut LayerWriter<W>,
-    ) -> Result<(), TreeError> {
-        let parents: Vec<LayerPath> = std::iter::successors(entry.path.parent(), LayerPath::parent)
-            .take_while(|path| !path.is_root() && !self.written.contains(path))
-            .collect();
-        for parent in parents.into_iter().rev() {
-            let mut directory = Entry::directory(parent.clone(), 0o755);
-            directory.xattrs.insert(IMPLIED.to_vec(), b"1".to_vec());
-            writer.append(&LayerItem::Entry(directory), io::empty())?;
-            self.written.insert(parent);
-        }
-        if entry.kind == EntryKind::Directory {
-            self.written.insert(entry.path.clone());
-        }
-        Ok(())
     }
 }
 
@@ -393,28 +254,32 @@ mod tests {
             tree.find(source).map(|found| {
                 found
                     .iter()
-                    .map(|(called, real)| format!("{called}={real}"))
+                    .map(|found| format!("{}={}", found.called, found.real))
                     .collect::<Vec<_>>()
                     .join(" ")
             })
         };
         for (source, found) in [
-            ("a.txt", Some("a.txt=a.txt")),
-            ("./d//e/", Some("d/e=d/e")),
-            (".", Some(".=.")),
-            ("/", Some(".=.")),
-            ("link", Some("link=d/e")),
-            ("link/f.txt", Some("link/f.txt=d/e/f.txt")),
-            ("*.txt", Some("a.txt=a.txt b.txt=b.txt")),
-            ("d/*/f*", Some("d/e/f.txt=d/e/f.txt")),
-            ("link/*", Some("d/e/f.txt=d/e/f.txt")),
-            ("none*", Some("")),
-            ("none", None),
-            ("loop", None),
-            ("out", Some("out=a.txt")),
-            ("[", None),
+            ("a.txt", Ok("a.txt=a.txt")),
+            ("./d//e/", Ok("d/e=d/e")),
+            (".", Ok(".=.")),
+            ("/", Ok(".=.")),
+            ("link", Ok("link=d/e")),
+            ("link/f.txt", Ok("link/f.txt=d/e/f.txt")),
+            ("*.txt", Ok("a.txt=a.txt b.txt=b.txt")),
+            ("d/*/f*", Ok("d/e/f.txt=d/e/f.txt")),
+            ("link/*", Ok("d/e/f.txt=d/e/f.txt")),
+            ("none*", Ok("")),
+            ("none", Err("none")),
+            ("loop", Err("loop")),
+            ("out", Ok("out=a.txt")),
+            ("[", Err("[")),
+            ("lo*", Err("loop")),
+            ("l*", Err("loop")),
         ] {
-            assert_eq!(find(source).as_deref(), found, "{source}");
+            let said = find(source);
+            let said = said.as_deref().map_err(String::as_str);
+            assert_eq!(said, found, "{source}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What Dockerfiles copy, through the public door.
 
 use super::super::{bench::*, *};
-use crate::testing::tar_of;
+use crate::testing::{add_image, tar_of};
 
 #[test]
 fn here_documents_become_scripts_files_and_programs() {
@@ -60,4 +60,96 @@ fn directories_that_an_archive_does_not_name_are_marked() {
         ran,
         ["/ Directory - < (tmp), (tmp/deep), tmp/deep/file 644 \"x\""]
     );
+}
+
+/// Makes a link of a build context.
+fn link(target: &str) -> ContextEntry {
+    ContextEntry {
+        kind: ContextKind::Symlink(target.into()),
+        mode: 0o777,
+        mtime: 7,
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_refused_even_if_only_a_pattern_fits_it() {
+    let mut build = build_of("RUN x\nCOPY d/* /x/\n");
+    let mut entries: BTreeMap<_, _> = build
+        .context
+        .iter()
+        .map(|(path, entry)| (path.clone(), entry.clone()))
+        .collect();
+    entries.insert("d/dead".parse().unwrap(), link("nowhere"));
+    build.context = Arc::new(BuildContext::new(entries));
+    let (line, said) = Bench::new().refused(build);
+    assert!(line == 4 && said.contains("no `d/dead`"), "{line} {said}");
+}
+
+#[test]
+fn what_is_excluded_is_below_a_directory_that_is_copied() {
+    for (source, copied) in [
+        ("d/b", "/x/ Auto - < b 644 \"B\""),
+        ("d/*", "/x/ Auto - < b 644 \"B\""),
+        ("d", "/x/ Directory - < . 755 \"\""),
+    ] {
+        let ran = Bench::new().ran(build_of(&format!("COPY --exclude=b {source} /x/\n")));
+        assert_eq!(ran, [copied], "{source}");
+    }
+}
+
+#[test]
+fn what_is_excluded_is_not_part_of_the_key() {
+    let bench = Bench::new();
+    let mut build = build_of("COPY --exclude=*.md . /x\nRUN slow\n");
+    let files = |note| context(&[("a", "A"), ("n.md", note)]);
+    build.context = files("one");
+    assert_eq!(bench.ran(build.clone()).len(), 1);
+    build.context = files("two");
+    assert_eq!(bench.ran(build.clone()), [""; 0], "nobody sees `n.md`");
+    build.text = build.text.replace("*.md", "*.txt").into();
+    assert_eq!(bench.ran(build).len(), 1, "now somebody sees it");
+}
+
+#[test]
+fn an_archive_keeps_its_modes_and_what_is_none_gets_the_one_that_is_asked_for() {
+    let entries = [("t.tar", tar_of(&[("f", b"in")])), ("u.txt", b"u".to_vec())]
+        .map(|(path, content)| (path.parse().unwrap(), ContextEntry::file(content, 0o644, 7)));
+    let mut build = build_of("ADD --chmod=700 *.t* /x/\n");
+    build.context = Arc::new(BuildContext::new(entries.into()));
+    assert_eq!(
+        Bench::new().ran(build),
+        ["/x/ Directory - < f 644 \"in\"; /x/ Auto - 700 < u.txt 700 \"u\""]
+    );
+}
+
+#[test]
+fn what_fits_a_pattern_is_one_tar_unless_the_order_matters() {
+    let bench = Bench::new();
+    let other = add_image(
+        bench.store(),
+        &[&[
+            ("bin/", b""),
+            ("bin/a", b"A"),
+            ("bin/b", b"B"),
+            ("d1/", b""),
+            ("d1/x", b"1"),
+            ("d2/", b""),
+            ("d2/x", b"2"),
+        ]],
+    );
+    for (source, copied) in [
+        ("/bin/* /x/", "/x/ Directory - < a 644 \"A\", b 644 \"B\""),
+        (
+            "/d* /x/",
+            "/x/ Directory - < . 755 \"\", x 644 \"1\"; /x/ Directory - < . 755 \"\", x 644 \"2\"",
+        ),
+        (
+            "/bin/* /x",
+            "/x Auto - < a 644 \"A\"; /x Auto - < b 644 \"B\"",
+        ),
+    ] {
+        let mut build = build_of(&format!("COPY --from=other {source}\n"));
+        build.images.insert("other".to_owned(), *other.digest());
+        assert_eq!(bench.ran(build), [copied], "{source}");
+    }
 }

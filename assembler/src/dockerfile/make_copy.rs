@@ -1,0 +1,140 @@
+//! Makes the tars of `COPY` and `ADD`.
+
+use std::path::Path;
+
+use tempfile::TempPath;
+
+use super::{
+    DockerfileError, archive,
+    bundle::{self, Bundle, Into},
+    chmod::Chmod,
+    copies::PlannedCopy,
+    error::TreeError,
+    ignore::Ignore,
+    make::{Maker, document_tar, tree_of},
+    script::Archives,
+    tree::{Found, Shelf, Tree},
+};
+use crate::instruction::{Action, Conflict, Destination};
+
+/// One tar, and how it is unpacked.
+struct Made {
+    tar: TempPath,
+    destination: Destination,
+    conflict: Conflict,
+    mode: Option<u32>,
+}
+
+impl Maker<'_> {
+    pub(crate) fn copy(
+        &mut self,
+        copy: &PlannedCopy,
+        line: usize,
+        label: &str,
+    ) -> Result<(), DockerfileError> {
+        let (shelf, at) = (self.shelf, self.at);
+        let failed = |source| at.failed(line, source);
+        let tree = tree_of(shelf, at, copy.from.as_ref(), &mut self.trees)?;
+        let mut all = Vec::new();
+        for source in &copy.sources {
+            let found = tree.find(source).map_err(|gone| at.missing(&gone, line))?;
+            all.extend(made((shelf, tree), copy, found).map_err(failed)?);
+        }
+        for (name, content) in &copy.documents {
+            let mode = copy
+                .mode
+                .as_ref()
+                .map_or(0o644, |mode| mode.apply(0o644, false));
+            let tar = document_tar(shelf, (name, content), mode).map_err(failed)?;
+            all.push(plain(copy, tar, Destination::Auto));
+        }
+        for made in all {
+            let tar = self.keep(made.tar);
+            self.push(
+                label,
+                Action::Unpack {
+                    tar,
+                    to: copy.to.clone(),
+                    destination: made.destination,
+                    conflict: made.conflict,
+                    owner: copy.owner.clone(),
+                    mode: made.mode,
+                },
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Makes the tars of one source. Archives that are unpacked are by themselves, between what comes before and after.
+fn made(
+    from: (Shelf<'_>, &Tree<'_>),
+    copy: &PlannedCopy,
+    found: Vec<Found>,
+) -> Result<Vec<Made>, TreeError> {
+    let mut made = Vec::new();
+    let mut files = Vec::new();
+    for found in found {
+        match unpacked(from, copy, &found)? {
+            None => files.push(found),
+            Some(tar) => {
+                made.extend(bundled(from, copy, &std::mem::take(&mut files))?);
+                made.push(Made {
+                    tar,
+                    destination: Destination::Directory,
+                    conflict: Conflict::Replace,
+                    // What is in an archive keeps its mode.
+                    mode: None,
+                });
+            }
+        }
+    }
+    made.extend(bundled(from, copy, &files)?);
+    Ok(made)
+}
+
+/// Unpacks an archive, if it is one and `ADD` names it.
+fn unpacked(
+    (shelf, tree): (Shelf<'_>, &Tree<'_>),
+    copy: &PlannedCopy,
+    found: &Found,
+) -> Result<Option<TempPath>, TreeError> {
+    if copy.archives == Archives::Copy || tree.is_directory(&found.real) {
+        return Ok(None);
+    }
+    let bundle = Bundle::of(tree, found, &Ignore::default());
+    let tars = bundle::tars((shelf, tree), &[bundle], None)?;
+    let path: Option<&Path> = tars.first().map(AsRef::as_ref);
+    path.map_or(Ok(None), |path| archive::unpack(shelf, path))
+}
+
+fn bundled(
+    from: (Shelf<'_>, &Tree<'_>),
+    copy: &PlannedCopy,
+    found: &[Found],
+) -> Result<Vec<Made>, TreeError> {
+    let into = if copy.to.ends_with('/') {
+        Into::Directory
+    } else {
+        Into::Anything
+    };
+    let bundles = Bundle::of_all(from.1, found, (&copy.exclude, into));
+    let tars = bundle::tars(from, &bundles, copy.mode.as_ref())?;
+    let made = tars.into_iter().zip(bundles);
+    Ok(made
+        .map(|(tar, bundle)| plain(copy, tar, bundle.destination()))
+        .collect())
+}
+
+fn plain(copy: &PlannedCopy, tar: TempPath, destination: Destination) -> Made {
+    Made {
+        tar,
+        destination,
+        conflict: Conflict::Refuse,
+        // Directories on the way get the number too; changes have nothing to change there.
+        mode: match copy.mode {
+            Some(Chmod::Bits(bits)) => Some(bits),
+            _ => None,
+        },
+    }
+}
