@@ -3,9 +3,8 @@
 //! Invariant: a command that needs no store, registry or engine opens none.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-    time::SystemTime,
+    collections::BTreeSet,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use assembler::{
@@ -13,21 +12,31 @@ use assembler::{
     reporter::Reporter,
     store::{BlobStore, Notice, SharedLock},
 };
-use registry::{Client, ClientConfig, CredentialSources, Destination, Mirror, NamedPem, Proxies};
+use registry::{Client, Destination};
 use tokio::sync::OnceCell;
 
 use crate::{
     cli::GlobalOptions,
     clock,
-    definition::catalogue::{Catalogue, Published},
+    definition::catalogue::{Catalogue, Problem, Published},
     definition_bundle,
     diagnostic::Diagnostic,
     engine::docker::{self, Docker, DockerSandbox, EngineError},
     exit_status::ExitStatus,
     interrupt::Interrupt,
+    network,
     printer::Printer,
     settings::Settings,
 };
+
+/// Whether anything newer than what is here is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// As the configuration says.
+    Asked,
+    /// Not in this run: `--no-update`.
+    LeftAlone,
+}
 
 /// What a command works with.
 pub struct Context {
@@ -43,8 +52,11 @@ pub struct Context {
     pub now: String,
     /// Tells when the user interrupts.
     pub interrupt: Interrupt,
+    /// Whether to look for anything newer than what is here.
+    pub news: News,
     platform: Platform,
     catalogue: OnceLock<Catalogue>,
+    warned: Mutex<BTreeSet<String>>,
     store: OnceLock<(BlobStore, Arc<SharedLock>)>,
     client: OnceLock<Client>,
     docker: OnceCell<Docker>,
@@ -66,8 +78,10 @@ impl Context {
             reporter,
             now: clock::now(),
             interrupt,
+            news: News::Asked,
             platform: Platform::linux(std::env::consts::ARCH),
             catalogue: OnceLock::new(),
+            warned: Mutex::default(),
             store: OnceLock::new(),
             client: OnceLock::new(),
             docker: OnceCell::new(),
@@ -77,6 +91,11 @@ impl Context {
 
     /// Returns the definitions; what is wrong with any is told once.
     pub fn catalogue(&self) -> &Catalogue {
+        self.catalogue_telling(|_| true)
+    }
+
+    /// The same; of what is wrong, only what `is_told` picks is told here.
+    pub fn catalogue_telling(&self, is_told: impl Fn(&Problem) -> bool) -> &Catalogue {
         self.catalogue.get_or_init(|| {
             let catalogue = {
                 let published = definition_bundle::configured(self).unwrap_or_else(|diagnostic| {
@@ -86,15 +105,20 @@ impl Context {
                 });
                 Catalogue::read(&published, &self.settings.custom_roots())
             };
-            for problem in &catalogue.problems {
-                let message = format!(
-                    "{} `{}` is left out: {}",
-                    problem.noun, problem.id, problem.error
-                );
-                self.printer.warn(&message);
+            for problem in catalogue.problems.iter().filter(|one| is_told(one)) {
+                self.printer.warn(&problem.sentence());
             }
             catalogue
         })
+    }
+
+    /// Warns of what may be found several times in one run.
+    pub fn warn_once(&self, message: String) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warned.contains(&message) {
+            self.printer.warn(&message);
+            warned.insert(message);
+        }
     }
 
     /// Returns the store and the proof that nothing is pruned while we run.
@@ -149,7 +173,7 @@ impl Context {
             .hint("run the same command once without `--offline`"));
         }
         if self.client.get().is_none() {
-            let client = Client::new(self.client_config()?);
+            let client = Client::new(network::client_config(self)?);
             drop(self.client.set(client));
         }
         Ok(self.client.get().expect("it was set just now"))
@@ -162,7 +186,7 @@ impl Context {
             let settings = docker::EngineSettings {
                 host: environment.docker_host.clone(),
                 context: environment.docker_context.clone(),
-                config_dir: Some(self.docker_config()),
+                config_dir: Some(network::docker_config(self)),
                 runtime_dir: environment.runtime_directory.clone(),
                 home: Some(self.settings.user_home.clone()),
                 cert_path: environment.docker_cert_path.clone(),
@@ -196,88 +220,7 @@ impl Context {
 
     /// Returns the extra certificate authorities, concatenated; `None` when none are configured.
     pub fn extra_ca(&self) -> Result<Option<Vec<u8>>, Diagnostic> {
-        let mut bundle = Vec::new();
-        for file in self.ca_files()? {
-            bundle.extend_from_slice(&file.pem);
-            bundle.push(b'\n');
-        }
-        Ok((!bundle.is_empty()).then_some(bundle))
-    }
-
-    fn ca_files(&self) -> Result<Vec<NamedPem>, Diagnostic> {
-        let mut files = Vec::new();
-        for path in &self.settings.config.network.ca {
-            let path = self.settings.user_path(path);
-            let pem = fs_err::read(&path).map_err(|error| {
-                Diagnostic::new(
-                    "network-ca",
-                    ExitStatus::Usage,
-                    "cannot read a certificate authority of `network.ca`",
-                )
-                .caused_by(Some(&error))
-                .hint("correct `network.ca` in `config.yml`")
-            })?;
-            files.push(NamedPem {
-                name: path.display().to_string(),
-                pem,
-            });
-        }
-        Ok(files)
-    }
-
-    fn docker_config(&self) -> PathBuf {
-        let environment = &self.settings.environment;
-        environment
-            .docker_config
-            .clone()
-            .unwrap_or_else(|| self.settings.user_home.join(".docker"))
-    }
-
-    /// Where credentials are looked for: Podman's files first where they are asked for, then Docker's, then Podman's.
-    fn credential_sources(&self) -> CredentialSources {
-        let environment = &self.settings.environment;
-        let config_home = environment
-            .config_home
-            .clone()
-            .unwrap_or_else(|| self.settings.user_home.join(".config"));
-        let mut files = Vec::new();
-        files.extend(environment.registry_auth_file.clone());
-        files.push(self.docker_config().join("config.json"));
-        if let Some(runtime) = &environment.runtime_directory {
-            files.push(runtime.join("containers/auth.json"));
-        }
-        files.push(config_home.join("containers/auth.json"));
-        let path = environment.path.as_deref().unwrap_or_default();
-        CredentialSources {
-            files,
-            helper_path: std::env::split_paths(path).collect(),
-        }
-    }
-
-    fn client_config(&self) -> Result<ClientConfig, Diagnostic> {
-        let config = &self.settings.config;
-        let proxy = |name| self.settings.environment.proxy(name).map(str::to_owned);
-        let mut client = ClientConfig::new(system_time);
-        client.credentials = self.credential_sources();
-        client.mirrors = config
-            .registry
-            .mirrors
-            .iter()
-            .map(|(host, urls)| {
-                let mirrors = urls.iter().map(|url| Mirror { url: url.clone() });
-                (host.clone(), mirrors.collect())
-            })
-            .collect();
-        client.plain_http.clone_from(&config.registry.plain_http);
-        client.proxies = Proxies {
-            http: proxy("HTTP_PROXY"),
-            https: proxy("HTTPS_PROXY"),
-            all: proxy("ALL_PROXY"),
-            no_proxy: proxy("NO_PROXY"),
-        };
-        client.extra_ca = self.ca_files()?;
-        client.token_cache = Some(self.settings.state().join("tokens"));
-        Ok(client)
+        network::extra_ca(self)
     }
 }
 
@@ -287,12 +230,4 @@ impl std::fmt::Debug for Context {
             .field("now", &self.now)
             .finish_non_exhaustive()
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the registry client is handed the clock here"
-)]
-fn system_time() -> SystemTime {
-    SystemTime::now()
 }

@@ -30,6 +30,7 @@ pub mod listing;
 pub mod matrix;
 pub mod memory;
 pub mod names;
+pub mod network;
 pub mod plan;
 pub mod printer;
 pub mod program;

@@ -9,8 +9,9 @@ use assembler::definition_files::DefinitionFiles;
 
 use super::{
     DefinitionError, Source, agent::AgentDefinition, base::BaseDefinition, bundle,
-    extension::ExtensionDefinition,
+    extension::ExtensionDefinition, found,
 };
+use crate::diagnostic;
 
 /// The definitions of this machine.
 #[derive(Debug, Default)]
@@ -32,10 +33,21 @@ pub struct Catalogue {
 pub struct Problem {
     /// `agent`, `base` or `extension`.
     pub noun: &'static str,
-    /// Its directory's name.
-    pub id: String,
+    /// Its directory's name; nothing where the directory of all such definitions is meant.
+    pub id: Option<String>,
     /// Why.
     pub error: DefinitionError,
+}
+
+impl Problem {
+    /// Says in one sentence what is left out and why.
+    pub fn sentence(&self) -> String {
+        let why = diagnostic::sentence(&self.error);
+        match &self.id {
+            Some(id) => format!("{} `{id}` is left out: {why}", self.noun),
+            None => format!("every {} of a directory is left out: {why}", self.noun),
+        }
+    }
 }
 
 /// Where the user's own definitions are.
@@ -87,43 +99,47 @@ impl Catalogue {
                 }
             }
             Published::Bundle(root) => {
-                for (id, path) in subdirectories(&root.join("agents")) {
-                    let files = bundle::directory(&path, state);
-                    catalogue.add_agent(&id, files, (Source::BuiltIn, &path));
-                }
-                for (id, path) in subdirectories(&root.join("bases")) {
-                    let files = bundle::directory(&path, state);
-                    catalogue.add_base(&id, files, (Source::BuiltIn, &path));
-                }
+                let directory = |path: &Path| (Source::BuiltIn, bundle::directory(path, state));
+                catalogue.add_from("agent", &root.join("agents"), &directory);
+                catalogue.add_from("base", &root.join("bases"), &directory);
             }
         }
         catalogue
     }
 
     fn add_custom(&mut self, roots: &CustomRoots) {
-        let state = roots.state.as_deref();
-        for directory in [roots.older.join("agents"), roots.custom.join("agents")] {
-            for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path, state);
-                self.add_agent(&id, files, (Source::Custom(path.clone()), &path));
+        let directory = |path: &Path| {
+            let files = bundle::directory(path, roots.state.as_deref());
+            (Source::Custom(path.to_owned()), files)
+        };
+        for (noun, older, name) in [
+            ("agent", "agents", "agents"),
+            ("base", "base-images", "image-base"),
+            ("extension", "extensions", "extension"),
+        ] {
+            for place in [roots.older.join(older), roots.custom.join(name)] {
+                self.add_from(noun, &place, &directory);
             }
         }
-        for directory in [
-            roots.older.join("base-images"),
-            roots.custom.join("image-base"),
-        ] {
-            for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path, state);
-                self.add_base(&id, files, (Source::Custom(path.clone()), &path));
-            }
+    }
+
+    fn add_from(
+        &mut self,
+        noun: &'static str,
+        place: &Path,
+        directory: &dyn Fn(&Path) -> (Source, DefinitionFiles),
+    ) {
+        let found = found::list(place);
+        for (id, error) in found.problems {
+            let error = error.into();
+            self.problems.push(Problem { noun, id, error });
         }
-        for directory in [
-            roots.older.join("extensions"),
-            roots.custom.join("extension"),
-        ] {
-            for (id, path) in subdirectories(&directory) {
-                let files = bundle::directory(&path, state);
-                self.add_extension(&id, files, (Source::Custom(path.clone()), &path));
+        for (id, path) in found.definitions {
+            let (source, files) = directory(&path);
+            match noun {
+                "agent" => self.add_agent(&id, files, (source, &path)),
+                "base" => self.add_base(&id, files, (source, &path)),
+                _ => self.add_extension(&id, files, (source, &path)),
             }
         }
     }
@@ -178,24 +194,8 @@ impl Catalogue {
     fn problem(&mut self, noun: &'static str, id: &str, error: DefinitionError) {
         self.problems.push(Problem {
             noun,
-            id: id.to_owned(),
+            id: Some(id.to_owned()),
             error,
         });
     }
-}
-
-/// Lists the directories that may be definitions; hidden ones (`.git`, `.idea`) are other programs'.
-fn subdirectories(directory: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = fs_err::read_dir(directory) else {
-        return Vec::new();
-    };
-    let mut found: Vec<(String, PathBuf)> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
-        .filter(|(name, _)| !name.starts_with('.'))
-        .collect();
-    found.sort();
-    found
 }

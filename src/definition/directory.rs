@@ -22,6 +22,8 @@ use rustix::{
     io::Errno,
 };
 
+use super::others;
+
 /// The most bytes that one definition may have.
 pub(super) const BYTES: u64 = 64 << 20;
 /// The most files that one definition may have.
@@ -33,8 +35,6 @@ const DEPTH: usize = 32;
 /// From how many files on a second thread is worth its start.
 const MANY: usize = 400;
 
-/// Directories that version control and editors leave behind, wherever they are.
-const OTHERS: [&str; 5] = [".git", ".hg", ".svn", ".idea", ".vscode"];
 /// With this file at the top a directory is also the context of a build, hidden files included.
 const DOCKERFILE: &str = "Dockerfile";
 
@@ -104,6 +104,7 @@ pub(super) fn list(root: &Path) -> Result<Listing, FilesError> {
         bytes: 0,
         directories: 0,
         above: Vec::new(),
+        is_context: false,
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, root, flags, Mode::empty()).map_err(|error| read(root, error))?;
@@ -142,6 +143,8 @@ struct Walk {
     directories: usize,
     /// The directories that lead here, to see a circle.
     above: Vec<(u64, u64)>,
+    /// Whether this is the context of a Dockerfile, which may copy any file.
+    is_context: bool,
 }
 
 struct Found {
@@ -189,12 +192,17 @@ impl Walk {
             }
         }
         if prefix.is_empty() {
-            let is_context = found
+            self.is_context = found
                 .iter()
                 .any(|found| found.name.as_bytes() == DOCKERFILE.as_bytes());
-            found.retain(|found| is_context || found.name.as_bytes().first() != Some(&b'.'));
+            found.retain(|found| self.is_context || !others::is_hidden(found.name.as_bytes()));
         }
-        found.retain(|found| !is_others(found, prefix));
+        found.retain(|found| {
+            let name = found.name.as_bytes();
+            let is_directory =
+                found.kind != FileType::Symlink && others::is_directory(name, prefix);
+            !is_directory && (self.is_context || !others::is_editors(name))
+        });
         let handle = directory.fd().map_err(failed)?;
         look(handle, &mut found);
         for found in found {
@@ -311,17 +319,6 @@ fn look(directory: BorrowedFd<'_>, found: &mut [Found]) {
         scope.spawn(|| look(left));
         look(right);
     });
-}
-
-fn is_others(found: &Found, prefix: &str) -> bool {
-    let name = found.name.as_bytes();
-    // Deeper down only what can be nothing else.
-    let names: &[&str] = if prefix.is_empty() {
-        &OTHERS
-    } else {
-        &OTHERS[..1]
-    };
-    found.kind != FileType::Symlink && names.iter().any(|other| other.as_bytes() == name)
 }
 
 fn kind_name(kind: FileType) -> &'static str {

@@ -9,9 +9,11 @@ pub mod bundle;
 pub mod catalogue;
 mod directory;
 pub mod extension;
+mod found;
 pub mod identifier;
 mod kept_digest;
 mod on_disk;
+mod others;
 
 use std::path::{Path, PathBuf};
 
@@ -82,10 +84,12 @@ fn description(
     }
 }
 
-/// Returns the scripts that are run in the order of their names: `scripts/*.sh`, not those in directories below.
+/// Returns the scripts that are run in the order of their names: `scripts/*.sh` as the shell reads it, so not hidden ones,
+/// and not those in directories below.
 fn scripts_of(files: &DefinitionFiles) -> Result<Vec<String>, FilesError> {
     let names = files.names("scripts")?.into_iter();
     Ok(names
+        .filter(|name| !others::is_hidden(name.as_bytes()))
         .filter(|name| name.strip_suffix(".sh").is_some())
         .map(|name| format!("scripts/{name}"))
         .collect())

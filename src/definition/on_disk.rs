@@ -24,6 +24,7 @@ use rustix::{
 use super::{
     directory::{self, BYTES, Listed, Listing, Mark},
     kept_digest::KeptDigest,
+    others,
 };
 
 /// The files of one directory.
@@ -169,6 +170,10 @@ impl FileSource for OnDisk {
         let mut names = Vec::new();
         while let Some(entry) = opened.read() {
             let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if others::is_hidden(name) || others::is_editors(name) {
+                continue;
+            }
             let is_file = match entry.file_type() {
                 FileType::RegularFile => true,
                 FileType::Symlink | FileType::Unknown => {

@@ -145,6 +145,12 @@ impl Diagnostic {
     }
 }
 
+/// Returns an error as one sentence: its own words and its innermost cause.
+pub fn sentence(error: &dyn Error) -> String {
+    const NONE: &str = "";
+    Diagnostic::of(NONE, ExitStatus::Failed, error).sentence()
+}
+
 /// Reads the end of a log; a log that cannot be read has no lines, because the failure itself matters more.
 fn last_lines(path: &Path) -> Vec<String> {
     use std::io::{Read as _, Seek as _, SeekFrom};
