@@ -202,7 +202,25 @@ fn a_check_reads_scripts_with_their_own_shell_and_runs_nothing_of_them() {
     assert!(!mark.exists(), "a script was run");
     home.write("extension/bad/extension.yml", "name: [\n");
     let refusal = home.refused(&["extension", "check", "bad", "--no-build"]);
-    assert!(refusal.contains("extension.yml:1"), "{refusal}");
+    assert_eq!(
+        refusal.matches("extension.yml:1").count(),
+        1,
+        "it is told once: {refusal}"
+    );
+    // What is wrong with others is told as always.
+    let said = home.refused(&["extension", "check", "x", "--no-build"]);
+    assert!(said.contains("`bad` is left out"), "{said}");
+}
+
+#[test]
+fn a_new_definition_may_have_a_name_that_yaml_takes_for_something_else() {
+    let home = Home::new();
+    for name in ["null", "true", "1.5", "1e3", "no"] {
+        for noun in ["agent", "base", "extension"] {
+            home.done(&[noun, "new", name]);
+            home.done(&[noun, "show", name]);
+        }
+    }
 }
 
 #[test]

@@ -79,9 +79,11 @@ pub async fn check(
     noun: Noun,
     args: &CheckArgs,
 ) -> Result<ExitStatus, Diagnostic> {
-    let catalogue = context.catalogue();
-    let is_it = |problem: &&Problem| problem.noun == noun.word() && problem.id == args.name;
-    if let Some(problem) = catalogue.problems.iter().find(is_it) {
+    let is_it =
+        |problem: &Problem| problem.noun == noun.word() && problem.id.as_ref() == Some(&args.name);
+    // What is wrong with this one is the answer, and not told beside it.
+    let catalogue = context.catalogue_telling(|problem| !is_it(problem));
+    if let Some(problem) = catalogue.problems.iter().find(|one| is_it(one)) {
         return Err(Diagnostic::of(
             "definition-invalid",
             ExitStatus::Usage,
