@@ -112,6 +112,16 @@ impl ExtendedImages {
 }
 
 impl ExtendedImage {
+    /// Says what the image is made of.
+    pub fn parts(&self) -> String {
+        format!(
+            "{} on {} with {}",
+            self.agent,
+            self.base,
+            self.extensions.join(", ")
+        )
+    }
+
     /// Reads the definition in `directory`; nothing if there is none.
     fn read(directory: &Path) -> Result<Option<Self>, ExtendedImageError> {
         for name in [FILE, OTHER_FILE] {
@@ -141,13 +151,13 @@ impl ExtendedImage {
         Ok(self)
     }
 
-    /// Writes the definition, unless it is there as it is; returns its file.
+    /// Writes the definition, unless it is there as it is; returns its file. Only one of the same image is replaced.
     pub fn store(
         &self,
         settings: &Settings,
         reference: &ImageReference,
     ) -> Result<PathBuf, ExtendedImageError> {
-        let directory = directory(settings).join(directory_name(reference));
+        let directory = self.directory(&directory(settings), reference);
         let path = directory.join(FILE);
         if matches!(Self::read(&directory), Ok(Some(there)) if there == *self) {
             return Ok(path);
@@ -173,6 +183,20 @@ impl ExtendedImage {
             source,
         })?;
         Ok(path)
+    }
+
+    /// Returns where the image is defined, else a place of its own: names that differ can give one directory.
+    fn directory(&self, all: &Path, reference: &ImageReference) -> PathBuf {
+        let is_same = |path: &PathBuf| matches!(Self::read(path), Ok(Some(there)) if there.image_ref == self.image_ref);
+        if let Some(there) = subdirectories(all).into_iter().find(is_same) {
+            return there;
+        }
+        let plain = directory_name(reference);
+        if matches!(Self::read(&all.join(&plain)), Ok(None)) {
+            return all.join(plain);
+        }
+        let digest = Digest::of(reference.familiar().as_bytes());
+        all.join(format!("{plain}-{}", digest.short()))
     }
 }
 

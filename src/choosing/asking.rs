@@ -139,14 +139,7 @@ async fn ask_rest(
             image_ref: name.to_owned(),
             ..wanted.clone()
         };
-        (*other != same).then(|| {
-            format!(
-                "that is {} on {} with {}",
-                other.agent,
-                other.base,
-                other.extensions.join(", ")
-            )
-        })
+        (*other != same).then(|| format!("that is {}", other.parts()))
     };
     let refuse = Arc::new(refuse);
     let name = prompt::ask_image_name(context, &usual, move |name: &str| (*refuse)(name)).await?;

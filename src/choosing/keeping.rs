@@ -3,22 +3,57 @@
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
+    exit_status::ExitStatus,
     extended_image::ExtendedImage,
+    names,
     project::{Projects, StoredChoice},
     selection::Selection,
 };
+
+use super::extended_images;
+
+/// Refuses to give an image a name that another has: one of another agent, or one with other parts whose name came
+/// about by itself.
+pub(super) fn refuse_taken(context: &Context, selection: &Selection<'_>) -> Result<(), Diagnostic> {
+    let wanted = described(selection);
+    let others = extended_images(context);
+    let Some(other) = others.named(&wanted.image_ref) else {
+        return Ok(());
+    };
+    let ids: Vec<&str> = wanted.extensions.iter().map(String::as_str).collect();
+    let usual = names::extended_image(&wanted.agent, &wanted.base, &ids);
+    let is_chosen = selection.reference != usual;
+    if wanted.extensions.is_empty() || *other == wanted || other.agent == wanted.agent && is_chosen
+    {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        "image-name-taken",
+        ExitStatus::Usage,
+        format!("another image has the name `{}`", wanted.image_ref),
+    )
+    .caused_by_words(format!("that is {}", other.parts()))
+    .hint("give this one another name with `--image-name`"))
+}
 
 /// Keeps what an extended image is made of, so that it can be chosen by its name.
 pub(super) fn keep_image(context: &Context, selection: &Selection<'_>) -> Result<(), Diagnostic> {
     if selection.extensions.is_empty() {
         return Ok(());
     }
-    let image = ExtendedImage {
-        agent: selection.agent.id.clone(),
-        base: selection.base.id.clone(),
-        extensions: ids(selection),
-        image_ref: selection.reference.familiar(),
-    };
+    let image = described(selection);
+    let before = extended_images(context);
+    if let Some(before) = before
+        .named(&image.image_ref)
+        .filter(|&before| *before != image)
+    {
+        context.printer.talk(&format!(
+            "from now on `{}` is {}; it was {}",
+            image.image_ref,
+            image.parts(),
+            before.parts()
+        ));
+    }
     image.store(&context.settings, &selection.reference)?;
     Ok(())
 }
@@ -60,6 +95,15 @@ pub(super) fn keep_choice(
         ));
     }
     Ok(())
+}
+
+fn described(selection: &Selection<'_>) -> ExtendedImage {
+    ExtendedImage {
+        agent: selection.agent.id.clone(),
+        base: selection.base.id.clone(),
+        extensions: ids(selection),
+        image_ref: selection.reference.familiar(),
+    }
 }
 
 fn ids(selection: &Selection<'_>) -> Vec<String> {

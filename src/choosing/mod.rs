@@ -12,7 +12,7 @@ use assembler::reference::ImageReference;
 use crate::{
     context::Context,
     definition::agent::AgentDefinition,
-    diagnostic::Diagnostic,
+    diagnostic::{self, Diagnostic},
     exit_status::ExitStatus,
     extended_image::{ExtendedImage, ExtendedImages},
     names,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 use asking::{ask, offer_way_out};
-use keeping::{keep_choice, keep_image};
+use keeping::{keep_choice, keep_image, refuse_taken};
 pub use sharing::shares;
 
 /// What the choice is for.
@@ -86,6 +86,9 @@ pub async fn choose(
         }
         Some(_) | None => error,
     })?;
+    if origin == Origin::Flags {
+        refuse_taken(context, &selection)?;
+    }
     let is_kept = match origin {
         Origin::Flags => purpose == Purpose::Run,
         Origin::Answers => true,
@@ -190,8 +193,8 @@ fn extended(
 fn extended_images(context: &Context) -> ExtendedImages {
     let found = ExtendedImages::read(&context.settings);
     for problem in &found.problems {
-        let message = format!("an extended image is left out: {problem}");
-        context.printer.warn(&message);
+        let why = diagnostic::sentence(problem);
+        context.warn_once(format!("an extended image is left out: {why}"));
     }
     found
 }

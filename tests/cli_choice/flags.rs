@@ -1,7 +1,5 @@
 //! Flags, and what is stored.
 
-use serde_json::Value;
-
 use crate::home::{Home, NEEDS_NETWORK, stored};
 
 #[test]
@@ -103,6 +101,85 @@ fn a_name_that_a_user_chose_is_kept_and_checked() {
 }
 
 #[test]
+fn a_name_that_another_image_has_is_not_taken_from_it_silently() {
+    let home = Home::new();
+    let definition = |name: &str| {
+        let path = format!("aicage/custom/image-extended/{name}/image-extended.yml");
+        fs_err::read_to_string(home.path(&path)).unwrap_or_default()
+    };
+    let run = |agent: &'static str, flags: &[&'static str], code: i32| {
+        let all = [&["--offline", "--base", "large"], flags, &[agent]].concat();
+        home.run(&all, code)
+    };
+    let named = ["--image-name", "tools", "--extension", "jq"];
+    run("one", &named, NEEDS_NETWORK);
+    let before = definition("tools");
+    let said = run("two", &named, 2);
+    assert!(
+        said.contains("another image has the name `aicage-extended:tools`")
+            && said.contains("that is one on large with jq"),
+        "{said}"
+    );
+    assert_eq!(definition("tools"), before, "it was overwritten");
+    // One's own image may be put together anew under its name, and it is said.
+    let said = run(
+        "one",
+        &[&named[..], &["--extension", "act"]].concat(),
+        NEEDS_NETWORK,
+    );
+    assert!(
+        said.contains(
+            "from now on `aicage-extended:tools` is one on large with jq, act; it was one on large with jq"
+        ),
+        "{said}"
+    );
+    // Two selections with one usual name.
+    home.extension("act-jq");
+    run(
+        "one",
+        &["--extension", "act", "--extension", "jq"],
+        NEEDS_NETWORK,
+    );
+    let said = run("one", &["--extension", "act-jq"], 2);
+    assert!(
+        said.contains("that is one on large with act, jq") && said.contains("`--image-name`"),
+        "{said}"
+    );
+    // Three names with one usual directory.
+    for name in ["m/x:y", "m_x:y", "m_x_y"] {
+        run(
+            "one",
+            &["--extension", "jq", "--image-name", name],
+            NEEDS_NETWORK,
+        );
+        run(
+            "one",
+            &["--extension", "jq", "--image-name", name],
+            NEEDS_NETWORK,
+        );
+    }
+    let all = fs_err::read_dir(home.path("aicage/custom/image-extended")).unwrap();
+    let mut references: Vec<String> = all
+        .map(|entry| {
+            let file = entry.unwrap().path().join("image-extended.yml");
+            let text = fs_err::read_to_string(file).unwrap();
+            text.lines().last().unwrap().to_owned()
+        })
+        .collect();
+    references.sort();
+    assert_eq!(
+        references,
+        [
+            "image_ref: aicage-extended:m_x_y",
+            "image_ref: aicage-extended:one-large-extensions-act-jq",
+            "image_ref: aicage-extended:tools",
+            "image_ref: m/x:y",
+            "image_ref: m_x:y",
+        ]
+    );
+}
+
+#[test]
 fn a_bad_definition_of_an_extended_image_disables_only_itself() {
     let home = Home::new();
     let good = "agent: one\nbase: small\nextensions: [jq]\nimage_ref: aicage-extended:good\n";
@@ -144,15 +221,8 @@ fn a_file_of_the_python_program_is_used_and_its_image_keeps_its_name() {
         "agents:\n  one:\n    base: small\n    docker_args: -e FOO=bar\n    extensions:\n    - jq\n    \
          image_ref: aicage-extended:one-small-jq\n    mounts:\n      gitconfig: true\npath: /x\n",
     );
-    let output = home
-        .aicage(&["plan", "--offline", "--json", "one"])
-        .output()
-        .unwrap();
     let said = home.run(&["--offline", "one"], NEEDS_NETWORK);
     assert!(said.contains("aicage-extended:one-small-jq"), "{said}");
-    if let Ok(plan) = serde_json::from_slice::<Value>(&output.stdout) {
-        assert_eq!(plan["reference"], "aicage-extended:one-small-jq");
-    }
     let wrong = "agents:\n  one:\n    base: small\n    extensions: jq\n";
     home.store(wrong);
     let said = home.run(&["--offline", "one"], NEEDS_NETWORK);

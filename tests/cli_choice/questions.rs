@@ -14,11 +14,8 @@ fn a_first_run_on_a_terminal_asks_for_base_extensions_in_order_and_name() {
         return;
     }
     let terminal = Terminal::new(&home, "--offline two");
-    let screen = terminal.shows("Which base for Agent two?");
-    assert!(
-        screen.contains("large") && screen.contains("(custom) A large one"),
-        "{screen}"
-    );
+    terminal.shows("Which base for Agent two?");
+    let screen = terminal.shows("(custom) A large one");
     assert!(!screen.contains("A small one"), "excluded: {screen}");
     terminal.keys(&["l", "a", "r", "g"]);
     terminal.keys(&["Enter"]);
