@@ -85,6 +85,7 @@ fn foresee_dockerfile(
         store,
         build,
         so_far: below,
+        so_far_name: &recipe.base_record.reference,
         origin: &step.origin,
         source_date: recipe.source_date,
         label: &label,

@@ -48,6 +48,8 @@ pub fn layer_key(recipe: &Recipe, step: &Step, below: &Image) -> Result<LayerKey
         Addition::Dockerfile(build) => {
             fields.put(dockerfile::FORMAT);
             fields.put(&below.digest().to_string());
+            // Commands and labels can have it from the argument that is built from.
+            fields.put(&recipe.base_record.reference);
             fields.put(&build.digest().to_string());
             for (name, image) in &build.images {
                 fields.put(name);

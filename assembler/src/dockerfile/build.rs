@@ -70,6 +70,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) build: &'a DockerfileBuild,
     /// The image so far.
     pub(crate) so_far: &'a Image,
+    /// What the image so far is called, for commands and labels that ask for the argument.
+    pub(crate) so_far_name: &'a str,
     pub(crate) origin: &'a Origin,
     pub(crate) source_date: Option<i64>,
     /// What is said of each layer.
@@ -90,6 +92,7 @@ pub(crate) fn walk<How: Clone>(
     let platform = walk.so_far.platform();
     let mut stages = Stages::of(&script, &build.args, &platform, build.target.as_deref())
         .map_err(|refusal| build.refused(refusal))?;
+    walk.so_far_name.clone_into(&mut stages.so_far_name);
     let (mut images, configs) = open_images(walk, &mut stages)?;
     let planned = plan::plan(build, &stages, &configs).map_err(|refusal| build.refused(refusal))?;
     let in_target = chain(&stages, stages.target);

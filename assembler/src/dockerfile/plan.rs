@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    DockerfileBuild, expand,
+    DockerfileBuild, IMAGE_SO_FAR, expand,
     groups::{Doing, Group},
     script::{Located, Refusal, What, refuse},
     stages::{Base, Stages, bad_word, trigger},
@@ -183,6 +183,7 @@ impl Planner<'_> {
                 }
             };
             if let Some(value) = value {
+                let value = value.replace(IMAGE_SO_FAR, &self.stages.so_far_name);
                 self.state.environment.set(name, &value);
             }
         }

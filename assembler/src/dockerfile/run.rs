@@ -43,6 +43,7 @@ pub(crate) fn build(
         store: world.store,
         build,
         so_far,
+        so_far_name: &recipe.base_record.reference,
         origin: &step.origin,
         source_date: recipe.source_date,
         label: &label,

@@ -38,6 +38,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) needed: BTreeSet<usize>,
     /// Arguments before the first `FROM`, and those that are always there.
     pub(crate) globals: Environment,
+    /// What stands for [`IMAGE_SO_FAR`] wherever it is not built from.
+    pub(crate) so_far_name: String,
     /// What images leave to whoever builds on them, as far as they were opened.
     left: BTreeMap<Base, Vec<String>>,
 }
@@ -73,6 +75,7 @@ impl<'a> Stages<'a> {
             target: 0,
             needed: BTreeSet::new(),
             globals,
+            so_far_name: IMAGE_SO_FAR.to_owned(),
             left: BTreeMap::new(),
         };
         for (index, stage) in script.stages.iter().enumerate() {
@@ -124,6 +127,14 @@ impl<'a> Stages<'a> {
             )),
             "scratch" => Ok(Base::Scratch),
             IMAGE_SO_FAR => Ok(Base::SoFar),
+            name if name.contains(IMAGE_SO_FAR) => Err(refuse(
+                stage.line,
+                format!(
+                    "FROM `{}` changes the name of the image to build on",
+                    stage.base
+                ),
+                "write the argument alone: that image is here and in no registry",
+            )),
             name => Ok(self
                 .index_of(&name.to_lowercase(), index)
                 .map_or_else(|| Base::Image(name.to_owned()), Base::Stage)),

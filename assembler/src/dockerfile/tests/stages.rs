@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::{bench::*, *};
-use crate::{provenance::Kind, testing::add_image};
+use crate::{foresee::foresee, provenance::Kind, testing::add_image};
 
 #[test]
 fn stages_are_built_when_they_are_needed_and_copied_from_layers() {
@@ -111,4 +111,26 @@ fn what_a_base_image_left_may_need_a_stage_that_no_line_needs() {
         bench.ran(build),
         ["-@/ /bin/sh -c make", "/x Auto - < x 644 \"X\""]
     );
+}
+
+#[test]
+fn a_stage_that_asks_for_the_image_below_gets_its_name() {
+    let bench = Bench::new();
+    let mut build = build_of("");
+    build.text =
+        "ARG BASE_IMAGE\nARG COPY_OF=$BASE_IMAGE\nFROM $BASE_IMAGE\nARG BASE_IMAGE\nARG COPY_OF\n\
+                  LABEL one=$BASE_IMAGE two=$COPY_OF\nRUN echo $BASE_IMAGE\n"
+            .into();
+    let image = bench.assemble(build.clone()).unwrap().image;
+    assert_eq!(config(&image)["Labels"]["one"], "localhost/test:1");
+    assert_eq!(config(&image)["Labels"]["two"], "localhost/test:1");
+    let mut recipe = bench.recipe(build.clone());
+    recipe.base_record.reference = "localhost/other:1".to_owned();
+    assert!(
+        foresee(bench.store(), &recipe).unwrap()[0].image.is_none(),
+        "under another name the command sees another one"
+    );
+    build.text = "ARG BASE_IMAGE\nFROM $BASE_IMAGE-slim\n".into();
+    let (line, said) = bench.refused(build);
+    assert!(line == 2 && said.contains("alone"), "{line} {said}");
 }
