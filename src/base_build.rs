@@ -8,7 +8,9 @@ use crate::{
     context::Context,
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
-    dockerfiles, ensure,
+    dockerfiles::{self, Images},
+    ensure,
+    plan::Want,
     root_image::{self, RootImage},
     supply::Ask,
 };
@@ -43,11 +45,17 @@ pub async fn build(
         origin: root_image::origin(from),
         source_date: context.settings.environment.source_date,
     };
-    let dockerfile = dockerfiles::of_base(context, base, Ask::WhenOld).await?;
-    if let Some(build) = &dockerfile {
-        dockerfiles::fetch(context, build).await?;
-    }
+    let (store, _) = context.store()?;
+    let before = store.tagged(&base_image::local_name(base))?;
+    // Whoever found that it is to be built again has asked.
+    let ask = match before {
+        Some(_) => Ask::WhenUnknown,
+        None => Ask::WhenOld,
+    };
+    let images = Images::of(Want::Newest(ask), before.as_ref());
+    let dockerfile = dockerfiles::of_base(context, base, images).await?;
     let recipe = compose::base_image(below, base, dockerfile);
+    dockerfiles::fetch(context, &recipe).await?;
     let reason = match why {
         Some(why) => why.to_owned(),
         None => format!("base `{}` is assembled here from {from}", base.id),

@@ -2,6 +2,7 @@
 
 use assembler::{
     foresee::{foresee, is_result},
+    recipe::Addition,
     store::{ImageRecord, StoreError},
 };
 
@@ -12,15 +13,18 @@ use crate::{
     context::Context,
     definition::base::BaseDefinition,
     diagnostic::Diagnostic,
-    dockerfiles, listing, root_image,
-    supply::Ask,
+    dockerfiles::{self, Images},
+    listing,
+    plan::Want,
+    root_image,
 };
 
-/// Says why the base must be assembled again; `None` when its definition is the one it was made of.
+/// Says why the base must be assembled again; `None` when its definition is the one it was made of. `want` says what counts
+/// for the images that its Dockerfile names.
 pub async fn changed(
     context: &Context,
     base: &BaseDefinition,
-    (record, ask): (&ImageRecord, Ask),
+    (record, want): (&ImageRecord, Want),
 ) -> Result<Option<BaseImage>, Diagnostic> {
     let Some(root) = &record.base else {
         return Ok(None);
@@ -48,7 +52,7 @@ pub async fn changed(
         origin: root_image::origin(&root.reference),
         source_date: context.settings.environment.source_date,
     };
-    let dockerfile = dockerfiles::of_base(context, base, ask).await?;
+    let dockerfile = dockerfiles::of_base(context, base, Images::of(want, Some(record))).await?;
     let recipe = compose::base_image(below, base, dockerfile);
     let foreseen = foresee(store, &recipe)?;
     let held = match store.image(&record.manifest.digest) {
@@ -60,6 +64,12 @@ pub async fn changed(
     if is_result(&held, &recipe, (&image, &foreseen))? {
         return Ok(None);
     }
+    let moved = recipe.steps.iter().find_map(|step| {
+        let Addition::Dockerfile(build) = &step.addition else {
+            return None;
+        };
+        dockerfiles::moved(build, dockerfiles::find(&record.dockerfiles, &step.origin)?)
+    });
     let files = recipe.steps.iter().find_map(|step| {
         let before = record.layers.iter().find_map(|layer| {
             (layer.origin.kind == step.origin.kind && layer.origin.id == step.origin.id)
@@ -67,7 +77,9 @@ pub async fn changed(
         })?;
         listing::changes(context, &step.origin, (&step.addition, before))
     });
-    let reason = files.unwrap_or_else(|| "its definition changed".to_owned());
+    let reason = files
+        .or(moved)
+        .unwrap_or_else(|| "its definition changed".to_owned());
     Ok(Some(BaseImage::Outdated {
         root: Root::Kept(root.clone()),
         reason: format!("base `{}`: {reason}", base.id),

@@ -5,16 +5,15 @@
 //! | base | `FROM_IMAGE` | its root image |
 //! | extension | `BASE_IMAGE`, `EXTENSION` | the image to extend; its own id |
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-};
+mod named;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use assembler::{
-    digest::Digest,
     dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, needed_images},
-    reference::ImageReference,
+    foresee::foresee,
+    provenance::{Kind, Origin},
+    recipe::{Addition, Recipe, Step},
 };
 
 use crate::{
@@ -22,63 +21,84 @@ use crate::{
     definition::{Source, base::BaseDefinition, extension::ExtensionDefinition},
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
-    image_source,
-    supply::{self, Ask, Offer},
+    image_source, supply,
 };
+
+pub use named::{Images, find, moved, questions};
 
 /// What extensions' Dockerfiles are built with, by the extension's id.
 pub type Dockerfiles = BTreeMap<String, Arc<DockerfileBuild>>;
 
-/// Reads the Dockerfiles of `extensions`; the images that they name are looked up as `ask` says.
+/// Reads the Dockerfiles of `extensions`; `images` says what counts for the images that they name.
 pub async fn of_extensions(
     context: &Context,
     extensions: &[&ExtensionDefinition],
-    ask: Ask,
+    images: Images<'_>,
 ) -> Result<Dockerfiles, Diagnostic> {
     let mut dockerfiles = Dockerfiles::new();
     for extension in extensions {
         if let (true, Source::Custom(directory)) = (extension.has_dockerfile(), &extension.source) {
             let args = [("BASE_IMAGE", IMAGE_SO_FAR), ("EXTENSION", &extension.id)];
-            let build = read(context, directory, (&args, ask)).await?;
+            let origin = origin(Kind::Extension, &extension.id);
+            let build = read(context, directory, (&args, &origin, images)).await?;
             dockerfiles.insert(extension.id.clone(), build);
         }
     }
     Ok(dockerfiles)
 }
 
-/// Reads the Dockerfile of a base, if it has one; the images that it names are looked up as `ask` says.
+/// Reads the Dockerfile of a base, if it has one; `images` says what counts for the images that it names.
 pub async fn of_base(
     context: &Context,
     base: &BaseDefinition,
-    ask: Ask,
+    images: Images<'_>,
 ) -> Result<Option<Arc<DockerfileBuild>>, Diagnostic> {
     match (base.has_dockerfile(), &base.source) {
         (true, Source::Custom(directory)) => {
             let args = [("FROM_IMAGE", IMAGE_SO_FAR)];
-            Ok(Some(read(context, directory, (&args, ask)).await?))
+            let origin = origin(Kind::Base, &base.id);
+            let build = read(context, directory, (&args, &origin, images)).await?;
+            Ok(Some(build))
         }
         _ => Ok(None),
     }
 }
 
-/// Fetches the layers of the images that a Dockerfile names.
-pub async fn fetch(context: &Context, build: &DockerfileBuild) -> Result<(), Diagnostic> {
+/// Fetches the layers of the images that a recipe's Dockerfiles name, as far as these have to be built.
+pub async fn fetch(context: &Context, recipe: &Recipe) -> Result<(), Diagnostic> {
+    let is_dockerfile = |step: &Step| matches!(step.addition, Addition::Dockerfile(_));
+    if !recipe.steps.iter().any(is_dockerfile) {
+        return Ok(());
+    }
     let (store, _) = context.store()?;
-    for (name, digest) in &build.images {
-        let reference = reference(name)?;
-        if let Some(record) = store.remote(&reference)?
-            && record.manifest.digest == *digest
-        {
-            supply::fetch(context, &record).await?;
+    let foreseen = foresee(store, recipe)?;
+    for (step, foreseen) in recipe.steps.iter().zip(foreseen) {
+        let (Addition::Dockerfile(build), None) = (&step.addition, foreseen.image) else {
+            continue;
+        };
+        for (name, digest) in &build.images {
+            let reference = named::reference(name)?;
+            // What is ours is in no registry.
+            if image_source::ours(context, &reference)?.is_none() {
+                supply::fetch_manifest(context, (&reference, digest)).await?;
+            }
         }
     }
     Ok(())
 }
 
+fn origin(kind: Kind, id: &str) -> Origin {
+    Origin {
+        kind,
+        id: id.to_owned(),
+        version: None,
+    }
+}
+
 async fn read(
     context: &Context,
     directory: &Path,
-    (args, ask): (&[(&str, &str)], Ask),
+    (args, origin, images): (&[(&str, &str)], &Origin, Images<'_>),
 ) -> Result<Arc<DockerfileBuild>, Diagnostic> {
     let path = directory.join(crate::definition::DOCKERFILE);
     let file_context = BuildContext::read(directory, &path, ContextLimits::default())
@@ -105,48 +125,6 @@ async fn read(
         secrets: BTreeMap::new(),
     };
     let names = needed_images(&build, &context.platform())?;
-    build.images = look_up(context, &names, (&build.file, ask)).await?;
+    build.images = named::look_up(context, &names, (&build.file, origin, images)).await?;
     Ok(Arc::new(build))
-}
-
-async fn look_up(
-    context: &Context,
-    names: &BTreeSet<String>,
-    (file, ask): (&str, Ask),
-) -> Result<BTreeMap<String, Digest>, Diagnostic> {
-    let mut images = BTreeMap::new();
-    for name in names {
-        let reference = reference(name)?;
-        if let Some((image, _)) = image_source::ours(context, &reference)? {
-            images.insert(name.clone(), *image.digest());
-            continue;
-        }
-        let (status, why) = match supply::look_up(context, &reference, ask).await? {
-            Offer::There(record) => {
-                images.insert(name.clone(), record.manifest.digest);
-                continue;
-            }
-            Offer::None => (
-                ExitStatus::Failed,
-                format!("{} has no such image", reference.registry()),
-            ),
-            Offer::Unknown(why) if context.options.offline => (ExitStatus::Offline, why),
-            Offer::Unknown(why) => (ExitStatus::Failed, why),
-        };
-        return Err(Diagnostic::new(
-            "dockerfile-image",
-            status,
-            format!("cannot get the image `{name}`"),
-        )
-        .caused_by_words(why)
-        .fact("named in", file.to_owned())
-        .hint("correct the Dockerfile, or bring the image in with `aicage image pull`"));
-    }
-    Ok(images)
-}
-
-fn reference(name: &str) -> Result<ImageReference, Diagnostic> {
-    name.parse().map_err(|error| {
-        Diagnostic::from(error).hint("correct the name of the image in the Dockerfile")
-    })
 }

@@ -50,9 +50,6 @@ pub async fn carry_out(
             version,
             dockerfiles,
         } => {
-            for build in dockerfiles.values() {
-                dockerfiles::fetch(context, build).await?;
-            }
             let base_image = base_ready(context, selection.base, base).await?;
             let version = match (version, base) {
                 (Some(version), _) => Some(version.clone()),
@@ -73,6 +70,7 @@ pub async fn carry_out(
                 dockerfiles,
             };
             let recipe = compose::agent_image(below, additions, init);
+            dockerfiles::fetch(context, &recipe).await?;
             let name = Name::of(selection);
             build(context, &recipe, &name, &plan.reasons)
         }

@@ -3,7 +3,7 @@
 //! Invariant: offline nothing is asked; within the check interval nothing is asked again; a registry that cannot be
 //! reached is no reason to fail while an earlier answer is known. Names that only this program gives are never asked for.
 
-use assembler::{image::Image, reference::ImageReference, store::RemoteRecord};
+use assembler::{digest::Digest, image::Image, reference::ImageReference, store::RemoteRecord};
 use registry::RegistryError;
 
 use crate::{
@@ -169,8 +169,16 @@ pub fn last_answer(
 
 /// Fetches the layers that the store lacks and returns the image.
 pub async fn fetch(context: &Context, record: &RemoteRecord) -> Result<Image, Diagnostic> {
+    fetch_manifest(context, (&record.reference, &record.manifest.digest)).await
+}
+
+/// Fetches the layers that the store lacks of an image whose documents it has; `reference` is where it was found.
+pub async fn fetch_manifest(
+    context: &Context,
+    (reference, manifest): (&ImageReference, &Digest),
+) -> Result<Image, Diagnostic> {
     let (store, _) = context.store()?;
-    let image = store.image(&record.manifest.digest)?;
+    let image = store.image(manifest)?;
     let mut missing = false;
     for layer in image.layers() {
         missing |= !store.has(&layer.descriptor)?;
@@ -178,13 +186,12 @@ pub async fn fetch(context: &Context, record: &RemoteRecord) -> Result<Image, Di
     if !missing {
         return Ok(image);
     }
-    let what = format!("fetching the layers of {}", record.reference);
+    let what = format!("fetching the layers of {reference}");
     let client = context.client(&what)?;
     let destination = context.destination()?;
     // Pinned: the tag may move between the question and the fetch.
-    let pinned: ImageReference = record
-        .reference
-        .pin(record.manifest.digest)
+    let pinned: ImageReference = reference
+        .pin(*manifest)
         .to_string()
         .parse()
         .expect("a pinned reference is a reference");

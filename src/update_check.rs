@@ -14,6 +14,7 @@ use crate::{
     base_image, clock,
     context::Context,
     diagnostic::Diagnostic,
+    dockerfiles,
     exit_status::ExitStatus,
     memory::{self, Remembered},
     names,
@@ -74,6 +75,25 @@ pub async fn newer(
 
 /// Returns what registries are asked for an image.
 pub fn questions(
+    context: &Context,
+    selection: &Selection<'_>,
+    record: &ImageRecord,
+) -> Result<Vec<ImageReference>, Diagnostic> {
+    let (store, _) = context.store()?;
+    let mut questions = below(context, selection, record)?;
+    let local = store.tagged(&base_image::local_name(selection.base))?;
+    for record in [Some(record), local.as_ref()].into_iter().flatten() {
+        for named in dockerfiles::questions(context, record)? {
+            if !questions.contains(&named) {
+                questions.push(named);
+            }
+        }
+    }
+    Ok(questions)
+}
+
+/// Returns what is asked for what the image stands on.
+fn below(
     context: &Context,
     selection: &Selection<'_>,
     record: &ImageRecord,

@@ -9,7 +9,7 @@ use assembler::{
     store::{ImageRecord, RemoteRecord, StoreError},
 };
 
-use super::{LayerAction, Plan, PlannedLayer, Work};
+use super::{LayerAction, Plan, PlannedLayer, Want, Work};
 use crate::{
     base_drift,
     base_image::{self, BaseImage},
@@ -57,12 +57,9 @@ impl Draft<'_> {
         let local = store.tagged(&base_image::local_name(self.selection.base))?;
         let version = agent_record(record).and_then(|layer| layer.origin.version.clone());
         if let Some(local) = local {
-            if let Some(changed) = base_drift::changed(
-                self.context,
-                self.selection.base,
-                (&local, Ask::WhenUnknown),
-            )
-            .await?
+            let definition = self.selection.base;
+            if let Some(changed) =
+                base_drift::changed(self.context, definition, (&local, Want::Held)).await?
             {
                 return self.build(changed, version).map(Some);
             }

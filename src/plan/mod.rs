@@ -17,7 +17,7 @@ use crate::{
     base_image::{self, BaseImage},
     context::Context,
     diagnostic::Diagnostic,
-    dockerfiles::{self, Dockerfiles},
+    dockerfiles::{self, Dockerfiles, Images},
     selection::Selection,
     supply::Ask,
     version,
@@ -121,17 +121,15 @@ pub async fn plan(
         Want::Newest(ask) => ask,
         Want::Held => Ask::WhenOld,
     };
-    let for_dockerfiles = match want {
-        Want::Newest(ask) => ask,
-        Want::Held => Ask::WhenUnknown,
-    };
+    let images = Images::of(want, held.as_ref());
     let extensions = &selection.extensions;
+    let dockerfiles = dockerfiles::of_extensions(context, extensions, images).await?;
     let draft = Draft {
         context,
         selection,
         reference,
         held,
-        dockerfiles: dockerfiles::of_extensions(context, extensions, for_dockerfiles).await?,
+        dockerfiles,
     };
     if want == Want::Held
         && let Some(record) = &draft.held
@@ -152,7 +150,7 @@ pub async fn plan(
             Want::Held => None,
         };
         let outdated = match outdated {
-            None => base_drift::changed(context, selection.base, (record, for_dockerfiles)).await?,
+            None => base_drift::changed(context, selection.base, (record, want)).await?,
             outdated => outdated,
         };
         base = outdated.unwrap_or(base);

@@ -9,7 +9,7 @@ use assembler::{
 };
 
 use super::draft::Draft;
-use crate::{base_image, diagnostic::Diagnostic, listing};
+use crate::{base_image, diagnostic::Diagnostic, dockerfiles, listing};
 
 impl Draft<'_> {
     /// Says why the image must be assembled; nothing when what is there is what the recipe gives.
@@ -34,7 +34,10 @@ impl Draft<'_> {
             let before = held.layers.iter().find(|layer| {
                 layer.origin.kind == step.origin.kind && layer.origin.id == step.origin.id
             });
-            reasons.extend(self.step_reason((step, foreseen), before));
+            let reason = self
+                .dockerfile_reason(step, held)
+                .or_else(|| self.step_reason((step, foreseen), before));
+            reasons.extend(reason);
         }
         reasons.extend(extension_reason(held, recipe));
         if reasons.is_empty() {
@@ -69,6 +72,22 @@ impl Draft<'_> {
             "base `{name}` changed: {}",
             base_image::new_layers(&before.value().layers, &now)
         ))
+    }
+
+    /// Says what is new about a Dockerfile, whether it gives layers or not.
+    fn dockerfile_reason(&self, step: &Step, held: &ImageRecord) -> Option<String> {
+        let Addition::Dockerfile(build) = &step.addition else {
+            return None;
+        };
+        let before = dockerfiles::find(&held.dockerfiles, &step.origin)?;
+        let change = if before.digest == build.digest() {
+            dockerfiles::moved(build, before)?
+        } else {
+            let files = (&step.addition, before.digest);
+            listing::changes(self.context, &step.origin, files)?
+        };
+        let Origin { kind, id, .. } = &step.origin;
+        Some(format!("{kind} `{id}`: {change}"))
     }
 
     fn step_reason(

@@ -16,6 +16,7 @@ mod failures;
 mod ground;
 mod guides;
 mod matrix;
+mod named;
 mod nasty;
 mod session;
 mod shares;

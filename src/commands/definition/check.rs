@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     definition::{base::BaseDefinition, catalogue::Problem},
     diagnostic::Diagnostic,
-    dockerfiles::{self, Dockerfiles},
+    dockerfiles::{self, Dockerfiles, Images},
     ensure::{self, ReadyBase},
     exit_status::ExitStatus,
     init_program,
@@ -262,10 +262,8 @@ async fn extension(context: &Context, args: &CheckArgs, on: &str) -> Result<Comp
             })?;
         (ensure::base(context, base).await?, agent)
     };
-    let dockerfiles = dockerfiles::of_extensions(context, &[extension], Ask::WhenOld).await?;
-    for build in dockerfiles.values() {
-        dockerfiles::fetch(context, build).await?;
-    }
+    let images = Images::Newest(Ask::WhenOld, &[]);
+    let dockerfiles = dockerfiles::of_extensions(context, &[extension], images).await?;
     let additions = Additions {
         agent,
         install: Install::There,
@@ -273,6 +271,7 @@ async fn extension(context: &Context, args: &CheckArgs, on: &str) -> Result<Comp
         dockerfiles: &dockerfiles,
     };
     let recipe = on_image(context, &ready, additions)?;
+    dockerfiles::fetch(context, &recipe).await?;
     Ok(Composed {
         recipe,
         version: None,
@@ -305,12 +304,12 @@ async fn base(context: &Context, base: &BaseDefinition) -> Result<Composed, Diag
         origin: root_image::origin(from),
         source_date: context.settings.environment.source_date,
     };
-    let dockerfile = dockerfiles::of_base(context, base, Ask::WhenOld).await?;
-    if let Some(build) = &dockerfile {
-        dockerfiles::fetch(context, build).await?;
-    }
+    let images = Images::Newest(Ask::WhenOld, &[]);
+    let dockerfile = dockerfiles::of_base(context, base, images).await?;
+    let recipe = compose::base_image(below, base, dockerfile);
+    dockerfiles::fetch(context, &recipe).await?;
     Ok(Composed {
-        recipe: compose::base_image(below, base, dockerfile),
+        recipe,
         version: None,
     })
 }
