@@ -23,3 +23,37 @@ pub fn seconds_between(earlier: &str, later: &str) -> Option<i64> {
     let later: Timestamp = later.parse().ok()?;
     Some(later.as_second() - earlier.as_second())
 }
+
+/// Says how long ago something was, in the largest unit that fits.
+pub fn ago(at: &str, now: &str) -> String {
+    let Some(seconds) = seconds_between(at, now).filter(|seconds| *seconds >= 0) else {
+        return format!("at {at}");
+    };
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural} ago")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_ago_is_said_in_the_largest_unit_that_fits() {
+        let now = "2026-11-21T12:00:00Z";
+        for (at, said) in [
+            ("2026-11-21T11:59:59Z", "1 second ago"),
+            ("2026-11-21T11:30:00Z", "30 minutes ago"),
+            ("2026-11-20T12:00:00Z", "24 hours ago"),
+            ("2026-11-18T11:00:00Z", "3 days ago"),
+            ("2026-11-22T00:00:00Z", "at 2026-11-22T00:00:00Z"),
+        ] {
+            assert_eq!(ago(at, now), said);
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! Definitions from elsewhere: a directory, or an image in a registry or layout, in place of those in the program.
 //!
 //! Format: `agents/<AGENT>/…`, `bases/<BASE>/…` and `images-metadata.yaml`, which is for others and not read. An image
-//! with these files is unpacked once to `state/bundles/<digest of its manifest>`.
+//! with these files is unpacked once to `state/bundles/<digest of its manifest>`; which one a registry's name stands for
+//! is kept in `state/bundle/<name>.json`. What is unpacked is used at once: whether the registry has another one is asked
+//! as at a start, once an interval and under its deadline.
 //!
 //! Invariant: an image is untrusted: files and directories only, below `agents` and `bases`, bounded; a bundle is there
 //! as a whole or not at all.
@@ -12,17 +14,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use assembler::{image::Image, reference::ImageReference, transport::Source};
+use assembler::{image::Image, reference::ImageReference, store::RemoteRecord, transport::Source};
 use layer::LayerPath;
+use tokio::time::{Duration, timeout};
 
 use crate::{
-    context::Context,
+    context::{Context, News},
     definition::catalogue::Published,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
+    memory::{self, Remembered},
+    settings::config::UpdatePolicy,
     supply::{self, Ask, Offer},
-    transport,
+    transport, update_check,
 };
+
+/// What is kept of a name: the digest that was unpacked last.
+const KIND: &str = "bundle";
+/// How long fetching definitions may take before what is here is used, or there is a failure.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The most bytes of a bundle.
 const BYTES: u64 = 256 << 20;
@@ -38,7 +48,8 @@ pub fn configured(context: &Context) -> Result<Published, Diagnostic> {
     let path = match wanted.strip_prefix("oci:") {
         None => context.settings.user_path(Path::new(wanted)),
         Some(rest) => tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(image(context, rest))
+            let image = context.unless_interrupted(image(context, rest));
+            tokio::runtime::Handle::current().block_on(image)
         })?,
     };
     if !path.join("agents").is_dir() && !path.join("bases").is_dir() {
@@ -53,28 +64,103 @@ pub fn configured(context: &Context) -> Result<Published, Diagnostic> {
 async fn image(context: &Context, wanted: &str) -> Result<PathBuf, Diagnostic> {
     let layout = context.settings.user_path(Path::new(wanted));
     let layout = format!("oci:{}", layout.display());
-    let is_layout = Source::parse(&layout).is_some_and(|source| source.path().is_dir());
-    let image = if is_layout {
-        transport::import(context, &layout).await?
-    } else {
-        Some(published(context, wanted).await?)
-    };
-    let image = image.ok_or_else(|| failure(wanted))?;
-    let place = context.settings.state().join("bundles");
-    let place = place.join(image.digest().hex());
-    if !place.is_dir() {
-        unpack(context, &image, &place).map_err(|error| failure(wanted).caused_by(Some(&error)))?;
+    if Source::parse(&layout).is_some_and(|source| source.path().is_dir()) {
+        let image = transport::import(context, &layout).await?;
+        return unpacked(context, wanted, &image.ok_or_else(|| failure(wanted))?);
     }
+    let reference: ImageReference = wanted.parse()?;
+    let name = reference.to_string();
+    let known = memory::recall(&context.settings.state(), KIND, &name)
+        .and_then(|known| known.value)
+        .filter(|digest| place(context, digest).is_dir());
+    let Some(known) = known else {
+        return match timeout(LIMIT, first(context, &reference)).await {
+            Ok(done) => done,
+            Err(_elapsed) => Err(late(wanted)),
+        };
+    };
+    let policy = context.settings.config.update.policy;
+    let may_ask =
+        !context.options.offline && policy != UpdatePolicy::Never && context.news == News::Asked;
+    if may_ask && update_check::is_due(context, &reference)? {
+        update_check::ask(context, &[&reference]).await?;
+    }
+    let (store, _) = context.store()?;
+    let newer = store
+        .remote(&reference)?
+        .filter(|record| may_ask && record.manifest.digest.hex() != known);
+    if let Some(record) = newer
+        && let Some(place) = renewed(context, &reference, &record).await
+    {
+        return Ok(place);
+    }
+    Ok(place(context, &known))
+}
+
+fn place(context: &Context, digest: &str) -> PathBuf {
+    context.settings.state().join("bundles").join(digest)
+}
+
+async fn first(context: &Context, reference: &ImageReference) -> Result<PathBuf, Diagnostic> {
+    let name = reference.familiar();
+    match supply::look_up(context, reference, Ask::WhenOld).await? {
+        Offer::There(record) => fetched(context, reference, &record).await,
+        Offer::None => Err(failure(&name).caused_by_words("its registry has no such image")),
+        Offer::Unknown(why) => Err(failure(&name).caused_by_words(why)),
+    }
+}
+
+/// Fetches what took the place of what is here; a failure is told and not repeated within the interval.
+async fn renewed(
+    context: &Context,
+    reference: &ImageReference,
+    record: &RemoteRecord,
+) -> Option<PathBuf> {
+    let name = format!("{reference} layers");
+    let state = context.settings.state();
+    let failed = memory::recall(&state, update_check::FAILED, &name);
+    if failed.is_some_and(|failed| supply::is_fresh(context, &failed.checked_at)) {
+        return None;
+    }
+    let done = match timeout(LIMIT, fetched(context, reference, record)).await {
+        Ok(done) => done,
+        Err(_elapsed) => Err(late(&reference.familiar())),
+    };
+    match done {
+        Ok(place) => {
+            memory::forget(&state, update_check::FAILED, &name);
+            Some(place)
+        }
+        Err(diagnostic) => {
+            let why = diagnostic.sentence();
+            context
+                .printer
+                .warn(&format!("{why}; going by those that are here"));
+            let failed = Remembered::new(Some(why), &context.now);
+            supply::remember(context, update_check::FAILED, &name, &failed);
+            None
+        }
+    }
+}
+
+async fn fetched(
+    context: &Context,
+    reference: &ImageReference,
+    record: &RemoteRecord,
+) -> Result<PathBuf, Diagnostic> {
+    let image = supply::fetch(context, record).await?;
+    let place = unpacked(context, &reference.familiar(), &image)?;
+    let known = Remembered::new(Some(image.digest().hex()), &context.now);
+    supply::remember(context, KIND, &reference.to_string(), &known);
     Ok(place)
 }
 
-async fn published(context: &Context, name: &str) -> Result<Image, Diagnostic> {
-    let reference: ImageReference = name.parse()?;
-    match supply::look_up(context, &reference, Ask::WhenOld).await? {
-        Offer::There(record) => supply::fetch(context, &record).await,
-        Offer::None => Err(failure(name).caused_by_words("its registry has no such image")),
-        Offer::Unknown(why) => Err(failure(name).caused_by_words(why)),
+fn unpacked(context: &Context, wanted: &str, image: &Image) -> Result<PathBuf, Diagnostic> {
+    let place = place(context, &image.digest().hex());
+    if !place.is_dir() {
+        unpack(context, image, &place).map_err(|error| failure(wanted).caused_by(Some(&error)))?;
     }
+    Ok(place)
 }
 
 fn unpack(context: &Context, image: &Image, place: &Path) -> io::Result<()> {
@@ -147,6 +233,10 @@ fn take(
             "`{shown}` is neither a file nor a directory"
         ))),
     }
+}
+
+fn late(wanted: &str) -> Diagnostic {
+    failure(wanted).caused_by_words(format!("it did not come within {} s", LIMIT.as_secs()))
 }
 
 fn failure(wanted: &str) -> Diagnostic {

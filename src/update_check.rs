@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Registries that did not answer at a start.
-const FAILED: &str = "unanswered";
+pub const FAILED: &str = "unanswered";
 /// Images whose user was told what is newer.
 const CONSIDERED: &str = "considered";
 /// Agents whose `version.sh` is being asked.
@@ -180,7 +180,8 @@ fn gone(
     Ok(None)
 }
 
-fn is_due(context: &Context, reference: &ImageReference) -> Result<bool, Diagnostic> {
+/// Tells whether the interval is over since a registry was asked for `reference`.
+pub fn is_due(context: &Context, reference: &ImageReference) -> Result<bool, Diagnostic> {
     let answered = supply::last_answer(context, reference)?;
     let failed = memory::recall(&context.settings.state(), FAILED, &reference.to_string());
     let times = [
@@ -194,7 +195,7 @@ fn is_due(context: &Context, reference: &ImageReference) -> Result<bool, Diagnos
 }
 
 /// Asks all at once; whoever has not answered at the deadline is left alone until the interval is over.
-async fn ask(context: &Context, due: &[&ImageReference]) -> Result<(), Diagnostic> {
+pub async fn ask(context: &Context, due: &[&ImageReference]) -> Result<(), Diagnostic> {
     if due.is_empty() {
         return Ok(());
     }
@@ -220,7 +221,7 @@ async fn ask(context: &Context, due: &[&ImageReference]) -> Result<(), Diagnosti
         let answer = Remembered::new(Some(failure.clone()), &context.now);
         supply::remember(context, FAILED, &name, &answer);
         let last = match supply::last_answer(context, reference)? {
-            Some(last) => format!("it last answered {}", ago(&last.at, &context.now)),
+            Some(last) => format!("it last answered {}", clock::ago(&last.at, &context.now)),
             None => "it never answered".to_owned(),
         };
         context.printer.warn(&format!(
@@ -293,6 +294,7 @@ pub fn refresh_version(context: &Context, selection: &Selection<'_>, plan: &Plan
     {
         return;
     }
+    version::tell_failure(context, selection);
     let name = format!("{}-{}", selection.agent.id, selection.base.id);
     let asked = memory::recall(&context.settings.state(), ASKED, &name);
     let times = [
@@ -345,41 +347,9 @@ pub async fn refresh(context: &Context, args: &RefreshArgs) -> Result<ExitStatus
     };
     let image = store.image(&base.digest)?;
     if base_image::missing_bytes(context, &image)? == 0 {
-        version::newest(context, &selection, &image, Ask::WhenOld)?;
+        let newest = version::newest(context, &selection, &image, Ask::WhenOld);
+        version::failed_unseen(context, &selection);
+        newest?;
     }
     Ok(ExitStatus::Done)
-}
-
-/// Says how long ago something was, in the largest unit that fits.
-fn ago(at: &str, now: &str) -> String {
-    let Some(seconds) = clock::seconds_between(at, now).filter(|seconds| *seconds >= 0) else {
-        return format!("at {at}");
-    };
-    let (number, unit) = match seconds {
-        0..120 => (seconds, "second"),
-        120..7200 => (seconds / 60, "minute"),
-        7200..172_800 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{plural} ago")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_long_ago_is_said_in_the_largest_unit_that_fits() {
-        let now = "2026-11-21T12:00:00Z";
-        for (at, said) in [
-            ("2026-11-21T11:59:59Z", "1 second ago"),
-            ("2026-11-21T11:30:00Z", "30 minutes ago"),
-            ("2026-11-20T12:00:00Z", "24 hours ago"),
-            ("2026-11-18T11:00:00Z", "3 days ago"),
-            ("2026-11-22T00:00:00Z", "at 2026-11-22T00:00:00Z"),
-        ] {
-            assert_eq!(ago(at, now), said);
-        }
-    }
 }

@@ -258,3 +258,38 @@ async fn what_cannot_be_told_is_said_and_never_recorded() {
     ground.run(&["record", "--state", "state.json"], 1).await;
     assert!(!ground.directory.path().join("state.json").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offline_no_script_runs_where_the_network_cannot_be_kept_from_it() {
+    let ground = Ground::new().await;
+    let (_, said) = ground.run(&["--offline"], 2).await;
+    assert!(said.contains("exclude each other"), "{said}");
+    // Without `--on-host` a container would be tried first, and there is no engine.
+    let mut command = ground.aicage(&[]);
+    let arguments: Vec<_> = command
+        .get_args()
+        .filter(|argument| *argument != "--on-host")
+        .map(ToOwned::to_owned)
+        .collect();
+    let mut offline = Command::new(command.get_program());
+    offline
+        .args(arguments)
+        .args(["--offline", "--format", "json"])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", ground.directory.path())
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .current_dir(ground.directory.path());
+    command = offline;
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("because `--offline` was given"), "{said}");
+    for agent in ["one", "two"] {
+        let asked = ground
+            .directory
+            .path()
+            .join(format!("version-of-{agent}.asked"));
+        assert!(!asked.exists(), "`version.sh` ran on this machine");
+    }
+}

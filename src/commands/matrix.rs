@@ -229,6 +229,15 @@ fn read_report(path: &std::path::Path) -> Result<Vec<Row>, Diagnostic> {
 }
 
 fn wish(context: &Context, which: &Which) -> Result<Wish, Diagnostic> {
+    if which.on_host && context.options.offline {
+        return Err(Diagnostic::new(
+            "offline-on-host",
+            ExitStatus::Usage,
+            "`--offline` and `--on-host` exclude each other",
+        )
+        .caused_by_words("the network cannot be kept from a script on this machine")
+        .hint("leave one of them out"));
+    }
     for agent in &which.agents {
         find_agent(context, agent)?;
     }

@@ -10,7 +10,7 @@ use assembler::image::Image;
 use crate::{
     choosing::{Purpose, choose, shares},
     cli::RunOptions,
-    context::Context,
+    context::{Context, News},
     diagnostic::Diagnostic,
     engine::docker::{LoadRequest, SessionInput, run_session},
     ensure,
@@ -29,6 +29,9 @@ pub async fn run(
     options: &RunOptions,
     command: Vec<OsString>,
 ) -> Result<ExitStatus, Diagnostic> {
+    if options.no_update {
+        context.news = News::LeftAlone;
+    }
     let mut words = command.into_iter().map(text);
     let name = words.next().transpose()?.unwrap_or_default();
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;

@@ -13,6 +13,7 @@ use std::{io, path::PathBuf};
 use assembler::{image::Image, provenance::Kind, sandbox::SandboxError, store::ImageRecord};
 
 use crate::{
+    clock,
     context::Context,
     definition::agent::{AgentDefinition, VERSION},
     diagnostic::Diagnostic,
@@ -23,6 +24,11 @@ use crate::{
 };
 
 const KIND: &str = "version";
+
+/// Scripts that gave no version when they were asked last: why, and whether that was told.
+const FAILED: &str = "version-failed";
+/// What is kept of a failure that was told.
+const TOLD: &str = "told";
 
 /// How an answer was got that the script gave inside a base.
 const CONTAINER: &str = "container";
@@ -82,10 +88,12 @@ pub fn newest(
                 base: (found.how == CONTAINER).then_some(*base.digest()),
             };
             supply::remember(context, KIND, &name(selection), &answer);
+            memory::forget(&context.settings.state(), FAILED, &name(selection));
             return Ok(Some(found.version));
         }
         Err(failure) => failure,
     };
+    keep_failure(context, selection, (&failure.reason(), Some(TOLD)));
     if let Some(Remembered {
         value: Some(version),
         checked_at,
@@ -107,6 +115,53 @@ pub fn newest(
         }
         None => Err(failure.into()),
     }
+}
+
+fn keep_failure(
+    context: &Context,
+    selection: &Selection<'_>,
+    (reason, told): (&str, Option<&str>),
+) {
+    let failed = Remembered {
+        how: told.map(str::to_owned),
+        ..Remembered::new(Some(reason.to_owned()), &context.now)
+    };
+    supply::remember(context, FAILED, &name(selection), &failed);
+}
+
+/// Keeps in mind that nobody saw the failure of this run, if there was one: the next start tells it.
+pub fn failed_unseen(context: &Context, selection: &Selection<'_>) {
+    let failed = memory::recall(&context.settings.state(), FAILED, &name(selection));
+    if let Some(failed) = failed.filter(|failed| failed.checked_at == context.now) {
+        let reason = failed.value.unwrap_or_default();
+        keep_failure(context, selection, (&reason, None));
+    }
+}
+
+/// Tells once of a script that gave no version when nobody looked, and how old its last answer is.
+pub fn tell_failure(context: &Context, selection: &Selection<'_>) {
+    let state = context.settings.state();
+    let Some(failed) = memory::recall(&state, FAILED, &name(selection)) else {
+        return;
+    };
+    if failed.how.is_some() {
+        return;
+    }
+    let last = match checked_at(context, selection) {
+        Some(at) => format!("it last gave one {}", clock::ago(&at, &context.now)),
+        None => "it never gave one".to_owned(),
+    };
+    context.printer.warn(&format!(
+        "cannot tell whether `{0}` has a newer version: `{VERSION}` gave none {1} ({2}); {last}; `aicage update {0}` asks again",
+        selection.agent.id,
+        clock::ago(&failed.checked_at, &context.now),
+        failed.value.clone().unwrap_or_default(),
+    ));
+    let told = Remembered {
+        how: Some(TOLD.to_owned()),
+        ..failed
+    };
+    supply::remember(context, FAILED, &name(selection), &told);
 }
 
 /// A version and how it was got.
@@ -170,8 +225,15 @@ pub fn find(
         }
         Err(reason) => reason,
     };
-    if !context.settings.config.update.version_on_host {
-        let host = "it is not run there, as `update.version_on_host` says".to_owned();
+    let refusal = if context.options.offline {
+        // Only in a container can the network be kept from it.
+        Some("it is not run there, because `--offline` was given")
+    } else if !context.settings.config.update.version_on_host {
+        Some("it is not run there, as `update.version_on_host` says")
+    } else {
+        None
+    };
+    if let Some(host) = refusal.map(str::to_owned) {
         return Ok(Err(Failure {
             agent: agent.id.clone(),
             container,

@@ -21,4 +21,5 @@ mod nasty;
 mod session;
 mod shares;
 mod updates;
+mod users;
 mod versions;

@@ -83,7 +83,7 @@ fn what_is_no_version_is_an_error_and_an_image_at_hand_stays() {
             ("printf '\\377\\376\\n'", "not text"),
             ("printf 'a\\033[31mb\\n'", "no version"),
             ("echo 1.0; exit 1", "exited with status 1"),
-            ("head -c 3000000 /dev/zero", ""),
+            ("head -c 3000000 /dev/zero", "it printed more than 1 MiB"),
             ("sleep 600 & sleep 600", "did not end within 2 s"),
         ];
         prepare(ground, "#!/bin/sh\necho 1.0\n");
@@ -138,5 +138,40 @@ fn what_hangs_on_this_machine_is_killed_with_what_it_started() {
         let state = fs_err::read_to_string(format!("/proc/{}/stat", pid.trim()));
         let alive = state.is_ok_and(|stat| !stat.contains(") Z "));
         assert!(!alive, "what the script started is still running");
+    });
+}
+
+#[test]
+fn a_script_that_broke_is_told_at_the_next_start_once() {
+    on_every_engine(|ground| {
+        prepare(ground, "#!/bin/sh\necho 1.0\n");
+        ground.build();
+        // The script of the definition, but not what it reads, is the same: the image is as it should be.
+        ground.write_agent(
+            "version.sh",
+            "#!/bin/sh\n[ -e \"$HOME/answer\" ] || exit 9\ncat \"$HOME/answer\"\n",
+        );
+        fs_err::write(ground.home().join("answer"), "1.0\n").unwrap();
+        ground.run(&["update", &ground.agent, "--base", "tiny"], 0);
+        fs_err::remove_file(ground.home().join("answer")).unwrap();
+        ground.run(&["config", "set", "update.check_interval", "0s"], 0);
+        assert_eq!(ground.start(&[], 0).stdout, "1\n");
+        let failed = format!("state/version-failed/{}-tiny.json", ground.agent);
+        let failed = ground.aicage_home().join(failed);
+        // Another process asks.
+        for _ in 0..1200 {
+            if failed.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        ground.run(&["config", "set", "update.check_interval", "1d"], 0);
+        let said = ground.start(&[], 0);
+        assert_eq!(said.stdout, "1\n");
+        said.tells("`version.sh` gave none");
+        said.tells("exited with status 9");
+        said.tells("it last gave one");
+        let said = ground.start(&[], 0);
+        assert!(!said.stderr.contains("gave none"), "{}", said.stderr);
     });
 }
