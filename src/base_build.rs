@@ -12,6 +12,7 @@ use crate::{
     ensure,
     plan::Want,
     root_image::{self, RootImage},
+    root_memory::{self, RootMemory},
     supply::Ask,
 };
 
@@ -33,10 +34,20 @@ pub async fn build(
     (root, why): (&Root, Option<&str>),
 ) -> Result<Image, Diagnostic> {
     let defined = &base.settings.from_image;
+    let taken = match root {
+        Root::Defined => defined.clone(),
+        Root::From(from) => from.clone(),
+        Root::Kept(record) => root_memory::recall(context, base, record)
+            .map_or_else(|| record.reference.clone(), |known| known.from),
+    };
     let RootImage { image, record } = match root {
-        Root::Defined => root_image::fetch(context, defined, &base.id).await?,
-        Root::From(from) => root_image::fetch(context, from, &base.id).await?,
-        Root::Kept(record) => root_image::kept(context, record, &base.id).await?,
+        Root::Defined | Root::From(_) => root_image::fetch(context, &taken, &base.id).await?,
+        Root::Kept(record) => root_image::kept(context, (record, &taken), &base.id).await?,
+    };
+    let known = RootMemory {
+        defined: defined.clone(),
+        from: taken,
+        digest: record.digest,
     };
     let from = &record.reference.clone();
     let below = Below {
@@ -60,10 +71,8 @@ pub async fn build(
         Some(why) => why.to_owned(),
         None => format!("base `{}` is assembled here from {from}", base.id),
     };
-    ensure::build(
-        context,
-        &recipe,
-        &base_image::local_name(base).into(),
-        &[reason],
-    )
+    let name = base_image::local_name(base);
+    let built = ensure::build(context, &recipe, &name.into(), &[reason])?;
+    root_memory::keep(context, base, &known);
+    Ok(built)
 }

@@ -16,7 +16,7 @@ use crate::{
     dockerfiles::{self, Images},
     listing,
     plan::Want,
-    root_image,
+    root_image, root_memory,
 };
 
 /// Says why the base must be assembled again; `None` when its definition is the one it was made of. `want` says what counts
@@ -29,13 +29,14 @@ pub async fn changed(
     let Some(root) = &record.base else {
         return Ok(None);
     };
-    let from = &base.settings.from_image;
-    if base.is_custom() && !root_image::is_same(from, root) {
+    if base.is_custom()
+        && let Some(before) = root_memory::named_before(context, base, root)
+    {
         return Ok(Some(BaseImage::Outdated {
             root: Root::Defined,
             reason: format!(
-                "base `{}`: `from_image` is {from}, not {} any more",
-                base.id, root.reference
+                "base `{}`: `from_image` is {}, not {before} any more",
+                base.id, base.settings.from_image
             ),
         }));
     }

@@ -39,6 +39,7 @@ pub mod project;
 pub mod prompt;
 pub mod proxy;
 pub mod root_image;
+pub mod root_memory;
 pub mod runner;
 pub mod schemas;
 pub mod selection;

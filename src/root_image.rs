@@ -104,10 +104,11 @@ fn made_here(context: &Context, reference: &ImageReference) -> Result<RootImage,
     })
 }
 
-/// Returns the root image that a base was assembled on, from the store as far as it has it.
+/// Returns the root image that a base was assembled on, from the store as far as it has it, else anew from where it was
+/// `taken`.
 pub async fn kept(
     context: &Context,
-    record: &BaseRecord,
+    (record, taken): (&BaseRecord, &str),
     base: &str,
 ) -> Result<RootImage, Diagnostic> {
     let (store, _) = context.store()?;
@@ -119,7 +120,7 @@ pub async fn kept(
             record: record.clone(),
         });
     }
-    fetch(context, &record.reference, base).await
+    fetch(context, taken, base).await
 }
 
 /// Tells whether `from` is what `record` was made of.
