@@ -87,7 +87,15 @@ impl ExtendedImages {
             directory(settings),
             settings.state().join("image-extended/state"),
         ] {
-            for path in subdirectories(&directory) {
+            let paths = match subdirectories(&directory) {
+                Ok(paths) => paths,
+                Err(source) => {
+                    let path = directory.clone();
+                    found.problems.push(YamlError::Read { path, source }.into());
+                    continue;
+                }
+            };
+            for path in paths {
                 match ExtendedImage::read(&path) {
                     Ok(Some(image)) if found.named(&image.image_ref).is_none() => {
                         found.images.push(image);
@@ -188,7 +196,8 @@ impl ExtendedImage {
     /// Returns where the image is defined, else a place of its own: names that differ can give one directory.
     fn directory(&self, all: &Path, reference: &ImageReference) -> PathBuf {
         let is_same = |path: &PathBuf| matches!(Self::read(path), Ok(Some(there)) if there.image_ref == self.image_ref);
-        if let Some(there) = subdirectories(all).into_iter().find(is_same) {
+        let there = subdirectories(all).unwrap_or_default();
+        if let Some(there) = there.into_iter().find(is_same) {
             return there;
         }
         let plain = directory_name(reference);
@@ -219,17 +228,21 @@ fn directory_name(reference: &ImageReference) -> String {
     }
 }
 
-fn subdirectories(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs_err::read_dir(directory) else {
-        return Vec::new();
+fn subdirectories(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs_err::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
     };
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
     found.sort();
-    found
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -278,6 +278,12 @@ fn what_cannot_be_looked_at_is_told_with_its_reason() {
     // Not a directory: not even the superuser can list it.
     fs_err::create_dir_all(home.path(".aicage-custom")).unwrap();
     fs_err::write(home.path(OLDER.extensions), "").unwrap();
+    fs_err::write(home.path(".aicage/custom/image-extended"), "").unwrap();
+    let said = home.said(&["--offline", "--image-name", "x", "forge"], 2);
+    assert!(
+        said.contains("an extended image is left out: ") && said.contains("Not a directory"),
+        "{said}"
+    );
     let said = home.said(&["agent", "list"], 0);
     for part in [
         "agent `gone` is left out: ",

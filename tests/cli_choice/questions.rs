@@ -182,3 +182,24 @@ fn what_is_stored_and_gone_offers_to_choose_anew_on_a_terminal() {
     let image = "aicage-extended:one-small-extensions-jq";
     assert_eq!(home.stored(), stored("one", "small", &["jq"], image));
 }
+
+#[test]
+fn what_is_wrong_with_an_extended_image_is_told_once_however_often_they_are_read() {
+    let home = Home::new();
+    if !Home::has_tmux() {
+        return;
+    }
+    home.write("image-extended/bad/image-extended.yml", "agent: one\n");
+    let terminal = Terminal::new(&home, "--offline one");
+    terminal.shows("Which base for Agent one?");
+    terminal.keys(&["Enter"]);
+    terminal.shows("Add an extension?");
+    terminal.keys(&["j", "q", "Enter"]);
+    terminal.shows("Add another after jq?");
+    terminal.keys(&["Enter"]);
+    terminal.shows("Name of the image:");
+    terminal.keys(&["Enter"]);
+    let screen = terminal.shows("code 4");
+    let said = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(said.matches("is left out").count(), 1, "{screen}");
+}
