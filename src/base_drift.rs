@@ -51,7 +51,8 @@ pub async fn changed(
         image: &image,
         record: root.clone(),
         origin: root_image::origin(&root.reference),
-        source_date: context.settings.environment.source_date,
+        // What the caller's environment says counts for what is made, and is no reason to make it.
+        source_date: record.source_date,
     };
     let dockerfile = dockerfiles::of_base(context, base, Images::of(want, Some(record))).await?;
     let recipe = compose::base_image(below, base, dockerfile);

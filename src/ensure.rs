@@ -22,7 +22,7 @@ use crate::{
     diagnostic::Diagnostic,
     dockerfiles::{self, Dockerfiles},
     init_program, listing,
-    plan::{Plan, Work},
+    plan::{AgentVersion, Plan, Work},
     runner::Runner,
     selection::Selection,
     supply::{self, Ask},
@@ -51,10 +51,11 @@ pub async fn carry_out(
             dockerfiles,
         } => {
             let base_image = base_ready(context, selection.base, base).await?;
-            let version = match (version, base) {
-                (Some(version), _) => Some(version.clone()),
-                (None, BaseImage::Final(_)) => None,
-                (None, _) => version::newest(context, selection, &base_image.image, Ask::WhenOld)?,
+            let version = match version {
+                AgentVersion::Known(version) => version.clone(),
+                AgentVersion::Asked(ask) => {
+                    version::newest(context, selection, &base_image.image, *ask)?
+                }
             };
             let init = init_program::init_for(&base_image.image.platform().architecture)?;
             let below = Below {
@@ -141,6 +142,7 @@ pub fn build(
         layers: records,
         dockerfiles,
         reason: Some(reasons.join("; ")).filter(|reason| !reason.is_empty()),
+        source_date: recipe.source_date,
     };
     store.tag(lock, &record)?;
     listing::remember(context, recipe);
@@ -157,6 +159,7 @@ pub fn name_fetched(
     let (store, lock) = context.store()?;
     if let Some(known) = store.tagged(&name.reference)?
         && known.manifest.digest == *image.digest()
+        && known.parts == name.parts
     {
         return Ok(());
     }
@@ -182,6 +185,7 @@ pub fn name_fetched(
         layers: layers.collect(),
         dockerfiles: Vec::new(),
         reason: None,
+        source_date: None,
     };
     Ok(store.tag(lock, &record)?)
 }

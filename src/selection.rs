@@ -22,6 +22,8 @@ pub struct Selection<'a> {
     pub extensions: Vec<&'a ExtensionDefinition>,
     /// The image's name.
     pub reference: ImageReference,
+    /// Whether it is made on its base even where a finished image is published.
+    pub from_base: bool,
 }
 
 /// What was asked for on the command line.
@@ -66,6 +68,7 @@ impl<'a> Selection<'a> {
             base,
             extensions,
             reference,
+            from_base: false,
         }
     }
 }

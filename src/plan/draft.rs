@@ -1,17 +1,16 @@
-//! How a plan is made: what there is, what there should be, and each layer's part in it.
+//! How a plan is made: what there should be, and each layer's part in it.
 
 use assembler::{
     foresee::{Foreseen, foresee},
     image::Image,
-    provenance::{BaseRecord, Kind, LayerRecord, Origin},
-    recipe::{Addition, Step},
+    provenance::{Kind, Origin},
+    recipe::{Addition, Recipe, Step},
     reference::ImageReference,
-    store::{ImageRecord, RemoteRecord, StoreError},
+    store::{ImageRecord, RemoteRecord},
 };
 
-use super::{LayerAction, Plan, PlannedLayer, Want, Work};
+use super::{AgentVersion, LayerAction, Plan, PlannedLayer, Work};
 use crate::{
-    base_drift,
     base_image::{self, BaseImage},
     compose::{self, Additions, Below},
     context::Context,
@@ -31,84 +30,42 @@ pub(super) struct Draft<'a> {
     pub(super) dockerfiles: Dockerfiles,
 }
 
-impl Draft<'_> {
-    /// Plans for the image as it was made; `None` when what it was made of is no longer known.
-    pub(super) async fn held(&self, record: &ImageRecord) -> Result<Option<Plan>, Diagnostic> {
-        let (store, _) = self.context.store()?;
-        let Some(image) = there(store.image(&record.manifest.digest))? else {
-            return Ok(None);
-        };
-        let finals = &self.context.settings.config.registry.final_repository;
-        let is_pulled = |base: &BaseRecord| {
-            base.reference
-                .strip_prefix(finals.as_str())
-                .is_some_and(|rest| rest.starts_with(':'))
-        };
-        let is_final = record.base.as_ref().is_none_or(is_pulled);
-        if is_final && self.selection.extensions.is_empty() {
-            // A finished image that was pulled, as it is or with our entrypoint on top.
-            let complete = base_image::missing_bytes(self.context, &image)? == 0;
-            return Ok(complete.then(|| self.nothing(&image, record)));
-        }
-        let Some(base) = &record.base else {
-            return Ok(None);
-        };
-        // A base that was assembled here, or by the user's definition, is followed at once: it cost no network.
-        let local = store.tagged(&base_image::local_name(self.selection.base))?;
-        let version = agent_record(record).and_then(|layer| layer.origin.version.clone());
-        if let Some(local) = local {
-            let definition = self.selection.base;
-            if let Some(changed) =
-                base_drift::changed(self.context, definition, (&local, Want::Held)).await?
-            {
-                return self.build(changed, version).map(Some);
-            }
-            return match there(store.image(&local.manifest.digest))? {
-                Some(_) if local.manifest.digest == base.digest => self
-                    .build(BaseImage::Local(Box::new(local)), version)
-                    .map(Some),
-                _ => Ok(None),
-            };
-        }
-        let Some(base_image) = there(store.image(&base.digest))? else {
-            return Ok(None);
-        };
-        let manifest = base_image.manifest();
-        let remembered = RemoteRecord {
-            reference: base
-                .reference
-                .parse()
-                .unwrap_or_else(|_not_a_name| self.reference.clone()),
-            digest: base.digest,
-            manifest: assembler::descriptor::Descriptor {
-                media_type: manifest.value().media_type.clone(),
-                digest: base.digest,
-                size: manifest.size(),
-                annotations: std::collections::BTreeMap::new(),
-            },
-            layers: manifest.value().layers.clone(),
-            checked_at: record.made_at.clone(),
-            gone_at: None,
-        };
-        let remembered = Box::new(remembered);
-        if is_final {
-            return self.build(BaseImage::Final(remembered), None).map(Some);
-        }
-        self.build(BaseImage::Published(remembered), version)
-            .map(Some)
-    }
+/// What `version.sh` said.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// Just now; nothing where it said nothing.
+    Now(Option<String>),
+    /// Some time ago, on this base; it is asked like this before the agent's script runs, which installs what is newest then.
+    Before(Option<String>, Ask),
+}
 
+impl Answer {
+    /// Returns the version, or that of the image at hand: not to know better is no reason to make it again.
+    fn or_held(&self, draft: &Draft<'_>) -> Option<String> {
+        let (Self::Now(version) | Self::Before(version, _)) = self;
+        version.clone().or_else(|| {
+            let layers = &draft.held.as_ref()?.layers;
+            let agent = layers.iter().find(|layer| {
+                layer.origin.kind == Kind::Agent && layer.origin.id == draft.selection.agent.id
+            })?;
+            agent.origin.version.clone()
+        })
+    }
+}
+
+/// A recipe and what is known of its steps.
+struct Sketch {
+    recipe: Recipe,
+    foreseen: Vec<Foreseen>,
+}
+
+impl Draft<'_> {
     /// Returns the published final image, where there can be one and there is.
     pub(super) async fn published(
         &self,
         ask: Ask,
     ) -> Result<Option<Box<RemoteRecord>>, Diagnostic> {
-        let Selection { agent, base, .. } = self.selection;
-        let (store, _) = self.context.store()?;
-        if !agent.is_published()
-            || base.is_custom()
-            || store.tagged(&base_image::local_name(base))?.is_some()
-        {
+        if self.not_pulled()?.is_some() {
             return Ok(None);
         }
         let reference = base_image::published_final(self.context, self.selection);
@@ -135,17 +92,28 @@ impl Draft<'_> {
                 .as_ref()
                 .map_or(held.manifest.digest, |base| base.digest)
         });
+        let other = match &self.held {
+            Some(held) => self.other_choice(held)?,
+            None => None,
+        };
         if missing == 0
             && held_digest == Some(offered.manifest.digest)
+            && other.is_none()
             && let Some(held) = &self.held
         {
             return Ok(self.nothing(&image, held));
         }
         let reason = match &self.held {
             None => format!("{} is not in the store", self.reference.familiar()),
+            Some(_) if let Some(other) = other => other,
             Some(_) if held_digest == Some(offered.manifest.digest) => {
                 "layers of it are not in the store".to_owned()
             }
+            Some(held) if !self.was_pulled(held) => format!(
+                "{} is published: {} of layers are new",
+                offered.reference,
+                printer::bytes(missing)
+            ),
             Some(_) => format!(
                 "{} has a newer image: {} of layers are new",
                 offered.reference,
@@ -162,40 +130,38 @@ impl Draft<'_> {
         })
     }
 
-    pub(super) fn build(
-        &self,
-        base: BaseImage,
-        version: Option<String>,
-    ) -> Result<Plan, Diagnostic> {
-        let (store, _) = self.context.store()?;
+    /// Plans what assembling on `base` takes, and why it must be done.
+    ///
+    /// Held against what there is under the clamp of times that it was made with: the caller's `SOURCE_DATE_EPOCH` counts
+    /// for what is made, and is no reason to make anything.
+    pub(super) fn build(&self, base: BaseImage, answer: Answer) -> Result<Plan, Diagnostic> {
         let Some(image) = self.base_documents(&base)? else {
-            return Ok(self.build_unknown_base(base, version));
+            return self.build_unknown_base(base, answer);
         };
-        let record = base.record().expect("only an unbuilt base has no record");
-        let below = Below {
-            image: &image,
-            record,
-            origin: base.origin(&self.selection.base.id),
-            source_date: self.context.settings.environment.source_date,
-        };
-        let init = crate::init_program::init_for(&image.platform().architecture)?;
-        let additions = Additions {
-            agent: self.selection.agent,
-            install: base.install(version.as_deref()),
-            extensions: &self.selection.extensions,
-            dockerfiles: &self.dockerfiles,
-        };
-        let recipe = compose::agent_image(below, additions, init);
-        let foreseen = foresee(store, &recipe)?;
+        let shown = answer.or_held(self);
+        let clamp = self.context.settings.environment.source_date;
+        let before = self.held.as_ref().map_or(clamp, |held| held.source_date);
+        let mut sketch = self.sketch((&base, &image), shown.as_deref(), before)?;
+        let mut reasons = self.reasons(&sketch.recipe, &sketch.foreseen, &image)?;
+        if !reasons.is_empty() && clamp != before {
+            sketch = self.sketch((&base, &image), shown.as_deref(), clamp)?;
+            reasons.push(clamp_reason(clamp));
+        }
+        let Sketch { recipe, foreseen } = sketch;
         let mut layers = self.layers_below(&image, &recipe.base_origin)?;
         layers.extend(recipe.steps.iter().zip(&foreseen).map(planned));
-        let reasons = self.reasons(&recipe, &foreseen, &image)?;
         let work = if reasons.is_empty() {
             Work::Nothing
         } else {
+            let runs = layers.iter().any(|layer| {
+                layer.origin.kind == Kind::Agent && layer.action == LayerAction::Execute
+            });
             Work::Build {
+                version: match answer {
+                    Answer::Before(_, ask) if runs => AgentVersion::Asked(ask),
+                    Answer::Before(..) | Answer::Now(_) => AgentVersion::Known(shown),
+                },
                 base,
-                version,
                 dockerfiles: self.dockerfiles.clone(),
             }
         };
@@ -208,11 +174,40 @@ impl Draft<'_> {
         })
     }
 
-    fn build_unknown_base(&self, base: BaseImage, version: Option<String>) -> Plan {
+    fn sketch(
+        &self,
+        (base, image): (&BaseImage, &Image),
+        version: Option<&str>,
+        source_date: Option<i64>,
+    ) -> Result<Sketch, Diagnostic> {
+        let (store, _) = self.context.store()?;
+        let below = Below {
+            image,
+            record: base.record().expect("only an unbuilt base has no record"),
+            origin: base.origin(&self.selection.base.id),
+            source_date,
+        };
+        let init = crate::init_program::init_for(&image.platform().architecture)?;
+        let additions = Additions {
+            agent: self.selection.agent,
+            install: base.install(version),
+            extensions: &self.selection.extensions,
+            dockerfiles: &self.dockerfiles,
+        };
+        let recipe = compose::agent_image(below, additions, init);
+        let foreseen = foresee(store, &recipe)?;
+        Ok(Sketch { recipe, foreseen })
+    }
+
+    fn build_unknown_base(&self, base: BaseImage, answer: Answer) -> Result<Plan, Diagnostic> {
+        let other = match &self.held {
+            Some(held) => self.other_choice(held)?,
+            None => None,
+        };
         let agent = Origin {
             kind: Kind::Agent,
             id: self.selection.agent.id.clone(),
-            version: version.clone(),
+            version: answer.or_held(self),
         };
         let with_layers = self.selection.extensions.iter();
         let extensions = with_layers
@@ -227,11 +222,16 @@ impl Draft<'_> {
             action: LayerAction::Execute,
             size: None,
         };
-        let reason = match &base {
-            BaseImage::Outdated { reason, .. } => reason.clone(),
-            _ => format!("base `{}` is not assembled yet", self.selection.base.id),
+        let reason = match (&base, other) {
+            (_, Some(other)) => other,
+            (BaseImage::Outdated { reason, .. }, None) => reason.clone(),
+            (_, None) => format!("base `{}` is not assembled yet", self.selection.base.id),
         };
-        Plan {
+        let version = match answer {
+            Answer::Now(version) => AgentVersion::Known(version),
+            Answer::Before(_, ask) => AgentVersion::Asked(ask),
+        };
+        Ok(Plan {
             reference: self.reference.clone(),
             work: Work::Build {
                 base,
@@ -245,10 +245,10 @@ impl Draft<'_> {
                 .map(executed)
                 .collect(),
             held: self.held.clone(),
-        }
+        })
     }
 
-    fn nothing(&self, image: &Image, record: &ImageRecord) -> Plan {
+    pub(super) fn nothing(&self, image: &Image, record: &ImageRecord) -> Plan {
         let layers = image
             .layers()
             .iter()
@@ -304,6 +304,13 @@ impl Draft<'_> {
     }
 }
 
+fn clamp_reason(clamp: Option<i64>) -> String {
+    match clamp {
+        Some(clamp) => format!("`SOURCE_DATE_EPOCH` is {clamp} now"),
+        None => "`SOURCE_DATE_EPOCH` is not set any more".to_owned(),
+    }
+}
+
 fn planned((step, foreseen): (&Step, &Foreseen)) -> PlannedLayer {
     let action = match (&step.addition, &foreseen.kept) {
         (Addition::Files(_), _) => LayerAction::BuiltIn,
@@ -315,23 +322,5 @@ fn planned((step, foreseen): (&Step, &Foreseen)) -> PlannedLayer {
         origin: step.origin.clone(),
         action,
         size: foreseen.kept.as_ref().map(|kept| kept.layer.size),
-    }
-}
-
-fn agent_record(record: &ImageRecord) -> Option<&LayerRecord> {
-    record
-        .layers
-        .iter()
-        .find(|layer| layer.origin.kind == Kind::Agent)
-}
-
-/// Takes what is lost or damaged as not there, so that it is made or fetched anew.
-fn there(image: Result<Image, StoreError>) -> Result<Option<Image>, StoreError> {
-    match image {
-        Ok(image) => Ok(Some(image)),
-        Err(
-            StoreError::Missing { .. } | StoreError::Corrupt { .. } | StoreError::WrongSize { .. },
-        ) => Ok(None),
-        Err(error) => Err(error),
     }
 }

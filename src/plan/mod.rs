@@ -4,10 +4,11 @@
 //! registries.
 
 mod draft;
+mod held;
 mod reasons;
 
 use assembler::{
-    provenance::Origin,
+    provenance::{Kind, Origin},
     reference::ImageReference,
     store::{ImageRecord, RemoteRecord},
 };
@@ -23,7 +24,7 @@ use crate::{
     version,
 };
 
-use draft::Draft;
+use draft::{Answer, Draft};
 
 /// Which state of the world a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +61,20 @@ pub enum Work {
     Build {
         /// The base.
         base: BaseImage,
-        /// The agent's version, where it is known.
-        version: Option<String>,
+        /// The agent's version.
+        version: AgentVersion,
         /// What extensions' Dockerfiles are built with.
         dockerfiles: Dockerfiles,
     },
+}
+
+/// Which version of the agent an image gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentVersion {
+    /// This one, where it has one.
+    Known(Option<String>),
+    /// What `version.sh` says once the base is at hand, asked like this: the agent's script will run.
+    Asked(Ask),
 }
 
 /// One layer of a plan.
@@ -96,6 +106,13 @@ impl Plan {
     /// Tells whether there is nothing to do.
     pub fn is_done(&self) -> bool {
         matches!(self.work, Work::Nothing)
+    }
+
+    /// Tells whether the script that installs the agent is run.
+    pub fn runs_the_agents_script(&self) -> bool {
+        self.layers
+            .iter()
+            .any(|layer| layer.origin.kind == Kind::Agent && layer.action == LayerAction::Execute)
     }
 
     /// Returns how many bytes are fetched from registries.
@@ -131,17 +148,25 @@ pub async fn plan(
         held,
         dockerfiles,
     };
+    let mut otherwise = None;
     if want == Want::Held
         && let Some(record) = &draft.held
         && let Some(plan) = draft.held(record).await?
     {
-        return Ok(plan);
+        // An agent's script is not run where a finished image can be had instead.
+        if !plan.runs_the_agents_script() || draft.not_pulled()?.is_some() {
+            return Ok(plan);
+        }
+        otherwise = Some(plan);
     }
     if let Some(record) = draft.published(ask).await? {
         if selection.extensions.is_empty() {
             return draft.pull(*record);
         }
-        return draft.build(BaseImage::Final(record), None);
+        return draft.build(BaseImage::Final(record), Answer::Now(None));
+    }
+    if let Some(plan) = otherwise {
+        return Ok(plan);
     }
     let mut base = base_image::find(context, selection.base, ask).await?;
     if let BaseImage::Local(record) = &base {
@@ -156,13 +181,11 @@ pub async fn plan(
         base = outdated.unwrap_or(base);
     }
     // `version.sh` runs on the base, so that it can be asked only where the base is at hand.
-    let version = match draft.base_documents(&base)? {
+    let answer = match draft.base_documents(&base)? {
         Some(image) if ask == Ask::Always && base_image::missing_bytes(context, &image)? == 0 => {
-            version::newest(context, selection, &image, ask)?
+            Answer::Now(version::newest(context, selection, &image, ask)?)
         }
-        // For a first build an old answer would be recorded as the version of what the script installs now.
-        base if draft.held.is_none() => version::fresh_on(context, selection, base.as_ref()),
-        base => version::known_on(context, selection, base.as_ref()),
+        base => Answer::Before(version::known_on(context, selection, base.as_ref()), ask),
     };
-    draft.build(base, version)
+    draft.build(base, answer)
 }

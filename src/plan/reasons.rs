@@ -26,6 +26,9 @@ impl Draft<'_> {
                 self.reference.familiar()
             )]);
         };
+        if let Some(other) = self.other_choice(held)? {
+            return Ok(vec![other]);
+        }
         let mut reasons = Vec::new();
         if held.base.as_ref().map(|base| base.digest) != Some(recipe.base_record.digest) {
             reasons.push(self.base_reason(held, base)?);
@@ -34,12 +37,18 @@ impl Draft<'_> {
             let before = held.layers.iter().find(|layer| {
                 layer.origin.kind == step.origin.kind && layer.origin.id == step.origin.id
             });
+            // What is made anew on something new was never kept: that alone says nothing.
+            let lost = reasons.is_empty() && foreseen.key.is_some() && foreseen.image.is_none();
             let reason = self
                 .dockerfile_reason(step, held)
-                .or_else(|| self.step_reason((step, foreseen), before));
+                .or_else(|| self.step_reason((step, foreseen, lost), before));
             reasons.extend(reason);
         }
         reasons.extend(extension_reason(held, recipe));
+        if reasons.is_empty() && !self.has_same_parts(held) {
+            // Some of them add no layer.
+            reasons.push("the extensions are others".to_owned());
+        }
         if reasons.is_empty() {
             let image = store.image(&held.manifest.digest)?;
             if base_image::missing_bytes(self.context, &image)? > 0 {
@@ -92,7 +101,7 @@ impl Draft<'_> {
 
     fn step_reason(
         &self,
-        (step, foreseen): (&Step, &Foreseen),
+        (step, foreseen, lost): (&Step, &Foreseen, bool),
         before: Option<&LayerRecord>,
     ) -> Option<String> {
         let origin = &step.origin;
@@ -123,8 +132,7 @@ impl Draft<'_> {
             let changes = changes.unwrap_or_else(|| "its scripts or files changed".to_owned());
             return Some(format!("{name}: {changes}"));
         }
-        (foreseen.key.is_some() && foreseen.image.is_none())
-            .then(|| format!("{name}: its layer is not in the store"))
+        lost.then(|| format!("{name}: its layer is not in the store"))
     }
 }
 

@@ -54,17 +54,6 @@ pub fn checked_at(context: &Context, selection: &Selection<'_>) -> Option<String
     Some(recall(context, selection)?.checked_at)
 }
 
-/// Returns the version that was last seen on `base`, if that is not too long ago to be believed.
-pub fn fresh_on(
-    context: &Context,
-    selection: &Selection<'_>,
-    base: Option<&Image>,
-) -> Option<String> {
-    recall(context, selection)
-        .filter(|known| context.options.offline || is_fresh(context, known, base))?
-        .value
-}
-
 /// Returns the newest version; `base` must be whole in the store.
 pub fn newest(
     context: &Context,
@@ -77,7 +66,11 @@ pub fn newest(
         .as_ref()
         .is_some_and(|known| is_fresh(context, known, Some(base)));
     if context.options.offline || (fresh && ask != Ask::Always) {
-        return Ok(remembered.and_then(|known| known.value));
+        let known = remembered.and_then(|known| known.value);
+        return Ok(match known {
+            Some(version) => Some(version),
+            None => at_hand(context, selection)?.and_then(installed),
+        });
     }
     let failure = match find(context, selection.agent, Some(base))? {
         Ok(found) => {

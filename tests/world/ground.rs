@@ -37,6 +37,15 @@ pub(crate) fn on_every_engine(test: impl Fn(&Ground)) {
     }
 }
 
+/// Runs a test on one engine: for what no engine has a part in.
+pub(crate) fn on_one_engine(test: impl Fn(&Ground)) {
+    let registry = variable("AICAGE_TEST_REGISTRY");
+    let engine = variable("AICAGE_TEST_DOCKER_NEW").or_else(|| variable("AICAGE_TEST_DOCKER_OLD"));
+    if let (Some(engine), Some(registry)) = (engine, registry) {
+        test(&Ground::new(&engine, &registry));
+    }
+}
+
 /// A home, a project and names that no other test has, on one engine.
 pub(crate) struct Ground {
     directory: TempDir,

@@ -9,6 +9,8 @@
 )]
 #![cfg(target_os = "linux")]
 
+mod asked_for;
+mod bundle;
 mod choosing;
 mod dockerfiles;
 mod extensions;
@@ -20,6 +22,8 @@ mod named;
 mod nasty;
 mod session;
 mod shares;
+mod unmoved;
 mod updates;
 mod users;
 mod versions;
+mod wire;

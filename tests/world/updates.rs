@@ -1,98 +1,12 @@
 //! A base whose tag moves, an agent with a new version, and a network that goes away.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{Shutdown, TcpListener, TcpStream},
-    path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::{path::Path, time::Duration};
+
+use crate::{
+    bundle::Bundle,
+    ground::{BASE, Ground, on_every_engine, on_one_engine, shell},
+    wire::Wire,
 };
-
-use crate::ground::{BASE, Ground, on_every_engine, shell};
-
-/// Stands between the program and the registry: notes each request, and can go away.
-struct Wire {
-    /// `HOST:PORT` to ask instead of the registry.
-    address: String,
-    requests: Arc<Mutex<Vec<String>>>,
-    cut: Arc<AtomicBool>,
-    stalled: Arc<AtomicBool>,
-}
-
-impl Wire {
-    fn to(registry: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let wire = Self {
-            address: listener.local_addr().unwrap().to_string(),
-            requests: Arc::default(),
-            cut: Arc::default(),
-            stalled: Arc::default(),
-        };
-        let (registry, requests, cut) = (
-            registry.to_owned(),
-            Arc::clone(&wire.requests),
-            Arc::clone(&wire.cut),
-        );
-        let stalled = Arc::clone(&wire.stalled);
-        std::thread::spawn(move || {
-            let mut held = Vec::new();
-            for client in listener.incoming() {
-                let client = client.unwrap();
-                requests.lock().unwrap().push("a connection".to_owned());
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                if stalled.load(Ordering::SeqCst) {
-                    held.push(client);
-                    continue;
-                }
-                let server = TcpStream::connect(&registry).unwrap();
-                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let requests = Arc::clone(&requests);
-                std::thread::spawn(move || pass(from, to, |bytes| note(bytes, &requests)));
-                std::thread::spawn(move || pass(server, client, |_| ()));
-            }
-        });
-        wire
-    }
-
-    /// Returns what was asked since the last time, connections included.
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.requests.lock().unwrap())
-    }
-
-    /// Takes every connection from now on, and never answers.
-    fn stall(&self) {
-        self.stalled.store(true, Ordering::SeqCst);
-    }
-
-    /// Closes every connection from now on.
-    fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-    }
-}
-
-fn note(bytes: &[u8], requests: &Mutex<Vec<String>>) {
-    let text = String::from_utf8_lossy(bytes);
-    let line = text.lines().next().unwrap_or_default();
-    if line.starts_with("GET ") || line.starts_with("HEAD ") {
-        requests.lock().unwrap().push(line.to_owned());
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, look: impl Fn(&[u8])) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        look(&buffer[..count]);
-        if to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    // The other side may be gone already.
-    let _gone = to.shutdown(Shutdown::Write);
-}
 
 /// Pushes a base under the tag: busybox, with one more layer for each generation. Returns its layers, bottom first, as
 /// `DIGEST SIZE`.
@@ -411,7 +325,7 @@ fn a_new_version_is_learned_while_a_session_runs() {
             if fs_err::read_to_string(&kept).unwrap().contains("2.0") {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
         ground.run(&["config", "set", "update.check_interval", "1d"], 0);
         let said = start(ground, &[]);
@@ -446,4 +360,87 @@ fn a_name_that_its_registry_has_no_more_is_said_to_be_gone() {
         let inspect = ground.run(&["image", "inspect", &image], 0).stdout;
         assert!(!inspect.contains("gone"), "{inspect}");
     });
+}
+
+#[test]
+fn a_dead_network_costs_one_deadline_however_much_is_asked() {
+    on_one_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        let bundle = Bundle::new(ground, &wire.address);
+        bundle.publish_base();
+        // Nothing finished is published yet, so that the base is asked for, too.
+        ground.run(&bundle.start(&[]), 0);
+        fs_err::remove_dir_all(ground.aicage_home().join("store/remote")).unwrap();
+        fs_err::remove_dir_all(ground.aicage_home().join("state/absent")).unwrap();
+        ground.run(&["config", "set", "update.deadline", "8s"], 0);
+        wire.stall();
+        let started = std::time::Instant::now();
+        let said = ground.run(&bundle.start(&[]), 0);
+        let took = started.elapsed();
+        assert_eq!(said.stdout, "built here\n");
+        for name in [bundle.base_name(), bundle.finished_name()] {
+            said.tells(&format!(
+                "cannot tell whether {name} has something newer: no answer within 8 s"
+            ));
+        }
+        assert!(
+            (Duration::from_secs(8)..Duration::from_secs(16)).contains(&took),
+            "the start took {took:?}: two names were not asked side by side, or not left alone"
+        );
+    });
+}
+
+#[test]
+fn a_base_and_a_version_that_moved_together_run_the_script_once() {
+    on_one_engine(|ground| {
+        let wire = Wire::to(&ground.registry);
+        built(ground, &wire);
+        let once = |generation: &str, version: &str| {
+            let check = ground.run(&["update", "--check", "--json"], 5).stdout;
+            let check: serde_json::Value = serde_json::from_str(&check).unwrap();
+            let reasons = check["images"][0]["reasons"].as_array().unwrap();
+            let [reason] = reasons.as_slice() else {
+                panic!("the base is the one reason that can be known: {reasons:?}")
+            };
+            assert!(
+                reason
+                    .as_str()
+                    .unwrap()
+                    .starts_with("base `debian` changed")
+            );
+            let before = runs(ground);
+            ground.run(&["update"], 0);
+            assert_eq!(runs(ground), before + 1, "the agent's script ran once");
+            ground.run(&["update", "--check"], 0);
+            assert_eq!(start(ground, &[]).stdout, format!("{generation}\n"));
+            let image = format!("aicage:{}-debian", ground.agent);
+            let inspect = ground.run(&["image", "inspect", &image], 0).stdout;
+            let agent = format!("agent {}", ground.agent);
+            let line = inspect.lines().find(|line| line.contains(&agent)).unwrap();
+            assert!(line.contains(version), "not {version}: {line}");
+        };
+        // Each base has another version to offer.
+        let script = "#!/bin/sh\necho base-$(cat /etc/generation 2>/dev/null || echo 1)\n";
+        ground.write_agent("version.sh", script);
+        ground.run(&["update"], 0);
+        push(ground, 2);
+        once("2", "base-2");
+
+        // Only this machine has the file; what it said last is not a day old.
+        let version = ground.home().join("version");
+        fs_err::write(&version, "7.0\n").unwrap();
+        ground.write_agent("version.sh", "#!/bin/sh\ncat \"$HOME/version\"\n");
+        ground.run(&["update"], 0);
+        push(ground, 3);
+        fs_err::write(&version, "8.0\n").unwrap();
+        once("3", "8.0");
+    });
+}
+
+/// Returns how often a step ran.
+fn runs(ground: &Ground) -> usize {
+    let logs = ground.logs();
+    logs.keys()
+        .filter(|name| name.starts_with("agent-"))
+        .count()
 }

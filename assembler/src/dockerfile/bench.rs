@@ -217,6 +217,7 @@ impl Bench {
             layers: assembled.records.clone(),
             reason: None,
             parts: None,
+            source_date: None,
             dockerfiles: assembled.dockerfiles.clone(),
         };
         let lock = self.store().share().unwrap();

@@ -31,6 +31,7 @@ fn record_of(reference: &str, image: &Image) -> ImageRecord {
         reason: None,
         parts: None,
         dockerfiles: Vec::new(),
+        source_date: None,
     }
 }
 

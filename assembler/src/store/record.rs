@@ -65,6 +65,9 @@ pub struct ImageRecord {
     /// What its Dockerfiles were built with, in the order of its steps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dockerfiles: Vec<DockerfileRecord>,
+    /// The clamp of times (`SOURCE_DATE_EPOCH`) that it was made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_date: Option<i64>,
 }
 
 /// What an agent's image was put together of, by name.

@@ -54,6 +54,7 @@ fn victim() {
             reason: None,
             parts: None,
             dockerfiles: Vec::new(),
+            source_date: None,
         };
         store.tag(&lock, &record).unwrap();
         store
@@ -254,6 +255,7 @@ fn many_at_once_name_images_and_none_is_lost() {
                         reason: None,
                         parts: None,
                         dockerfiles: Vec::new(),
+                        source_date: None,
                     };
                     store.tag(&lock, &record).unwrap();
                     let index = fs::read_to_string(store.root().join("index.json")).unwrap();
@@ -285,6 +287,7 @@ fn skopeo_reads_the_store_as_an_oci_layout() {
         reason: None,
         parts: None,
         dockerfiles: Vec::new(),
+        source_date: None,
     };
     store.tag(&lock, &record).unwrap();
     let name = format!("oci:{}:aicage:codex-debian", store.root().display());

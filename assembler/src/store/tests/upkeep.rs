@@ -52,6 +52,7 @@ fn name(store: &BlobStore, reference: &str, image: &Image, base: Option<&Image>)
         reason: None,
         parts: None,
         dockerfiles: Vec::new(),
+        source_date: None,
     };
     store.tag(&lock, &record).unwrap();
 }
