@@ -140,3 +140,48 @@ fn definitions_of_this_machine_win_over_a_published_image_that_is_there() {
         start("built here\n", "base `small` is assembled here");
     });
 }
+
+#[test]
+fn a_publisher_builds_on_the_base_what_is_published() {
+    on_one_engine(|ground| {
+        let bundle = Bundle::new(ground, &ground.registry);
+        bundle.publish_base();
+        bundle.publish_finished();
+        assert_eq!(ground.run(&bundle.start(&[]), 0).stdout, "published\n");
+        let build = |options: &[&str]| {
+            let mut words = vec!["build"];
+            words.extend(bundle.start(options));
+            ground.run(&words, 0)
+        };
+        let output = format!("oci:{}", ground.path("image").display());
+        build(&["--from-base", "--output", &output]);
+        assert_eq!(steps(ground), 1, "its script ran");
+        assert_eq!(
+            ground.run(&bundle.start(&["--no-update"]), 0).stdout,
+            "built here\n"
+        );
+
+        // Both the base and the version moved: the newest is what is published.
+        bundle.publish(
+            "base",
+            &format!("base:{}", bundle::BASE),
+            "mkdir etc; echo new >etc/flavour",
+        );
+        let agent = bundle.path("agents").join(&ground.agent);
+        fs_err::write(agent.join("version.sh"), "#!/bin/sh\necho 2.0\n").unwrap();
+        build(&["--from-base", "--output", &output]);
+        assert_eq!(steps(ground), 2);
+        build(&["--from-base", "--output", &output]);
+        assert_eq!(steps(ground), 2, "nothing is new");
+        assert_eq!(
+            ground.run(&bundle.start(&["--no-update"]), 0).stdout,
+            "built here\nnew\n"
+        );
+        let image = format!("aicage:{}-{}", ground.agent, bundle::BASE);
+        let inspect = ground.run(&["image", "inspect", &image], 0).stdout;
+        assert!(inspect.contains("2.0"), "{inspect}");
+        // For everybody else the published one is what there is.
+        ground.run(&["update"], 0);
+        assert_eq!(ground.run(&bundle.start(&[]), 0).stdout, "published\n");
+    });
+}
