@@ -83,10 +83,7 @@ impl ExtendedImages {
     /// Reads all of this user; one that aicage wrote goes before one of the Python program with the same name.
     pub fn read(settings: &Settings) -> Self {
         let mut found = Self::default();
-        for directory in [
-            directory(settings),
-            settings.state().join("image-extended/state"),
-        ] {
+        for directory in places(settings) {
             let paths = match subdirectories(&directory) {
                 Ok(paths) => paths,
                 Err(source) => {
@@ -128,6 +125,19 @@ impl ExtendedImage {
             self.base,
             self.extensions.join(", ")
         )
+    }
+
+    /// Returns the directory in which it is defined.
+    pub fn place(&self, settings: &Settings) -> Option<PathBuf> {
+        let places = places(settings);
+        let mut all = places
+            .iter()
+            .flat_map(|place| subdirectories(place).unwrap_or_default());
+        all.find(|path| self.is_in(path))
+    }
+
+    fn is_in(&self, directory: &Path) -> bool {
+        matches!(Self::read(directory), Ok(Some(there)) if there.image_ref == self.image_ref)
     }
 
     /// Reads the definition in `directory`; nothing if there is none.
@@ -195,9 +205,8 @@ impl ExtendedImage {
 
     /// Returns where the image is defined, else a place of its own: names that differ can give one directory.
     fn directory(&self, all: &Path, reference: &ImageReference) -> PathBuf {
-        let is_same = |path: &PathBuf| matches!(Self::read(path), Ok(Some(there)) if there.image_ref == self.image_ref);
         let there = subdirectories(all).unwrap_or_default();
-        if let Some(there) = there.into_iter().find(is_same) {
+        if let Some(there) = there.into_iter().find(|path| self.is_in(path)) {
             return there;
         }
         let plain = directory_name(reference);
@@ -207,6 +216,14 @@ impl ExtendedImage {
         let digest = Digest::of(reference.familiar().as_bytes());
         all.join(format!("{plain}-{}", digest.short()))
     }
+}
+
+/// Returns where extended images are defined, ours first.
+fn places(settings: &Settings) -> [PathBuf; 2] {
+    [
+        directory(settings),
+        settings.state().join("image-extended/state"),
+    ]
 }
 
 fn directory(settings: &Settings) -> PathBuf {

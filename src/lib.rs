@@ -45,6 +45,7 @@ pub mod schemas;
 pub mod selection;
 pub mod session;
 pub mod settings;
+pub mod small_file;
 pub mod supply;
 pub mod transport;
 pub mod update_check;

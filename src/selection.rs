@@ -5,7 +5,12 @@ use clap::Args;
 
 use crate::{
     context::Context,
-    definition::{agent::AgentDefinition, base::BaseDefinition, extension::ExtensionDefinition},
+    definition::{
+        agent::AgentDefinition,
+        base::BaseDefinition,
+        catalogue::{Catalogue, Problem},
+        extension::ExtensionDefinition,
+    },
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     names,
@@ -169,18 +174,20 @@ pub fn default_base<'a>(
 
 /// Finds an agent by name; a near miss is suggested.
 pub fn find_agent<'a>(context: &'a Context, name: &str) -> Result<&'a AgentDefinition, Diagnostic> {
-    let agents = &context.catalogue().agents;
-    agents
+    let catalogue = catalogue_for(context, "agent", name);
+    let known = &catalogue.agents;
+    known
         .get(name)
-        .ok_or_else(|| unknown("agent", name, agents.keys()))
+        .ok_or_else(|| absent(catalogue, ("agent", name), known.keys()))
 }
 
 /// Finds a base by name; a near miss is suggested.
 pub fn find_base<'a>(context: &'a Context, name: &str) -> Result<&'a BaseDefinition, Diagnostic> {
-    let bases = &context.catalogue().bases;
-    bases
+    let catalogue = catalogue_for(context, "base", name);
+    let known = &catalogue.bases;
+    known
         .get(name)
-        .ok_or_else(|| unknown("base", name, bases.keys()))
+        .ok_or_else(|| absent(catalogue, ("base", name), known.keys()))
 }
 
 /// Finds an extension by name; a near miss is suggested.
@@ -188,10 +195,11 @@ pub fn find_extension<'a>(
     context: &'a Context,
     name: &str,
 ) -> Result<&'a ExtensionDefinition, Diagnostic> {
-    let extensions = &context.catalogue().extensions;
-    extensions
+    let catalogue = catalogue_for(context, "extension", name);
+    let known = &catalogue.extensions;
+    known
         .get(name)
-        .ok_or_else(|| unknown("extension", name, extensions.keys()))
+        .ok_or_else(|| absent(catalogue, ("extension", name), known.keys()))
 }
 
 /// Returns the bases that `agent` can run on here.
@@ -205,6 +213,32 @@ pub fn possible<'a>(
         .bases
         .values()
         .filter(move |base| agent.excludes(base, &architecture).is_none())
+}
+
+/// Reads the definitions; what is wrong with the one that is looked for is the answer, and not told beside it.
+fn catalogue_for<'a>(context: &'a Context, noun: &str, name: &str) -> &'a Catalogue {
+    context.catalogue_telling(|problem| !is_about(problem, noun, name))
+}
+
+fn is_about(problem: &Problem, noun: &str, name: &str) -> bool {
+    problem.noun == noun && problem.id.as_deref() == Some(name)
+}
+
+/// Says why a definition cannot be chosen: it is broken, or there is none.
+fn absent<'a>(
+    catalogue: &Catalogue,
+    (noun, name): (&str, &str),
+    known: impl Iterator<Item = &'a String>,
+) -> Diagnostic {
+    let mut problems = catalogue.problems.iter();
+    let Some(problem) = problems.find(|problem| is_about(problem, noun, name)) else {
+        return unknown(noun, name, known);
+    };
+    let message = format!("{noun} `{name}` cannot be used: its definition is not right");
+    let hint = format!("correct it; `aicage {noun} check {name} --no-build` looks at it again");
+    Diagnostic::new("definition-invalid", ExitStatus::Usage, message)
+        .caused_by(Some(&problem.error))
+        .hint(hint.as_str())
 }
 
 fn unknown<'a>(noun: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Diagnostic {

@@ -12,6 +12,8 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 
+use crate::small_file::{self, SmallFile};
+
 /// The largest YAML file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
 
@@ -69,22 +71,18 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, YamlError> {
 
 /// Reads the bytes of `path`, a bounded number; `None` when there is no such file.
 pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, YamlError> {
-    let error = |source| YamlError::Read {
+    let read = small_file::read(path, LIMIT).map_err(|source| YamlError::Read {
         path: path.to_owned(),
         source,
-    };
-    let metadata = match fs_err::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(error(source)),
-    };
-    if metadata.len() > LIMIT {
-        return Err(YamlError::TooLarge {
+    })?;
+    match read {
+        SmallFile::Missing => Ok(None),
+        SmallFile::Content(content) => Ok(Some(content)),
+        SmallFile::TooLarge(size) => Err(YamlError::TooLarge {
             path: path.to_owned(),
-            size: metadata.len(),
-        });
+            size,
+        }),
     }
-    fs_err::read(path).map(Some).map_err(error)
 }
 
 /// Reads YAML from `bytes`, naming `path` in errors.
@@ -132,18 +130,52 @@ pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     Ok(texts.into_iter().map(|Text(text)| text).collect())
 }
 
-/// Says a mistake in a key's name as a person would, with the key that was probably meant.
+/// Says what is wrong to a person who writes YAML and no program.
 fn in_words(error: &serde_yaml::Error) -> String {
-    if matches!(error, serde_yaml::Error::MultipleDocuments { .. }) {
-        return "a second document begins here; one is expected".to_owned();
+    use serde_yaml::Error;
+    match error {
+        Error::MultipleDocuments { .. } => {
+            "a second document begins here; one is expected".to_owned()
+        }
+        Error::DuplicateMappingKey { key, .. } => match key {
+            Some(key) => format!("the key `{key}` is there twice"),
+            None => "a key is there twice".to_owned(),
+        },
+        Error::NullIntoString { .. } => "there is no value; a text is expected".to_owned(),
+        Error::InvalidBooleanStrict { .. } => "`true` or `false` is expected".to_owned(),
+        Error::Eof { .. } => "it is empty, or ends too early".to_owned(),
+        Error::Unexpected { expected, .. } => format!("{} expected", kind_of_value(expected)),
+        Error::SerdeInvalidType { expected, .. } => {
+            format!("{} expected", kind_of_value(expected))
+        }
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => unknown_key(field, expected),
+        other => {
+            let text = other.to_string();
+            text.lines().next().unwrap_or("not valid").to_owned()
+        }
     }
-    let serde_yaml::Error::SerdeUnknownField {
-        field, expected, ..
-    } = error
-    else {
-        let text = error.to_string();
-        return text.lines().next().unwrap_or("not valid").to_owned();
+}
+
+/// Translates what the library calls a kind of value.
+fn kind_of_value(expected: &str) -> String {
+    let words = if expected.contains("map") || expected.starts_with("struct ") {
+        "keys and values are"
+    } else if expected.contains("seq") {
+        "a list is"
+    } else if expected.contains("string") {
+        "a text is"
+    } else if expected.contains("bool") {
+        "`true` or `false` is"
+    } else {
+        return format!("{expected} is");
     };
+    words.to_owned()
+}
+
+/// Names the key that was probably meant, else all.
+fn unknown_key(field: &str, expected: &[&'static str]) -> String {
     let near = expected
         .iter()
         .map(|known| (strsim::jaro_winkler(field, known), known))

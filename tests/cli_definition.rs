@@ -91,7 +91,13 @@ fn a_new_definition_is_valid_at_once_and_is_never_overwritten() {
         assert_eq!(mode & 0o777, 0o755);
         let syntax = Command::new("sh").arg("-n").arg(&script).status().unwrap();
         assert!(syntax.success());
-        assert!(!fs_err::read_to_string(&script).unwrap().contains("@NAME@"));
+        let text = fs_err::read_to_string(&script).unwrap();
+        assert!(!text.contains("@NAME@"));
+        assert_eq!(
+            text.contains("mkdir -p /usr/local/bin\n"),
+            text.contains("> /usr/local/bin/"),
+            "small bases have no such directory"
+        );
         fs_err::write(directory.join(file), "# mine\n").unwrap();
         let refusal = home.refused(&[noun, "new", "mine"]);
         assert!(refusal.contains("something already"), "{refusal}");

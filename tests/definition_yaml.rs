@@ -76,7 +76,7 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
         (
             "a key twice",
             format!("{AGENT}agent_homepage: other\n"),
-            "agent.yml:3: duplicate",
+            "agent.yml:3: the key `agent_homepage` is there twice",
         ),
         (
             "a misspelt key",
@@ -103,7 +103,21 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
             format!("{AGENT}base_exclude:\n  - arch\n  - ' '\n"),
             "agent.yml:5: the text is empty",
         ),
-        ("no mapping", "- a\n- b\n".to_owned(), "agent.yml:1: "),
+        (
+            "a key without a value",
+            "agent_full_name:\nagent_homepage: x\n".to_owned(),
+            "agent.yml:1: there is no value; a text is expected",
+        ),
+        (
+            "no mapping",
+            "- a\n- b\n".to_owned(),
+            "agent.yml:1: keys and values are expected",
+        ),
+        (
+            "a text for a list",
+            format!("{AGENT}base_exclude: arch\n"),
+            "agent.yml:3: a list is expected",
+        ),
         ("nothing", String::new(), "agent.yml:1: "),
         (
             "a tab",
@@ -142,6 +156,29 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
 }
 
 #[test]
+fn an_agents_state_has_to_be_a_path_in_the_home_directory() {
+    let cases = [
+        ("directories: [~/../other]", "`~/../other` has `..` in it"),
+        (
+            "directories: [.mine]",
+            "`.mine` begins neither with `~/` nor with `/`",
+        ),
+        ("files: ['$HOME/x']", "`$HOME/x` begins neither"),
+        ("files: [~root/x]", "`~root/x` begins neither"),
+        ("directories: ['~']", "`~` is a whole tree"),
+        ("directories: ['~/.']", "`~/.` is a whole tree"),
+    ];
+    for (line, why) in cases {
+        let home = Home::new();
+        let text = format!("{AGENT}agent_path:\n  {line}\n");
+        home.agent("bad", text.as_bytes());
+        let problem = home.problem();
+        let expected = format!("agents/bad/agent.yml:4: {why}");
+        assert!(problem.contains(&expected), "{line}: {problem}");
+    }
+}
+
+#[test]
 fn words_that_are_switches_elsewhere_marks_and_line_ends_of_windows_are_fine() {
     let home = Home::new();
     home.agent(
@@ -177,6 +214,18 @@ fn a_bad_base_or_extension_is_refused_with_file_line_and_reason() {
             "image-base/bad/base.yml",
             format!("{base}architectures: [amd64, riscv64]\n"),
             "base.yml:4: ",
+        ),
+        (
+            "a root image that no image is called",
+            "image-base/bad/base.yml",
+            format!("{base}architectures: [amd64]\n").replace("debian:stable", "Debian:a:b"),
+            "base.yml:1: `Debian:a:b` is not an image reference",
+        ),
+        (
+            "a root image in no file",
+            "image-base/bad/base.yml",
+            format!("{base}architectures: [amd64]\n").replace("debian:stable", "'rootfs:'"),
+            "base.yml:1: `rootfs:` is not an image reference: nothing stands after the colon",
         ),
         (
             "an extension that adds nothing",

@@ -48,6 +48,15 @@ pub async fn choose(
     for warning in &found.warnings {
         context.printer.warn(warning);
     }
+    if purpose == Purpose::Run {
+        for file in &found.with_docker_args {
+            context.printer.warn(&format!(
+                "{}: `docker_args` of `{}` are not applied: this version gives the engine no arguments of yours, so that the agent starts without what they ask for; `--share` and `--env` do what they can",
+                file.display(),
+                agent.id
+            ));
+        }
+    }
     let stored = stored_choice(&found);
     let may_ask = purpose != Purpose::Look && prompt::can_ask(context);
     let (choice, origin) = if is_given(wanted) {
@@ -151,10 +160,16 @@ fn from_flags(
     {
         let reference = names::chosen_image(name)?;
         if let Some(image) = extended(context, agent, &reference) {
-            return from_image(wanted, image);
+            return from_image(context, wanted, image);
         }
-        if stored_extensions.as_ref().is_none_or(Vec::is_empty) {
-            return Err(no_such_image(agent, &reference));
+        let is_stored = stored
+            .filter(|stored| !stored.extensions.is_empty())
+            .and_then(stored_name)
+            .is_some_and(|stored| {
+                names::chosen_image(&stored).is_ok_and(|stored| stored == reference)
+            });
+        if !is_stored {
+            return Err(no_such_image(context, agent, &reference));
         }
     }
     if extensions.is_empty() && !wanted.no_extensions {
@@ -199,7 +214,11 @@ fn extended_images(context: &Context) -> ExtendedImages {
     found
 }
 
-fn from_image(wanted: &Choice, image: ExtendedImage) -> Result<Choice, Diagnostic> {
+fn from_image(
+    context: &Context,
+    wanted: &Choice,
+    image: ExtendedImage,
+) -> Result<Choice, Diagnostic> {
     if let Some(base) = wanted.base.as_ref().filter(|&base| *base != image.base) {
         return Err(Diagnostic::new(
             "image-name",
@@ -211,7 +230,24 @@ fn from_image(wanted: &Choice, image: ExtendedImage) -> Result<Choice, Diagnosti
         )
         .hint("leave `--base` out, or give `--extension` and another name"));
     }
-    Ok(of_image(image))
+    let name = image.image_ref.clone();
+    let agent = image.agent.clone();
+    let place = image.place(&context.settings);
+    let choice = of_image(image);
+    if let Err(error) = select(context, &agent, &choice) {
+        let hint = format!(
+            "put it back, or say with `--extension` what is to be in `{name}` from now on, or remove that directory"
+        );
+        let place = place.unwrap_or_default();
+        return Err(Diagnostic::because(
+            format!("`{name}` cannot be put together any more"),
+            error,
+        )
+        .coded("image-name")
+        .fact("defined in", place.display().to_string())
+        .hint(hint.as_str()));
+    }
+    Ok(choice)
 }
 
 fn of_image(image: ExtendedImage) -> Choice {
@@ -223,14 +259,28 @@ fn of_image(image: ExtendedImage) -> Choice {
     }
 }
 
-fn no_such_image(agent: &AgentDefinition, reference: &ImageReference) -> Diagnostic {
+fn no_such_image(
+    context: &Context,
+    agent: &AgentDefinition,
+    reference: &ImageReference,
+) -> Diagnostic {
     let name = reference.familiar();
+    let images = extended_images(context).images;
+    let images = images.iter().filter(|image| image.agent == agent.id);
+    let near = images
+        .map(|image| (strsim::osa_distance(&image.image_ref, &name), image))
+        .filter(|(distance, _)| *distance <= 3)
+        .min_by_key(|(distance, _)| *distance);
+    let hint = match near {
+        Some((_, near)) => format!("did you mean `{}`?", near.image_ref),
+        None => "say with `--extension` what is to be in it".to_owned(),
+    };
     Diagnostic::new(
         "image-name",
         ExitStatus::Usage,
         format!("no image `{name}` was put together for `{}`", agent.id),
     )
-    .hint("say with `--extension` what is to be in it")
+    .hint(hint.as_str())
 }
 
 /// Makes a choice of what is stored, if all of it is there.

@@ -1,6 +1,6 @@
 //! `aicage matrix`: which agent × base combinations a publisher must build again, and why.
 
-use std::path::PathBuf;
+use std::{io::Read as _, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -87,12 +87,15 @@ pub enum MatrixFormat {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(expecting = "an object with `schema` and `images`")]
 struct MatrixReport {
     schema: String,
     images: Vec<Row>,
 }
 
 const SCHEMA: &str = "aicage.matrix/1";
+/// The largest report that is read, in bytes.
+const REPORT_LIMIT: u64 = 16 << 20;
 
 /// Does what the command says.
 pub async fn matrix(context: &Context, args: &MatrixArgs) -> Result<ExitStatus, Diagnostic> {
@@ -219,7 +222,14 @@ fn read_report(path: &std::path::Path) -> Result<Vec<Row>, Diagnostic> {
         )
         .caused_by_words(reason)
     };
-    let bytes = fs_err::read(path).map_err(|error| refused(error.to_string()))?;
+    let mut bytes = Vec::new();
+    // It may be a pipe from another command.
+    fs_err::File::open(path)
+        .and_then(|file| file.take(REPORT_LIMIT + 1).read_to_end(&mut bytes))
+        .map_err(|error| refused(error.to_string()))?;
+    if bytes.len() as u64 > REPORT_LIMIT {
+        return Err(refused("it is larger than 16 MiB".to_owned()));
+    }
     let report: MatrixReport =
         serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
     if report.schema != SCHEMA {

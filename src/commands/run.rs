@@ -37,6 +37,7 @@ pub async fn run(
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
     let choice = choose(context, &name, (&options.choice, Purpose::Run)).await?;
     let selection = select(context, &name, &choice)?;
+    session::mounts::check(&context.settings, selection.agent)?;
     let shares = shares(context, &selection, options).await?;
     let reference = context
         .unless_interrupted(prepare(context, &selection, options))

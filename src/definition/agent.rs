@@ -1,13 +1,13 @@
 //! An agent's definition: `agent.yml`, `install.sh`, `version.sh` and the files they use.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use assembler::definition_files::DefinitionFiles;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{DefinitionError, Source, base::BaseDefinition};
-use crate::yaml;
+use crate::{printer::printable, yaml};
 
 /// A coding agent that can be installed.
 #[derive(Clone, Debug)]
@@ -56,13 +56,42 @@ pub struct AgentFile {
 #[serde(deny_unknown_fields)]
 pub struct AgentPath {
     /// Files, such as `~/.claude.json`.
-    #[serde(default, deserialize_with = "yaml::texts")]
+    #[serde(default, deserialize_with = "state_paths")]
     #[schemars(inner(regex(pattern = r"\S")))]
     pub files: Vec<String>,
     /// Directories, such as `~/.codex`.
-    #[serde(default, deserialize_with = "yaml::texts")]
+    #[serde(default, deserialize_with = "state_paths")]
     #[schemars(inner(regex(pattern = r"\S")))]
     pub directories: Vec<String>,
+}
+
+fn state_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct StatePath(#[serde(deserialize_with = "state_path")] String);
+    let paths = Vec::<StatePath>::deserialize(deserializer)?;
+    Ok(paths.into_iter().map(|StatePath(path)| path).collect())
+}
+
+fn state_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = yaml::text(deserializer)?;
+    match is_no_state(&text) {
+        Some(why) => Err(D::Error::custom(format!("`{}` {why}", printable(&text)))),
+        None => Ok(text),
+    }
+}
+
+/// Returns why an agent cannot keep its state there, as far as the path alone tells.
+fn is_no_state(path: &str) -> Option<&'static str> {
+    let parts = || Path::new(path).components();
+    if parts().any(|part| part == Component::ParentDir) {
+        return Some("has `..` in it; name the path below the home directory itself");
+    }
+    let below = path.strip_prefix("~/").or_else(|| path.strip_prefix('/'));
+    match below {
+        None if path != "~" => Some("begins neither with `~/` nor with `/`"),
+        Some(below) if Path::new(below).file_name().is_some() => None,
+        Some(_) | None => Some("is a whole tree; name what in it the agent keeps its state in"),
+    }
 }
 
 fn yes() -> bool {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{DefinitionError, Source};
-use crate::yaml;
+use crate::{image_source::ImageSource, yaml};
 
 /// A base that agents can be installed on.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct BaseDefinition {
 pub struct BaseFile {
     /// The root image: a registry reference, or `oci:`, `oci-archive:`, `docker-archive:`, `rootfs:` or
     /// `docker-daemon:` and where it is.
-    #[serde(alias = "root_image", deserialize_with = "yaml::text")]
+    #[serde(alias = "root_image", deserialize_with = "from_image")]
     #[schemars(regex(pattern = r"\S"))]
     pub from_image: String,
     /// The distribution, such as `Debian`.
@@ -59,6 +59,17 @@ pub enum Architecture {
     Amd64,
     /// 64-bit ARM.
     Arm64,
+}
+
+fn from_image<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = yaml::text(deserializer)?;
+    match text.parse::<ImageSource>() {
+        Ok(_) if text.starts_with("docker://") => Err(D::Error::custom(
+            "leave `docker://` out; the name of an image is enough",
+        )),
+        Ok(_) => Ok(text),
+        Err(error) => Err(D::Error::custom(error)),
+    }
 }
 
 fn architectures<'de, D: Deserializer<'de>>(

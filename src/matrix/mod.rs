@@ -23,7 +23,10 @@ pub const SCHEMA: u32 = 1;
 
 /// What was built last: the state that is kept in a file or a registry.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with `schema` and `images`"
+)]
 #[schemars(title = "State of `aicage matrix`")]
 pub struct State {
     /// Always 1.
@@ -34,7 +37,7 @@ pub struct State {
 
 /// What one image was made of.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object about one image")]
 pub struct Entry {
     /// The agent.
     pub agent: String,

@@ -13,7 +13,12 @@ use assembler::reference::ImageReference;
 use registry::Artifact;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
+use crate::{
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    small_file::{self, SmallFile},
+};
 
 use super::{Entry, SCHEMA, State};
 
@@ -101,6 +106,7 @@ impl State {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object with `schema` and `images`")]
 struct Probe {
     schema: u32,
 }
@@ -133,16 +139,16 @@ fn failed(error: &io::Error) -> Diagnostic {
 }
 
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
-    match fs_err::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&error)),
-        Ok(metadata) if metadata.len() > LIMIT => {
-            let error = io::Error::other(format!("{} is larger than 16 MiB", path.display()));
-            return Err(failed(&error));
-        }
-        Ok(_) => {}
+    let refused = |error: &io::Error| {
+        let message = format!("cannot read {}", path.display());
+        Diagnostic::new("matrix-state-file", ExitStatus::Failed, message).caused_by(Some(error))
+    };
+    match small_file::read(path, LIMIT) {
+        Ok(SmallFile::Missing) => Ok(None),
+        Ok(SmallFile::Content(content)) => Ok(Some(content)),
+        Ok(SmallFile::TooLarge(_)) => Err(refused(&io::Error::other("it is larger than 16 MiB"))),
+        Err(error) => Err(refused(&error)),
     }
-    fs_err::read(path).map(Some).map_err(|error| failed(&error))
 }
 
 fn record_in_file(path: &Path, entries: &[Entry]) -> Result<(), Diagnostic> {

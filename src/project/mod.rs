@@ -64,6 +64,8 @@ pub struct Found {
     pub file: PathBuf,
     /// What is wrong with single keys, as `FILE:LINE: …`; they count as absent.
     pub warnings: Vec<String>,
+    /// The files that have `docker_args` for the agent.
+    pub with_docker_args: Vec<PathBuf>,
 }
 
 /// Why a project's file cannot be used.
@@ -144,6 +146,9 @@ impl Projects {
             let Some(layer) = read.agent(agent, &mut found.warnings)? else {
                 continue;
             };
+            if layer.agent.docker_args.is_some() {
+                found.with_docker_args.push(path);
+            }
             found.agent = Some(match found.agent.take() {
                 Some(mut below) => {
                     if layer.stands_alone {

@@ -40,9 +40,30 @@ pub fn refuse_own(settings: &Settings, path: &Path, what: &str) -> Result<(), Di
     .hint("choose another directory; `AICAGE_HOME` says where aicage keeps its own"))
 }
 
-/// Returns where a path really is; of what is not there, what it is called.
+/// Refuses an agent's state elsewhere than in the home directory.
+pub fn refuse_elsewhere(settings: &Settings, path: &Path, what: &str) -> Result<(), Diagnostic> {
+    let home = &settings.user_home;
+    if tidy(path).starts_with(tidy(home)) || real(path).starts_with(real(home)) {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        "outside-home",
+        ExitStatus::Refused,
+        format!(
+            "{what} is {}, which is not in your home directory",
+            path.display()
+        ),
+    ))
+}
+
+/// Returns where a path really is; of what is not there, where it would be made.
 pub fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_missing| tidy(path))
+    path.ancestors()
+        .find_map(|there| {
+            let rest = path.strip_prefix(there).ok()?;
+            Some(tidy(&there.canonicalize().ok()?.join(rest)))
+        })
+        .unwrap_or_else(|| tidy(path))
 }
 
 /// Returns a path without what says nothing in it.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    definition::agent::AgentDefinition,
+    definition::{Source, agent::AgentDefinition},
     diagnostic::Diagnostic,
     engine::docker::{Access, SessionMount},
     exit_status::ExitStatus,
@@ -33,8 +33,7 @@ pub fn compose(
 ) -> Result<Vec<SessionMount>, Diagnostic> {
     let settings = &context.settings;
     let project = &settings.directory;
-    guard::refuse_home(settings, project, "the project")?;
-    guard::refuse_own(settings, project, "the project")?;
+    check(settings, agent)?;
     let (typed, others): (Vec<&Share>, Vec<&Share>) = shares
         .iter()
         .partition(|share| *share.whose() == Whose::CommandLine);
@@ -56,6 +55,32 @@ pub fn compose(
         add(&mut mounts, mount);
     }
     Ok(without_repetition(mounts))
+}
+
+/// Refuses what is never mounted, before anything is made for it.
+pub fn check(settings: &Settings, agent: &AgentDefinition) -> Result<(), Diagnostic> {
+    let project = &settings.directory;
+    guard::refuse_home(settings, project, "the project")?;
+    guard::refuse_own(settings, project, "the project")?;
+    let what = format!("the state of agent `{}`", agent.id);
+    for (path, _) in state_paths(settings, agent) {
+        guard::refuse_home(settings, &path, &what)
+            .and_then(|()| guard::refuse_own(settings, &path, &what))
+            .and_then(|()| guard::refuse_elsewhere(settings, &path, &what))
+            .map_err(|refused| {
+                let hint = match &agent.source {
+                    Source::Custom(directory) => {
+                        format!("correct `agent_path` in {}/agent.yml", directory.display())
+                    }
+                    Source::BuiltIn => {
+                        "set `HOME` and `AICAGE_HOME` so that neither is inside the other's files"
+                            .to_owned()
+                    }
+                };
+                refused.hint(hint.as_str())
+            })?;
+    }
+    Ok(())
 }
 
 fn add(mounts: &mut BTreeMap<PathBuf, SessionMount>, mount: SessionMount) {
@@ -95,17 +120,24 @@ fn without_repetition(mounts: BTreeMap<PathBuf, SessionMount>) -> Vec<SessionMou
 
 /// Returns the files and directories in which the agent keeps its state; they are made where they are not there.
 fn agent_state(settings: &Settings, agent: &AgentDefinition) -> Result<Vec<PathBuf>, Diagnostic> {
-    let paths = &agent.settings.agent_path;
-    let directories = paths.directories.iter().map(|path| (path, Kind::Directory));
-    let files = paths.files.iter().map(|path| (path, Kind::File));
     let mut state = Vec::new();
-    for (path, kind) in directories.chain(files) {
-        let path = settings.user_path(Path::new(path));
-        guard::refuse_home(settings, &path, "the agent's state")?;
+    for (path, kind) in state_paths(settings, agent) {
         create(&path, kind)?;
         state.push(path);
     }
     Ok(state)
+}
+
+fn state_paths<'a>(
+    settings: &'a Settings,
+    agent: &'a AgentDefinition,
+) -> impl Iterator<Item = (PathBuf, Kind)> + 'a {
+    let paths = &agent.settings.agent_path;
+    let directories = paths.directories.iter().map(|path| (path, Kind::Directory));
+    let files = paths.files.iter().map(|path| (path, Kind::File));
+    directories
+        .chain(files)
+        .map(|(path, kind)| (settings.user_path(Path::new(path)), kind))
 }
 
 #[derive(Clone, Copy)]

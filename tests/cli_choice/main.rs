@@ -9,5 +9,6 @@
 mod flags;
 mod home;
 mod questions;
+mod refused;
 mod shares;
 mod terminal;

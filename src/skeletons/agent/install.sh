@@ -9,6 +9,7 @@ set -eu
 #curl -fsSL https://example.com/@NAME@ -o /usr/local/bin/@NAME@ && chmod 755 /usr/local/bin/@NAME@
 
 # The example: a program that greets and shows its arguments.
+mkdir -p /usr/local/bin
 cat > /usr/local/bin/@NAME@ <<'END'
 #!/bin/sh
 echo "Hello from @NAME@, in $PWD."

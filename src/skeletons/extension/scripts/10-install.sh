@@ -19,6 +19,7 @@ set -eu
 # fi
 
 # The example: a command for all users.
+mkdir -p /usr/local/bin
 cat > /usr/local/bin/hello-@NAME@ <<'END'
 #!/bin/sh
 echo "Hello from the extension @NAME@."

@@ -1,0 +1,181 @@
+//! What cannot be or is not done is told by name, with file and line, before anything is fetched, made or stored.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::home::{Home, NEEDS_NETWORK, stored};
+
+/// Wrapped lines break paths anywhere.
+#[track_caller]
+fn says(said: &str, parts: &[&str]) {
+    let flat = |text: &str| text.split_whitespace().collect::<String>();
+    for part in parts {
+        assert!(flat(said).contains(&flat(part)), "no `{part}` in: {said}");
+    }
+}
+
+#[test]
+fn a_name_of_no_image_is_refused_whatever_is_stored() {
+    let home = Home::new();
+    let text = stored("one", "small", &["jq"], "aicage-extended:tools");
+    home.store(&text);
+    let said = home.run(&["--offline", "--image-name", "tolls", "one"], 2);
+    says(
+        &said,
+        &["no image `aicage-extended:tolls` was put together for `one`"],
+    );
+    assert_eq!(
+        home.stored(),
+        text,
+        "a mistyped name changed what is stored"
+    );
+    // What is stored is put together under its own name, whoever stored it.
+    let run = ["--offline", "--image-name", "tools", "one"];
+    home.run(&run, NEEDS_NETWORK);
+    let said = home.run(&["--offline", "--image-name", "tolls", "one"], 2);
+    says(&said, &["did you mean `aicage-extended:tools`?"]);
+}
+
+#[test]
+fn an_image_that_lacks_an_extension_names_its_place_and_a_way_out() {
+    let home = Home::new();
+    let image = "agent: one\nbase: small\nextensions: [nope]\nimage_ref: aicage-extended:gone\n";
+    home.write("image-extended/gone/image-extended.yml", image);
+    let named = ["--offline", "--image-name", "gone"];
+    let said = home.run(&[&named[..], &["one"]].concat(), 2);
+    let parts = [
+        "`aicage-extended:gone` cannot be put together any more",
+        "there is no extension `nope`",
+        "image-extended/gone",
+        "say with `--extension` what is to be in",
+    ];
+    says(&said, &parts);
+    let anew = ["--base", "small", "--extension", "jq", "one"];
+    home.run(&[&named[..], &anew].concat(), NEEDS_NETWORK);
+}
+
+#[test]
+fn a_broken_definition_is_told_as_such_with_file_and_line() {
+    let home = Home::new();
+    let twice = "agent_full_name: x\nagent_full_name: y\n";
+    home.write("agents/three/agent.yml", twice);
+    home.write("image-base/flat/base.yml", "from_image:\n");
+    home.write("extension/dup/extension.yml", "name: x\nnam: y\n");
+    for (arguments, noun, why) in [
+        (
+            &["--offline", "three"][..],
+            "agent `three` cannot be used",
+            "agent.yml:2: the key `agent_full_name` is there twice",
+        ),
+        (
+            &["--offline", "--base", "flat", "one"],
+            "base `flat` cannot be used",
+            "base.yml:1: there is no value",
+        ),
+        (
+            &["--offline", "--extension", "dup", "one"],
+            "extension `dup` cannot be used",
+            "extension.yml:2: unknown key `nam`",
+        ),
+    ] {
+        let said = home.run(arguments, 2);
+        says(&said, &[noun, why, "check"]);
+        assert!(!said.contains("there is no agent"), "{said}");
+    }
+    let said = home.run(&["--offline", "three"], 2);
+    let told = said.matches("is there twice").count();
+    assert_eq!(told, 1, "told twice: {said}");
+}
+
+#[test]
+fn arguments_for_the_engine_that_are_stored_are_not_left_out_silently() {
+    let home = Home::new();
+    home.store("agents:\n  one:\n    base: small\n    docker_args: --network none --read-only\n");
+    let file = home.project_file().display().to_string();
+    let said = home.run(&["--offline", "one"], NEEDS_NETWORK);
+    let told = format!("{file}: `docker_args` of `one` are not applied");
+    says(&said, &[&told, "without what they ask for"]);
+    let said = home.run(&["--offline", "two"], NEEDS_NETWORK);
+    assert!(!said.contains("docker_args"), "{said}");
+    let global = home.path("aicage/config/global.yml");
+    fs_err::create_dir_all(global.parent().unwrap()).unwrap();
+    fs_err::write(global, "agents:\n  two:\n    docker_args: --read-only\n").unwrap();
+    let said = home.run(&["--offline", "two"], NEEDS_NETWORK);
+    says(&said, &["global.yml: `docker_args` of `two`"]);
+}
+
+#[test]
+fn an_agents_state_gives_away_neither_what_is_elsewhere_nor_our_own_files() {
+    let home = Home::new();
+    fs_err::os::unix::fs::symlink(home.path("aicage/state"), home.path("link")).unwrap();
+    fs_err::create_dir_all(home.path("aicage/state")).unwrap();
+    for (path, why) in [
+        ("~/aicage", "where aicage keeps its own files"),
+        ("~/aicage/custom/new", "where aicage keeps its own files"),
+        ("~/link/x", "where aicage keeps its own files"),
+        ("/etc", "which is not in your home directory"),
+        ("/proc/x", "which is not in your home directory"),
+        ("/home-of-nobody", "which is not in your home directory"),
+    ] {
+        let text = format!(
+            "agent_full_name: Agent\nagent_homepage: https://a.example\n\
+             agent_path:\n  directories: ['{path}']\n"
+        );
+        home.write("agents/one/agent.yml", &text);
+        // Before anything is fetched or built.
+        let said = home.run(&["--offline", "--base", "small", "one"], 3);
+        let parts = [
+            why,
+            "the state of agent `one` is",
+            "correct `agent_path` in",
+        ];
+        says(&said, &parts);
+    }
+    assert!(!home.path("aicage/custom/new").exists(), "it was made");
+}
+
+#[test]
+fn files_that_never_end_or_never_begin_are_refused_at_once() {
+    let home = Home::new();
+    let pipe = home.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let pipe = pipe.to_str().unwrap();
+    for (place, why) in [
+        (pipe, "it is a named pipe"),
+        ("/dev/zero", "it is larger than 16 MiB"),
+        ("/", "it is a directory"),
+    ] {
+        let said = home.run(&["matrix", "--state", place], 1);
+        says(&said, &[why]);
+    }
+    let record = ["matrix", "record", "--state", "x", "--from", "/dev/zero"];
+    says(&home.run(&record, 2), &["it is larger than 16 MiB"]);
+    let link = |to: &str, path: PathBuf| {
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::os::unix::fs::symlink(to, path).unwrap();
+    };
+    link(pipe, home.project_file());
+    let said = home.run(&["--offline", "one"], 1);
+    says(&said, &["it is a named pipe"]);
+    link("/dev/zero", home.path("aicage/config.yml"));
+    let said = home.run(&["agent", "list"], 2);
+    says(&said, &["at most 1048576 are read"]);
+}
+
+#[test]
+fn a_state_of_another_shape_is_refused_in_words_of_its_own() {
+    let home = Home::new();
+    let state = home.path("state.json");
+    for (text, why) in [
+        ("[]", "an object with `schema` and `images`"),
+        (
+            "{\"schema\": 1, \"images\": {\"a-b\": 7}}",
+            "an object about one image",
+        ),
+    ] {
+        fs_err::write(&state, text).unwrap();
+        let said = home.run(&["matrix", "--state", state.to_str().unwrap()], 1);
+        says(&said, &["is not a state of `aicage matrix`", why]);
+        assert!(!said.contains("struct"), "{said}");
+    }
+}
