@@ -381,6 +381,103 @@ fn mounts_are_there_with_their_owners_and_nothing_of_them_is_in_the_layer() {
 }
 
 #[test]
+fn what_is_copied_onto_a_mountpoint_or_below_one_is_the_images() {
+    both_ways("beneath", |ground, way| {
+        let tree = bytes(&[
+            owned(directory("dev", 0o711), (1, 2)),
+            owned(file("dev/a", b"a", 0o600), (1, 2)),
+            owned(directory("dev/b", 0o755), (0, 0)),
+            owned(directory("proc", 0o555), (0, 0)),
+            owned(file("proc/c", b"c", 0o604), (0, 0)),
+        ]);
+        let one = |to: &str, conflict| Action::Unpack {
+            tar: bytes(&[file("one", b"one", 0o640)]),
+            to: to.to_owned(),
+            destination: Destination::Auto,
+            conflict,
+            owner: Some("5:6".to_owned()),
+            mode: None,
+        };
+        let step = Step::new(ground, way)
+            .mount("/mem", MountKind::Tmpfs { size: None })
+            .shell("ln -s /mem/deep /link; grep -q /mem /proc/mounts; echo lost > /mem/lost")
+            .then(unpack(tree, "/"))
+            .then(one("/dev/b", Conflict::Refuse))
+            .then(one("/etc/hosts", Conflict::Refuse))
+            .then(one("/link/er/", Conflict::Refuse))
+            .then(Action::Directory {
+                path: "/link/made".to_owned(),
+                owner: None,
+            })
+            .shell("test ! -e /dev/b -a ! -e /mem/deep; ! grep -q one /etc/hosts; grep -q . /proc/mounts");
+        check(
+            &step.run(),
+            &[
+                "dev dir 711 1:2 ",
+                "dev/a file 600 1:2 a",
+                "dev/b dir 755 0:0 ",
+                "dev/b/one file 640 5:6 one",
+                "etc dir 755 0:0 ",
+                "etc/hosts file 640 5:6 one",
+                "link link 777 0:0 /mem/deep",
+                "mem dir 755 5:6 ",
+                "mem/deep dir 755 5:6 ",
+                "mem/deep/er dir 755 5:6 ",
+                "mem/deep/er/one file 640 5:6 one",
+                "mem/deep/made dir 755 0:0 ",
+                "proc dir 555 0:0 ",
+                "proc/c file 604 0:0 c",
+            ],
+        );
+        let step = Step::new(ground, way)
+            .mount("/old/mem", MountKind::Tmpfs { size: None })
+            .then(Action::Unpack {
+                tar: bytes(&[file("old", b"x", 0o644)]),
+                to: "/".to_owned(),
+                destination: Destination::Directory,
+                conflict: Conflict::Replace,
+                owner: None,
+                mode: None,
+            });
+        match step.run().outcome {
+            Err(SandboxError::Step { reason }) => assert_eq!(
+                reason,
+                "instruction 1: /old cannot be replaced: something is mounted in it"
+            ),
+            other => panic!("{way:?}: {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn what_a_program_leaves_running_ends_before_the_next_instruction() {
+    both_ways("left-running", |ground, way| {
+        let step = Step::new(ground, way)
+            .shell("(sleep 600; echo late > /late) & setsid sleep 601 & true")
+            .then(Action::Directory {
+                path: "/made".to_owned(),
+                owner: None,
+            })
+            .shell("! ps | grep -q '[s]leep 60'");
+        check(&step.run(), &["made dir 755 0:0 "]);
+    });
+}
+
+#[test]
+fn more_tars_than_files_may_be_open_are_unpacked_one_after_the_other() {
+    both_ways("many-tars", |ground, way| {
+        let tar = bytes(&[file("one", b"one", 0o640)]);
+        let mut step =
+            Step::new(ground, way).shell("ulimit -n > /limit; rm -r /.aicage-*/tars || true");
+        for number in 0..1500 {
+            step = step.then(unpack(tar.clone(), &format!("/many/{}", number % 7)));
+        }
+        let step = step.shell("[ \"$(ulimit -n)\" = \"$(cat /limit)\" ]; rm /limit; [ $(ls /many | wc -l) = 7 ]; rm -r /many");
+        check(&step.run(), &[]);
+    });
+}
+
+#[test]
 fn what_is_put_beside_a_mount_stays_and_its_way_there_too() {
     both_ways("beside", |ground, way| {
         let step = Step::new(ground, way)

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use layer::{IndexKind, LayerPath, PathIndex};
 
+use super::ground::layer_path;
 use super::place::{Given, make_directories, mtime, resolve, set_mtime};
 use super::spec::{Placed, SecretFile};
 
@@ -63,13 +64,18 @@ impl Guests {
         Ok(guests)
     }
 
+    /// Returns where they are.
+    pub(super) fn places(&self) -> impl Iterator<Item = LayerPath> + '_ {
+        self.0.iter().filter_map(|guest| layer_path(&guest.place))
+    }
+
     /// Takes them away again; a program may have done so before. Returns the places where what was there is back: to a
     /// walk they look changed, but are not.
     pub(super) fn leave(self) -> io::Result<Vec<LayerPath>> {
         let mut back = Vec::new();
         for guest in self.0.into_iter().rev() {
             if guest.aside.is_some() {
-                back.extend(relative(&guest.place));
+                back.extend(layer_path(&guest.place));
             }
             guest.leave()?;
         }
@@ -159,19 +165,20 @@ impl Guest {
 
 /// Returns the time that a directory had in the image; the engine may have changed it by making a mountpoint.
 fn original_mtime(directory: &Path, index: &PathIndex) -> io::Result<(i64, i64)> {
-    let known = relative(directory).and_then(|path| {
+    let known = layer_path(directory).and_then(|path| {
         let entry = index.get(&path)?;
         (entry.kind == IndexKind::Directory).then_some((entry.mtime, 0))
     });
     known.map_or_else(|| mtime(directory), Ok)
 }
 
-/// Adds to what is skipped the directories that only lead to something skipped and were not in the image.
-pub(super) fn skip_stubs(skip: &mut BTreeSet<LayerPath>, index: &PathIndex) {
+/// Adds to what is skipped the directories that only lead to something skipped and are `not_ours`: neither in the image,
+/// nor on the way to what was put into it.
+pub(super) fn skip_stubs(skip: &mut BTreeSet<LayerPath>, not_ours: impl Fn(&LayerPath) -> bool) {
     let mut candidates = BTreeSet::new();
     for path in skip.iter() {
         let above = std::iter::successors(path.parent(), LayerPath::parent);
-        candidates.extend(above.filter(|path| !path.is_root() && index.get(path).is_none()));
+        candidates.extend(above.filter(|path| !path.is_root() && not_ours(path)));
     }
     // A directory comes before what is in it, so backwards what is in it has been decided.
     for candidate in candidates.into_iter().rev() {
@@ -191,9 +198,4 @@ pub(super) fn skip_stubs(skip: &mut BTreeSet<LayerPath>, index: &PathIndex) {
             skip.insert(candidate);
         }
     }
-}
-
-fn relative(path: &Path) -> Option<LayerPath> {
-    use std::os::unix::ffi::OsStrExt as _;
-    LayerPath::new(path.strip_prefix("/").ok()?.as_os_str().as_bytes()).ok()
 }

@@ -1,6 +1,4 @@
 //! The instructions: carried out one after the other.
-//!
-//! The tars are opened before the first one, because a program may delete or replace what the step came in.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +8,12 @@ use fs_err as fs;
 
 use super::StepError;
 use super::answer::Ran;
+use super::ground::Ground;
 use super::launch::{self, Program};
 use super::place::{Given, make_directories, resolve};
 use super::scripts::Outcome;
 use super::spec::{Action, Instruction, Spec};
+use super::tars::{Tar, Tars};
 use super::unpack::{Unpacking, unpack};
 use super::users::Users;
 
@@ -22,36 +22,45 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Instructions that are ready to be carried out.
 pub(super) struct Instructions {
-    ready: Vec<(Instruction, Option<fs::File>)>,
+    ready: Vec<(Instruction, Option<Tar>)>,
+    tars: Tars,
     /// Added to what a program is given, which wins.
     pub(super) environment: BTreeMap<String, String>,
     nothing: fs::File,
 }
 
 impl Instructions {
-    /// Opens what the instructions need.
-    pub(super) fn prepare(from: &Path, spec: &Spec) -> Result<Self, StepError> {
+    /// Has at hand what the instructions need; `private` is where a file can be made.
+    pub(super) fn prepare((from, private): (&Path, &Path), spec: &Spec) -> Result<Self, StepError> {
+        let mut tars = Tars::new(from)?;
         let mut ready = Vec::new();
+        let mut after_program = false;
         for instruction in &spec.instructions {
             let tar = match &instruction.action {
-                Action::Unpack { tar, .. } => Some(fs::File::open(from.join(tar))?),
-                Action::Run { .. } | Action::Directory { .. } => None,
+                Action::Unpack { tar, .. } if after_program => Some(tars.for_later(tar, private)?),
+                Action::Unpack { tar, .. } => Some(tars.at_once(tar)),
+                Action::Run { .. } => {
+                    after_program = true;
+                    None
+                }
+                Action::Directory { .. } => None,
             };
             ready.push((instruction.clone(), tar));
         }
         Ok(Self {
             ready,
+            tars,
             environment: spec.env.clone(),
             nothing: fs::File::open("/dev/null")?,
         })
     }
 
-    pub(super) fn run(mut self) -> Result<Outcome, StepError> {
+    pub(super) fn run(mut self, ground: &mut Ground<'_>) -> Result<Outcome, StepError> {
         let mut done = Vec::new();
         for (instruction, tar) in std::mem::take(&mut self.ready) {
             let begin = Instant::now();
             let name = instruction.label.clone();
-            let exit = self.carry_out(&instruction, tar)?;
+            let exit = self.carry_out((&instruction, tar), ground)?;
             if exit != 0 {
                 return Ok(Outcome::Failed { script: name, exit });
             }
@@ -65,53 +74,23 @@ impl Instructions {
     }
 
     /// Returns the exit code of the instruction's program, or 0 if it has none.
-    fn carry_out(&self, instruction: &Instruction, tar: Option<fs::File>) -> Result<u8, StepError> {
+    fn carry_out(
+        &self,
+        (instruction, tar): (&Instruction, Option<Tar>),
+        ground: &mut Ground<'_>,
+    ) -> Result<u8, StepError> {
         let label = || instruction.label.clone();
         let failed = |source| StepError::Place {
             label: label(),
             source,
         };
         match &instruction.action {
-            Action::Run {
-                argv,
-                env,
-                user,
-                directory,
-            } => {
-                let who = Users::read()
-                    .who(user.as_deref())
-                    .map_err(|source| StepError::User {
-                        label: label(),
-                        source,
-                    })?;
-                let place = resolve(directory).map_err(failed)?;
-                make_directories(
-                    &place,
-                    Given {
-                        owner: None,
-                        mode: None,
-                    },
-                )
-                .map_err(failed)?;
-                let mut environment = self.environment.clone();
-                environment.extend(env.clone());
-                environment
-                    .entry("PATH".to_owned())
-                    .or_insert_with(|| PATH.to_owned());
-                environment
-                    .entry("HOME".to_owned())
-                    .or_insert_with(|| who.home.clone());
-                let program = Program {
-                    argv,
-                    environment,
-                    directory,
-                    who: &who,
-                };
-                let child = launch::start(&program, &self.nothing).map_err(failed)?;
-                crate::children::await_one(child).map_err(|error| StepError::Wait {
-                    name: label(),
-                    source: error.into(),
-                })
+            Action::Run { .. } => {
+                let exit = self.run_program(instruction);
+                // Each program has a container of its own, as far as it can tell.
+                crate::children::end_all();
+                ground.was_used();
+                exit
             }
             Action::Unpack {
                 to,
@@ -122,24 +101,70 @@ impl Instructions {
                 ..
             } => {
                 let Some(tar) = tar else { return Ok(0) };
+                let tar = self.tars.open(&tar).map_err(failed)?;
                 let what = Unpacking {
                     to,
                     destination: *destination,
                     conflict: *conflict,
                     given: given(owner.as_deref(), *mode),
                 };
-                unpack(tar, &what).map_err(|source| StepError::Unpack {
+                unpack(tar, &what, ground).map_err(|source| StepError::Unpack {
                     label: label(),
                     source,
                 })?;
                 Ok(0)
             }
             Action::Directory { path, owner } => {
-                let place = resolve(path).map_err(failed)?;
-                make_directories(&place, given(owner.as_deref(), None)).map_err(failed)?;
+                let place = ground.resolve(Path::new(path)).map_err(failed)?;
+                let given = given(owner.as_deref(), None);
+                ground.make_directories(&place, given).map_err(failed)?;
                 Ok(0)
             }
         }
+    }
+
+    fn run_program(&self, instruction: &Instruction) -> Result<u8, StepError> {
+        let label = || instruction.label.clone();
+        let failed = |source| StepError::Place {
+            label: label(),
+            source,
+        };
+        let Action::Run {
+            argv,
+            env,
+            user,
+            directory,
+        } = &instruction.action
+        else {
+            return Ok(0);
+        };
+        let who = Users::read()
+            .who(user.as_deref())
+            .map_err(|source| StepError::User {
+                label: label(),
+                source,
+            })?;
+        let place = resolve(directory).map_err(failed)?;
+        make_directories(&place, Given::default()).map_err(failed)?;
+        let mut environment = self.environment.clone();
+        environment.extend(env.clone());
+        environment
+            .entry("PATH".to_owned())
+            .or_insert_with(|| PATH.to_owned());
+        environment
+            .entry("HOME".to_owned())
+            .or_insert_with(|| who.home.clone());
+        let program = Program {
+            argv,
+            environment,
+            directory,
+            who: &who,
+        };
+        let child = launch::start(&program, &self.nothing).map_err(failed)?;
+        crate::children::await_one(child).map_err(|error| StepError::Wait {
+            name: label(),
+            source: error.into(),
+        })
     }
 }
 

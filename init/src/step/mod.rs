@@ -6,12 +6,14 @@
 
 mod answer;
 mod certificates;
+mod ground;
 mod guests;
 mod instructions;
 mod launch;
 mod place;
 mod scripts;
 mod spec;
+mod tars;
 mod unpack;
 mod users;
 
@@ -22,7 +24,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use layer::capture::{CaptureError, Places, Scope, Timestamp, Warning, capture, mountpoints};
+use layer::capture::{
+    Beneath, CaptureError, Places, Scope, Timestamp, Warning, capture, mountpoints,
+};
 use layer::tar::{LayerWriter, WriteError};
 use layer::{IndexError, LayerPath, PathIndex};
 use rustix::fs::{Mode, OFlags};
@@ -30,6 +34,7 @@ use rustix::fs::{Mode, OFlags};
 pub(crate) use self::launch::{LAUNCH, launch};
 
 use self::answer::Answer;
+use self::ground::{Ground, layer_path};
 use self::guests::Guests;
 use self::instructions::Instructions;
 use self::scripts::{Outcome, Scripts};
@@ -93,6 +98,18 @@ struct Step {
     mounted: BTreeSet<LayerPath>,
 }
 
+/// What came of a step besides its outcome.
+struct Work {
+    since: Timestamp,
+    guests: Guests,
+    /// What was put below mounts.
+    beneath: Beneath,
+    /// Places that are in no layer, besides mountpoints and files of the engine.
+    skip: BTreeSet<LayerPath>,
+    /// Directories that the engine made and an instruction wanted too.
+    claimed: BTreeSet<LayerPath>,
+}
+
 /// Runs the step that a directory describes.
 pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
     if rustix::process::getpid() != rustix::process::Pid::INIT {
@@ -140,11 +157,11 @@ pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
 fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(), StepError> {
     let ran = Step::open(directory, spec).and_then(|step| step.run().map(|ran| (step, ran)));
     crate::children::end_all();
-    let ran = ran.and_then(|(mut step, (since, outcome, guests))| {
-        step.mounted.extend(guests.leave()?);
-        Ok((step, since, outcome))
+    let ran = ran.and_then(|(step, (outcome, mut work))| {
+        work.skip.extend(std::mem::take(&mut work.guests).leave()?);
+        Ok((step, outcome, work))
     });
-    let (step, since, outcome) = match ran {
+    let (step, outcome, work) = match ran {
         Ok(ran) => ran,
         Err(error) => {
             let message = crate::explain(&error);
@@ -167,7 +184,7 @@ fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(),
         }
     };
     match (step.spec.mode, captured) {
-        (StepMode::Capture, _) => step.write_layer(since, output),
+        (StepMode::Capture, _) => step.write_layer(work, output),
         (StepMode::Query, Some(captured)) => {
             let mut limited = captured.take(answer::QUERY_BYTES);
             io::copy(&mut limited, output)?;
@@ -202,24 +219,53 @@ impl Step {
         })
     }
 
-    fn run(&self) -> Result<(Timestamp, Outcome, Guests), StepError> {
+    fn run(&self) -> Result<(Outcome, Work), StepError> {
         if self.spec.instructions.is_empty() {
             return self.run_scripts();
         }
-        let mut instructions = Instructions::prepare(&self.directory, &self.spec)?;
         fs_err::create_dir(&self.private)?;
+        let mut instructions = Instructions::prepare((&self.directory, &self.private), &self.spec)?;
         guests::receive(&self.spec.secrets)?;
         instructions.environment.extend(self.certificates()?);
         let guests = Guests::place(&self.spec.placed, &self.private, &self.index)?;
         let since = self.now()?;
-        Ok((since, instructions.run()?, guests))
+        let mut covers = self.foreign();
+        covers.extend(guests.places());
+        let mut ground = Ground::new(&self.index, covers, &self.private, since.seconds)?;
+        let outcome = instructions.run(&mut ground)?;
+        let (beneath, skip, claimed) = ground.leave();
+        let work = Work {
+            since,
+            guests,
+            beneath,
+            skip,
+            claimed,
+        };
+        Ok((outcome, work))
     }
 
-    fn run_scripts(&self) -> Result<(Timestamp, Outcome, Guests), StepError> {
+    fn run_scripts(&self) -> Result<(Outcome, Work), StepError> {
         let mut scripts = Scripts::prepare(&self.directory, &self.private, &self.spec)?;
         scripts.environment = self.certificates()?;
-        let since = self.now()?;
-        Ok((since, scripts.run(&self.spec)?, Guests::default()))
+        let work = Work {
+            since: self.now()?,
+            guests: Guests::default(),
+            beneath: Beneath::default(),
+            skip: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+        };
+        Ok((scripts.run(&self.spec)?, work))
+    }
+
+    /// Returns what is there and belongs to the engine or to us: mountpoints, and files.
+    fn foreign(&self) -> BTreeSet<LayerPath> {
+        let ours = [&self.directory, &self.private];
+        let engines = ["/.dockerenv", "/run/.containerenv"].map(PathBuf::from);
+        let excluded = self.spec.exclude.iter().map(PathBuf::from);
+        let paths = ours.into_iter().cloned().chain(engines).chain(excluded);
+        let mut foreign = self.mounted.clone();
+        foreign.extend(paths.filter_map(|path| layer_path(&path)));
+        foreign
     }
 
     fn certificates(&self) -> io::Result<Vec<(String, String)>> {
@@ -243,23 +289,20 @@ impl Step {
         })
     }
 
-    fn write_layer(&self, since: Timestamp, output: &mut impl Write) -> Result<(), StepError> {
-        let mut skip = self.mounted.clone();
+    fn write_layer(&self, work: Work, output: &mut impl Write) -> Result<(), StepError> {
+        let mut skip = self.foreign();
         skip.extend(mounted());
-        let ours = [&self.directory, &self.private];
-        let engines = ["/.dockerenv", "/run/.containerenv"].map(PathBuf::from);
-        let excluded = self.spec.exclude.iter().map(PathBuf::from);
-        for path in ours.into_iter().cloned().chain(engines).chain(excluded) {
-            use std::os::unix::ffi::OsStrExt as _;
-            let relative = path.strip_prefix("/").unwrap_or(&path);
-            skip.extend(LayerPath::new(relative.as_os_str().as_bytes()));
-        }
-        guests::skip_stubs(&mut skip, &self.index);
+        skip.extend(work.skip);
+        guests::skip_stubs(&mut skip, |path| {
+            let is_ours = work.claimed.contains(path) || work.beneath.reaches(path);
+            !is_ours && self.index.get(path).is_none()
+        });
         let scope = Scope {
             index: &self.index,
             places: &self.places,
-            since,
+            since: work.since,
             skip,
+            beneath: &work.beneath,
             latest: self.spec.source_date_epoch,
         };
         let mut writer = LayerWriter::new(output);

@@ -11,7 +11,7 @@ use super::users::Owner;
 /// As many symbolic links as are followed for one path.
 const LINKS: usize = 255;
 /// The mode of directories that nobody asked for.
-const DIRECTORY: u32 = 0o755;
+pub(super) const DIRECTORY: u32 = 0o755;
 
 /// What new directories are given.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,8 +22,17 @@ pub(super) struct Given {
 
 /// Follows all symbolic links of a path, the last one too; what is not there is taken as it is written.
 pub(super) fn resolve(path: &str) -> io::Result<PathBuf> {
+    // What is no link, or is not there, leads nowhere.
+    resolve_in(Path::new(path), |place| fs::read_link(place).ok())
+}
+
+/// Follows all symbolic links of a path, as `link` tells of them.
+pub(super) fn resolve_in(
+    path: &Path,
+    link: impl Fn(&Path) -> Option<PathBuf>,
+) -> io::Result<PathBuf> {
     let mut done = PathBuf::from("/");
-    let mut ahead: Vec<PathBuf> = components(Path::new(path));
+    let mut ahead: Vec<PathBuf> = components(path);
     let mut links = 0;
     while let Some(part) = ahead.pop() {
         if part.as_os_str() == ".." {
@@ -31,8 +40,8 @@ pub(super) fn resolve(path: &str) -> io::Result<PathBuf> {
             continue;
         }
         let place = done.join(&part);
-        match fs::read_link(&place) {
-            Ok(target) => {
+        match link(&place) {
+            Some(target) => {
                 links += 1;
                 if links > LINKS {
                     return Err(io::Error::from_raw_os_error(
@@ -44,8 +53,7 @@ pub(super) fn resolve(path: &str) -> io::Result<PathBuf> {
                 }
                 ahead.extend(components(&target));
             }
-            // It is no link, or not there.
-            Err(_) => done = place,
+            None => done = place,
         }
     }
     Ok(done)

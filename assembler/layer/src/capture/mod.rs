@@ -5,12 +5,14 @@
 //! without it; "not in the index" finds what a rename of its directory brought to new paths; all below a directory that
 //! took the place of another one ([`Places`]) is in the layer, whatever its ctime; and removals are index paths that are
 //! gone. Directories whose metadata is as before are only in the layer as the way to something below them, because
-//! an engine would else make them up with metadata of its own.
+//! an engine would else make them up with metadata of its own. What was put below a mountpoint ([`Beneath`]) is in the
+//! layer in the mountpoint's place.
 //!
 //! **Invariants.** Nothing is followed: every step is one name under an open directory. At most a handful of
 //! descriptors are open however deep the tree is. What comes out obeys every rule of [`LayerWriter`].
 
 mod attributes;
+mod beneath;
 mod cursor;
 mod mounts;
 mod places;
@@ -24,6 +26,7 @@ use crate::index::PathIndex;
 use crate::path::{LayerPath, PathError};
 use crate::tar::{LayerWriter, WriteError};
 
+pub use beneath::Beneath;
 pub use mounts::mountpoints;
 pub use places::Places;
 
@@ -47,6 +50,8 @@ pub struct Scope<'a> {
     pub since: Timestamp,
     /// Paths that are in no layer, with all below them: mountpoints, the engine's files, our own.
     pub skip: BTreeSet<LayerPath>,
+    /// What is written in their place.
+    pub beneath: &'a Beneath,
     /// No mtime in the layer is after this.
     pub latest: Option<i64>,
 }
@@ -114,6 +119,12 @@ pub enum CaptureError {
     /// The filesystem was changed during the walk.
     #[error("{path} changed while it was captured")]
     Changed {
+        /// The node.
+        path: LayerPath,
+    },
+    /// What was put below a mountpoint has no place any more.
+    #[error("the directories that lead to {path} are gone")]
+    Unreachable {
         /// The node.
         path: LayerPath,
     },

@@ -31,6 +31,8 @@ pub(super) struct Walk<'a, W> {
     root: Stat,
     /// Length of the path of the directory above or here that took another's place; all below it is new.
     replaced: Option<usize>,
+    /// The mountpoints that were met.
+    covered: Vec<LayerPath>,
 }
 
 struct Level {
@@ -59,6 +61,7 @@ impl<'a, W: Write> Walk<'a, W> {
             first_names: BTreeMap::new(),
             root,
             replaced: None,
+            covered: Vec::new(),
         })
     }
 
@@ -71,7 +74,10 @@ impl<'a, W: Write> Walk<'a, W> {
                 None => self.leave()?,
             }
         }
-        Ok(())
+        match self.scope.beneath.outside(&self.covered) {
+            None => Ok(()),
+            Some(path) => Err(CaptureError::Unreachable { path: path.clone() }),
+        }
     }
 
     /// Every engine has a root of its own, so it is only in the layer if it is not what engines make.
@@ -97,7 +103,7 @@ impl<'a, W: Write> Walk<'a, W> {
         }
         self.path.extend_from_slice(name);
         if self.is_skipped() {
-            return Ok(());
+            return self.put_beneath();
         }
         if name.starts_with(WHITEOUT) {
             let source = PathError::Reserved {
@@ -156,10 +162,15 @@ impl<'a, W: Write> Walk<'a, W> {
 
     /// Lists the directory the cursor is in, and writes what is gone from it.
     fn list(&mut self) -> Result<(), CaptureError> {
-        let names = self
+        let mut names = self
             .cursor
             .names()
             .map_err(|error| self.failed("list", error))?;
+        for name in self.scope.beneath.names_in(&self.layer_path()) {
+            if let Err(place) = names.binary_search(&name) {
+                names.insert(place, name);
+            }
+        }
         let before = self.scope.index.get_bytes(&self.path);
         if before.is_none_or(|before| before.kind == IndexKind::Directory) {
             for name in self.scope.index.child_names(&self.path) {
@@ -175,6 +186,43 @@ impl<'a, W: Write> Walk<'a, W> {
             names: names.into_iter(),
             length: self.path.len(),
         });
+        Ok(())
+    }
+
+    /// Writes what was put at the mountpoint here and below it.
+    fn put_beneath(&mut self) -> Result<(), CaptureError> {
+        let here = self.layer_path();
+        let beneath = self.scope.beneath;
+        let mut first_names = BTreeMap::new();
+        for node in beneath.at_or_below(&here) {
+            let mut entry = node.entry.clone();
+            let before = self.scope.index.get(&entry.path);
+            let is_way = entry.kind == EntryKind::Directory
+                && before.is_some_and(|before| is_same(&before, &entry, entry.mtime));
+            if let Some(latest) = self.scope.latest {
+                entry.mtime = entry.mtime.min(latest);
+            }
+            self.pending.retain(|above| {
+                !above.path.starts_with(&here) || entry.path.starts_with(&above.path)
+            });
+            if is_way {
+                self.pending.push(entry);
+                continue;
+            }
+            if matches!(entry.kind, EntryKind::File { .. }) {
+                if let Some(target) = first_names.get(&node.file) {
+                    entry.kind = EntryKind::HardLink {
+                        target: LayerPath::clone(target),
+                    };
+                    self.put(&LayerItem::Entry(entry), io::empty())?;
+                    continue;
+                }
+                first_names.insert(node.file, entry.path.clone());
+            }
+            self.put(&LayerItem::Entry(entry), beneath.content_of(node))?;
+        }
+        self.pending.retain(|above| !above.path.starts_with(&here));
+        self.covered.push(here);
         Ok(())
     }
 
