@@ -562,6 +562,92 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
     });
 }
 
+/// Removes the caches that are called `id`; returns their names.
+fn remove_caches(ground: &Ground, id: &str) -> Vec<String> {
+    let caches = ground.runtime.block_on(ground.docker.caches()).unwrap();
+    let mine = caches.into_iter().filter(|(_, label)| *label == id);
+    mine.map(|(volume, _)| {
+        let removed = ground.runtime.block_on(ground.docker.remove_cache(&volume));
+        assert!(removed.unwrap(), "{volume} is in use");
+        volume
+    })
+    .collect()
+}
+
+#[test]
+fn a_cache_that_was_not_filled_is_made_anew() {
+    both_ways("unfilled", |ground, way| {
+        let id = format!("{} {way:?}", ground.title());
+        let cache = |seed: &str| MountKind::Cache {
+            id: id.clone(),
+            sharing: Sharing::Shared,
+            access: Access::ReadWrite,
+            mode: 0o700,
+            uid: 3,
+            gid: 4,
+            seed: Some(bytes(&[file(seed, b"seed", 0o644)])),
+        };
+        // No filesystem takes such a name, so the engine refuses it after the volume was made.
+        let broken = Step::new(ground, way)
+            .mount("/cache", cache(&"x".repeat(300)))
+            .shell("true")
+            .run();
+        assert!(
+            matches!(broken.outcome, Err(SandboxError::Engine { .. })),
+            "{:?}",
+            broken.outcome
+        );
+        assert_eq!(
+            remove_caches(ground, &id),
+            Vec::<String>::new(),
+            "a cache that could not be filled does not stay"
+        );
+        let good = Step::new(ground, way)
+            .mount("/cache", cache("seed"))
+            .shell("[ \"$(stat -c '%a %u:%g' /cache)\" = '700 3:4' ]; cat /cache/seed; touch /cache/kept");
+        check(&good.run(), &[]);
+        // What a run leaves that was killed while it filled the cache.
+        let names = remove_caches(ground, &id);
+        let [volume] = names.as_slice() else {
+            panic!("one volume: {names:?}")
+        };
+        let label = format!("io.github.aicage.cache={id}");
+        ground.docker(&["volume", "create", "--label", &label, volume]);
+        let engine = assembler::digest::Digest::of(ground.docker.info().id.as_bytes());
+        let mark = format!("{volume}.{}", engine.short());
+        fs_err::write(ground.directory.path().join("locks").join(&mark), "").unwrap();
+        check(&good.run(), &[]);
+        let again = Step::new(ground, way)
+            .mount("/cache", cache("seed"))
+            .shell("[ -e /cache/kept ]");
+        check(&again.run(), &[]);
+        remove_caches(ground, &id);
+    });
+}
+
+#[test]
+fn a_cache_that_a_step_has_twice_is_one_and_does_not_wait_for_itself() {
+    both_ways("twice", |ground, way| {
+        let id = format!("{} {way:?}", ground.title());
+        let cache = |sharing| MountKind::Cache {
+            id: id.clone(),
+            sharing,
+            access: Access::ReadWrite,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            seed: None,
+        };
+        let step = Step::new(ground, way)
+            .mount("/one", cache(Sharing::Locked))
+            .mount("/two", cache(Sharing::Locked))
+            .mount("/three", cache(Sharing::Shared))
+            .shell("echo same > /one/file; [ $(cat /two/file /three/file | wc -l) = 2 ]");
+        check(&step.run(), &[]);
+        assert_eq!(remove_caches(ground, &id).len(), 1, "one volume is made");
+    });
+}
+
 #[test]
 fn without_network_there_is_only_the_loopback() {
     both_ways("no-network", |ground, way| {

@@ -4,7 +4,7 @@
 //! modes whoever we are, and works wherever the engine is. Invariant: a volume of a step carries the label of its owner
 //! and is removed with the step; only `kill -9` leaves one, which the next sweep removes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use bollard::{
     models::{
@@ -48,8 +48,39 @@ pub(crate) struct Volumes {
     pub(crate) own: Vec<String>,
     /// Made if they are not there, and kept: name and what they are called.
     pub(crate) caches: BTreeMap<String, String>,
+    /// Of these, those that are to be filled first.
+    pub(crate) new: Vec<NewCache>,
     /// Volumes to fill, each below `/.aicage-fill/<its number>`, and with what.
     pub(crate) fill: Option<(Vec<String>, File)>,
+}
+
+/// A cache that is not filled yet, held alone.
+#[derive(Debug)]
+pub(crate) struct NewCache {
+    pub(crate) volume: String,
+    /// The file that says so.
+    pub(crate) mark: PathBuf,
+    /// Its lock, if others may use it as soon as it is filled.
+    pub(crate) shared: Option<fs_err::File>,
+}
+
+impl NewCache {
+    /// It is whole: from now on it is used as it is.
+    async fn is_filled(self) -> io::Result<()> {
+        fs_err::remove_file(&self.mark)?;
+        match self.shared {
+            Some(lock) => tokio::task::spawn_blocking(move || lock.lock_shared()).await?,
+            None => Ok(()),
+        }
+    }
+
+    /// It will not be whole: the next step is to find nothing.
+    async fn give_up(self, docker: &Docker) {
+        // If this fails, the mark says the same.
+        if docker.remove_volume(&self.volume).await.is_ok() {
+            fs_err::remove_file(&self.mark).unwrap_or_default();
+        }
+    }
 }
 
 impl VolumeMount {
@@ -82,8 +113,33 @@ pub(crate) fn cache_name(id: &str, number: u32) -> String {
 }
 
 impl Volumes {
-    /// Makes the volumes and fills them.
+    /// Makes the volumes and fills them; a cache that was not filled is gone again.
     pub(crate) async fn prepare(
+        &mut self,
+        docker: &Docker,
+        known: (&str, &BTreeMap<String, String>),
+        stop: &CancellationToken,
+    ) -> Result<(), EngineError> {
+        let new = std::mem::take(&mut self.new);
+        if let Err(error) = self.make_and_fill(docker, known, stop).await {
+            for cache in new {
+                cache.give_up(docker).await;
+            }
+            return Err(error);
+        }
+        for cache in new {
+            cache
+                .is_filled()
+                .await
+                .map_err(|source| EngineError::Host {
+                    what: "note that a cache is filled",
+                    source,
+                })?;
+        }
+        Ok(())
+    }
+
+    async fn make_and_fill(
         &mut self,
         docker: &Docker,
         (image, labels): (&str, &BTreeMap<String, String>),

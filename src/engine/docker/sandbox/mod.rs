@@ -6,6 +6,7 @@
 //! answer comes as the container's stdout.
 
 mod answer;
+mod caches;
 mod files;
 mod life;
 mod log;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     answer::{Answer, QUERY_LIMIT},
+    caches::Caches,
     files::{Mode, Nonce, StepFiles, Transport},
     life::{Life, Timer, ended},
     mounts::{Maker, Mounts},
@@ -402,11 +404,16 @@ impl<'a> DockerSandbox<'a> {
         let index = PathIndex::from_bytes(&job.index).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
         })?;
-        let maker = Maker {
+        let caches = Caches {
             docker: &self.docker,
             runtime: &self.runtime,
             interrupt: &self.settings.interrupt,
             locks: self.settings.locks.clone(),
+            say: &|message| self.reporter.event(Event::Warning { message }),
+        };
+        let maker = Maker {
+            docker: &self.docker,
+            caches,
             scratch: self.settings.scratch.clone(),
             index: &index,
             unique: nonce.text().to_owned(),

@@ -9,11 +9,10 @@ use std::{
     collections::BTreeMap,
     io::{self, BufReader, BufWriter, Read, Seek as _, Write},
     path::PathBuf,
-    time::Duration,
 };
 
 use assembler::{
-    instruction::{Access, MountKind, Sharing, StepMount, TarSource},
+    instruction::{Access, MountKind, StepMount, TarSource},
     sandbox::SandboxError,
 };
 use layer::{
@@ -22,22 +21,18 @@ use layer::{
 };
 use serde::Serialize;
 use tokio::fs::File;
-use tokio_util::sync::CancellationToken;
 
 use super::super::{
     Docker,
     throwaway::Sealed,
-    volumes::{FILL, VolumeMount, Volumes, cache_name},
+    volumes::{FILL, VolumeMount, Volumes},
 };
+use super::caches::{Caches, Taken};
 
 /// Since which version of the interface a part of a volume can be mounted.
 const PARTS: (usize, usize) = (1, 45);
 /// Where secrets are by default; nothing else is.
 const SECRETS: &str = "/run/secrets";
-/// How often a cache that is in use is tried again.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// As many caches of one name as are used at once.
-const CACHES: u32 = 64;
 
 /// A file that is there while the step runs.
 #[derive(Debug, Serialize)]
@@ -75,10 +70,7 @@ pub(super) struct Mounts {
 /// What mounts are made with.
 pub(super) struct Maker<'a> {
     pub(super) docker: &'a Docker,
-    pub(super) runtime: &'a tokio::runtime::Handle,
-    pub(super) interrupt: &'a CancellationToken,
-    /// Where locks of caches are.
-    pub(super) locks: PathBuf,
+    pub(super) caches: Caches<'a>,
     /// Where the archive is while it is written.
     pub(super) scratch: PathBuf,
     /// What is in the image.
@@ -99,6 +91,7 @@ impl Maker<'_> {
     pub(super) fn make(&self, mounts: &[StepMount]) -> Result<Mounts, SandboxError> {
         let mut made = Mounts::default();
         let mut fillings = Vec::new();
+        let mut caches = self.caches.take(mounts)?;
         for (number, mount) in mounts.iter().enumerate() {
             let target = format!("/{}", mount.target.trim_matches('/'));
             match &mount.kind {
@@ -119,8 +112,7 @@ impl Maker<'_> {
                     self.bind(mount, number, &mut made);
                 }
                 MountKind::Cache { .. } => {
-                    let filling = self.cache(&mount.kind, target, &mut made)?;
-                    fillings.extend(filling);
+                    fillings.extend(Self::cache((&mount.kind, target), &mut caches, &mut made));
                 }
                 MountKind::Tmpfs { size } => {
                     let size = size.map(|size| format!(",size={size}")).unwrap_or_default();
@@ -151,6 +143,8 @@ impl Maker<'_> {
                 }
             }
         }
+        made.locks
+            .extend(caches.into_values().map(|taken| taken.lock));
         if !fillings.is_empty() {
             let names = fillings
                 .iter()
@@ -207,84 +201,40 @@ impl Maker<'_> {
         place
     }
 
+    /// Shows a cache, and returns how it is filled where that is to be done.
     fn cache<'m>(
-        &self,
-        kind: &'m MountKind,
-        target: String,
+        (kind, target): (&'m MountKind, String),
+        taken: &mut BTreeMap<String, Taken>,
         made: &mut Mounts,
-    ) -> Result<Option<Filling<'m>>, SandboxError> {
+    ) -> Option<Filling<'m>> {
         let MountKind::Cache {
             id,
-            sharing,
             access,
             mode,
             uid,
             gid,
             seed,
+            ..
         } = kind
         else {
-            return Ok(None);
+            return None;
         };
-        let volume = self.lock(id, *sharing, made)?;
-        made.volumes.caches.insert(volume.clone(), id.clone());
+        let taken = taken.get_mut(id)?;
+        made.volumes.caches.insert(taken.volume.clone(), id.clone());
         made.mounted.push(VolumeMount {
-            volume: volume.clone(),
+            volume: taken.volume.clone(),
             target,
             part: None,
             read_only: *access == Access::ReadOnly,
         });
-        let there = self.runtime.block_on(self.docker.has_volume(&volume));
-        if there.map_err(|error| self.failed(error))? {
-            return Ok(None);
-        }
+        made.volumes.new.push(taken.new.take()?);
         let mut root = Entry::directory(LayerPath::root(), *mode & 0o7777);
         (root.uid, root.gid) = (u64::from(*uid), u64::from(*gid));
-        Ok(Some(Filling {
-            volume,
+        Some(Filling {
+            volume: taken.volume.clone(),
             tar: seed.as_ref(),
             root,
-        }))
-    }
-
-    /// Takes the lock that the sharing asks for; returns the volume it stands for.
-    fn lock(&self, id: &str, sharing: Sharing, made: &mut Mounts) -> Result<String, SandboxError> {
-        fs_err::create_dir_all(&self.locks).map_err(|error| self.host(error))?;
-        let mut number = 0;
-        loop {
-            let name = cache_name(id, number);
-            let path = self.locks.join(&name);
-            let file = fs_err::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&path);
-            let file = file.map_err(|error| self.host(error))?;
-            let taken = match sharing {
-                Sharing::Shared => file.try_lock_shared(),
-                Sharing::Private | Sharing::Locked => file.try_lock(),
-            };
-            match taken {
-                Ok(()) => {
-                    made.locks.push(file);
-                    return Ok(name);
-                }
-                Err(std::fs::TryLockError::WouldBlock) => {}
-                Err(std::fs::TryLockError::Error(error)) => return Err(self.host(error)),
-            }
-            if sharing == Sharing::Private {
-                number = (number + 1) % CACHES;
-                if number != 0 {
-                    continue;
-                }
-            }
-            let stopped = self.runtime.block_on(async {
-                tokio::time::timeout(PATIENCE, self.interrupt.cancelled())
-                    .await
-                    .is_ok()
-            });
-            if stopped {
-                return Err(SandboxError::Interrupted);
-            }
-        }
+        })
     }
 
     /// Writes one tar for all volumes, each below a directory of its own.

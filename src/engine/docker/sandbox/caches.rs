@@ -1,0 +1,201 @@
+//! The caches of a step: which volume stands for each, who may use it at once, and whether it is filled.
+//!
+//! Invariants: a step takes each cache once and all in the order of their names, so that no two steps wait for each
+//! other. A cache is filled by one step while no other has it; until that is done a mark says so, and whoever finds the
+//! mark later begins anew.
+
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+
+use assembler::{
+    instruction::{MountKind, Sharing, StepMount},
+    sandbox::SandboxError,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{
+    Docker,
+    error::EngineError,
+    volumes::{NewCache, cache_name},
+};
+
+/// How often a cache that is in use is tried again.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// After how many tries it is said what is waited for.
+const SILENT: u32 = 10;
+/// As many caches of one name as are used at once.
+const CACHES: u32 = 64;
+
+/// What caches are taken with.
+pub(super) struct Caches<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) runtime: &'a tokio::runtime::Handle,
+    pub(super) interrupt: &'a CancellationToken,
+    /// Where the locks and the marks are.
+    pub(super) locks: PathBuf,
+    /// Says something to the user.
+    pub(super) say: &'a dyn Fn(&str),
+}
+
+/// A cache that is this step's until the lock is dropped.
+pub(super) struct Taken {
+    pub(super) volume: String,
+    pub(super) lock: fs_err::File,
+    /// What it takes to fill it, if that is to be done.
+    pub(super) new: Option<NewCache>,
+}
+
+/// How a cache is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Alone,
+    Together,
+}
+
+impl Caches<'_> {
+    /// Takes all caches that the mounts name.
+    pub(super) fn take(
+        &self,
+        mounts: &[StepMount],
+    ) -> Result<BTreeMap<String, Taken>, SandboxError> {
+        let mut wanted: BTreeMap<&str, Sharing> = BTreeMap::new();
+        for mount in mounts {
+            if let MountKind::Cache { id, sharing, .. } = &mount.kind {
+                let so_far = wanted.entry(id).or_insert(*sharing);
+                *so_far = stricter(*so_far, *sharing);
+            }
+        }
+        let mut taken = BTreeMap::new();
+        for (id, sharing) in wanted {
+            taken.insert(id.to_owned(), self.take_one(id, sharing)?);
+        }
+        Ok(taken)
+    }
+
+    fn take_one(&self, id: &str, sharing: Sharing) -> Result<Taken, SandboxError> {
+        fs_err::create_dir_all(&self.locks).map_err(|error| self.host(error))?;
+        let usual = match sharing {
+            Sharing::Shared => Hold::Together,
+            Sharing::Private | Sharing::Locked => Hold::Alone,
+        };
+        let (mut hold, mut number, mut tries) = (usual, 0, 0);
+        loop {
+            let volume = cache_name(id, number);
+            if let Some(lock) = self.try_lock(&volume, hold)? {
+                let mark = self.mark(&volume);
+                let is_begun = mark.exists();
+                let there = self.runtime.block_on(self.docker.has_volume(&volume));
+                let there = there.map_err(|error| self.failed(error))?;
+                match (there && !is_begun, hold == usual, hold) {
+                    (true, true, _) => {
+                        return Ok(Taken {
+                            volume,
+                            lock,
+                            new: None,
+                        });
+                    }
+                    // Somebody else has filled it meanwhile.
+                    (true, false, _) => hold = usual,
+                    (false, _, Hold::Together) => hold = Hold::Alone,
+                    (false, _, Hold::Alone) => {
+                        let new = self.begin((&volume, there), mark, &lock, usual);
+                        let new = Some(new?);
+                        return Ok(Taken { volume, lock, new });
+                    }
+                }
+                continue;
+            }
+            if sharing == Sharing::Private {
+                number = (number + 1) % CACHES;
+                if number != 0 {
+                    continue;
+                }
+            }
+            tries += 1;
+            if tries == SILENT {
+                (self.say)(&format!(
+                    "waiting for another build to be done with the cache `{id}`"
+                ));
+            }
+            self.pause()?;
+        }
+    }
+
+    /// Marks a cache as not filled, and removes what somebody did not get done.
+    fn begin(
+        &self,
+        (volume, there): (&str, bool),
+        mark: PathBuf,
+        lock: &fs_err::File,
+        usual: Hold,
+    ) -> Result<NewCache, SandboxError> {
+        fs_err::write(&mark, "").map_err(|error| self.host(error))?;
+        if there {
+            let removed = self.runtime.block_on(self.docker.remove_volume(volume));
+            removed.map_err(|error| self.failed(error))?;
+        }
+        let shared = match usual {
+            Hold::Together => Some(lock.try_clone().map_err(|error| self.host(error))?),
+            Hold::Alone => None,
+        };
+        Ok(NewCache {
+            volume: volume.to_owned(),
+            mark,
+            shared,
+        })
+    }
+
+    fn try_lock(&self, volume: &str, hold: Hold) -> Result<Option<fs_err::File>, SandboxError> {
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.locks.join(volume));
+        let file = file.map_err(|error| self.host(error))?;
+        let locked = match hold {
+            Hold::Together => file.try_lock_shared(),
+            Hold::Alone => file.try_lock(),
+        };
+        match locked {
+            Ok(()) => Ok(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(self.host(error)),
+        }
+    }
+
+    /// Returns the file that is there while a cache of this engine is being filled.
+    fn mark(&self, volume: &str) -> PathBuf {
+        let engine = assembler::digest::Digest::of(self.docker.info().id.as_bytes());
+        self.locks.join(format!("{volume}.{}", engine.short()))
+    }
+
+    fn pause(&self) -> Result<(), SandboxError> {
+        let stopped = self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, self.interrupt.cancelled())
+                .await
+                .is_ok()
+        });
+        if stopped {
+            return Err(SandboxError::Interrupted);
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: EngineError) -> SandboxError {
+        super::engine_failed(self.docker, error)
+    }
+
+    fn host(&self, source: io::Error) -> SandboxError {
+        self.failed(EngineError::Host {
+            what: "prepare the caches of the step",
+            source,
+        })
+    }
+}
+
+/// Returns what serves both when a step names one cache twice.
+fn stricter(one: Sharing, other: Sharing) -> Sharing {
+    match (one, other) {
+        (Sharing::Locked, _) | (_, Sharing::Locked) => Sharing::Locked,
+        (Sharing::Private, _) | (_, Sharing::Private) => Sharing::Private,
+        (Sharing::Shared, Sharing::Shared) => Sharing::Shared,
+    }
+}
