@@ -602,9 +602,9 @@ fn a_cache_that_was_not_filled_is_made_anew() {
             Vec::<String>::new(),
             "a cache that could not be filled does not stay"
         );
-        let good = Step::new(ground, way)
-            .mount("/cache", cache("seed"))
-            .shell("[ \"$(stat -c '%a %u:%g' /cache)\" = '700 3:4' ]; cat /cache/seed; touch /cache/kept");
+        let good = Step::new(ground, way).mount("/cache", cache("seed")).shell(
+            "[ \"$(stat -c '%a %u:%g' /cache)\" = '700 3:4' ]; cat /cache/seed; touch /cache/kept",
+        );
         check(&good.run(), &[]);
         // What a run leaves that was killed while it filled the cache.
         let names = remove_caches(ground, &id);

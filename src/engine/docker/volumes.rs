@@ -66,7 +66,7 @@ pub(crate) struct NewCache {
 
 impl NewCache {
     /// It is whole: from now on it is used as it is.
-    async fn is_filled(self) -> io::Result<()> {
+    async fn keep(self) -> io::Result<()> {
         fs_err::remove_file(&self.mark)?;
         match self.shared {
             Some(lock) => tokio::task::spawn_blocking(move || lock.lock_shared()).await?,
@@ -128,13 +128,10 @@ impl Volumes {
             return Err(error);
         }
         for cache in new {
-            cache
-                .is_filled()
-                .await
-                .map_err(|source| EngineError::Host {
-                    what: "note that a cache is filled",
-                    source,
-                })?;
+            cache.keep().await.map_err(|source| EngineError::Host {
+                what: "note that a cache is filled",
+                source,
+            })?;
         }
         Ok(())
     }

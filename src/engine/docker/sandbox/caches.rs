@@ -4,7 +4,12 @@
 //! other. A cache is filled by one step while no other has it; until that is done a mark says so, and whoever finds the
 //! mark later begins anew.
 
-use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use assembler::{
     instruction::{MountKind, Sharing, StepMount},
@@ -97,8 +102,16 @@ impl Caches<'_> {
                     (true, false, _) => hold = usual,
                     (false, _, Hold::Together) => hold = Hold::Alone,
                     (false, _, Hold::Alone) => {
-                        let new = self.begin((&volume, there), mark, &lock, usual);
-                        let new = Some(new?);
+                        self.begin((&volume, there), &mark)?;
+                        let shared = match usual {
+                            Hold::Together => Some(lock.try_clone()),
+                            Hold::Alone => None,
+                        };
+                        let new = Some(NewCache {
+                            volume: volume.clone(),
+                            mark,
+                            shared: shared.transpose().map_err(|error| self.host(error))?,
+                        });
                         return Ok(Taken { volume, lock, new });
                     }
                 }
@@ -121,27 +134,13 @@ impl Caches<'_> {
     }
 
     /// Marks a cache as not filled, and removes what somebody did not get done.
-    fn begin(
-        &self,
-        (volume, there): (&str, bool),
-        mark: PathBuf,
-        lock: &fs_err::File,
-        usual: Hold,
-    ) -> Result<NewCache, SandboxError> {
-        fs_err::write(&mark, "").map_err(|error| self.host(error))?;
+    fn begin(&self, (volume, there): (&str, bool), mark: &Path) -> Result<(), SandboxError> {
+        fs_err::write(mark, "").map_err(|error| self.host(error))?;
         if there {
             let removed = self.runtime.block_on(self.docker.remove_volume(volume));
             removed.map_err(|error| self.failed(error))?;
         }
-        let shared = match usual {
-            Hold::Together => Some(lock.try_clone().map_err(|error| self.host(error))?),
-            Hold::Alone => None,
-        };
-        Ok(NewCache {
-            volume: volume.to_owned(),
-            mark,
-            shared,
-        })
+        Ok(())
     }
 
     fn try_lock(&self, volume: &str, hold: Hold) -> Result<Option<fs_err::File>, SandboxError> {
