@@ -108,6 +108,9 @@ impl Context {
             for problem in catalogue.problems.iter().filter(|one| is_told(one)) {
                 self.printer.warn(&problem.sentence());
             }
+            for hidden in &catalogue.hidden {
+                self.printer.warn(&hidden.sentence());
+            }
             catalogue
         })
     }

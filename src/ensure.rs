@@ -132,7 +132,15 @@ pub fn build(
         image,
         records,
         dockerfiles,
-    } = tokio::task::block_in_place(|| assemble(&world, recipe))?;
+    } = tokio::task::block_in_place(|| assemble(&world, recipe)).map_err(|error| {
+        let diagnostic = Diagnostic::from(error);
+        if context.options.offline && diagnostic.code() == "script-failed" {
+            return diagnostic.hint(
+                "with `--offline` scripts have no network; if this one needs it, run the same command once without",
+            );
+        }
+        diagnostic
+    })?;
     let record = ImageRecord {
         reference: name.reference.clone(),
         parts: name.parts.clone(),

@@ -63,13 +63,14 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
                 ExitStatus::Failed,
                 format!("{} has no image {reference}", reference.registry()),
             )
-            .hint("name another root image with `--from`, or correct `from_image`"));
+            .hint(elsewhere(base).as_str()));
         }
         Offer::Unknown(why) => {
-            let status = if context.options.offline {
-                ExitStatus::Offline
+            let (status, hint) = if context.options.offline {
+                let hint = format!("run `aicage base build {base}` with a network once");
+                (ExitStatus::Offline, hint)
             } else {
-                ExitStatus::Failed
+                (ExitStatus::Failed, elsewhere(base))
             };
             return Err(Diagnostic::new(
                 "root-unknown",
@@ -77,7 +78,7 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
                 format!("cannot get the root image {reference}"),
             )
             .caused_by_words(why)
-            .hint("name a root image that can be reached, or a file, with `--from`"));
+            .hint(hint.as_str()));
         }
     };
     let image = supply::fetch(context, &record).await?;
@@ -88,6 +89,12 @@ pub async fn fetch(context: &Context, from: &str, base: &str) -> Result<RootImag
             digest: record.manifest.digest,
         },
     })
+}
+
+fn elsewhere(base: &str) -> String {
+    format!(
+        "correct `from_image` of base `{base}`, or take another root image or a file: `aicage base build {base} --from IMAGE`"
+    )
 }
 
 /// A base may stand on an image that was made here, such as another base; no registry is asked for it.

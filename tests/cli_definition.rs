@@ -296,3 +296,49 @@ fn a_bundle_that_cannot_be_had_is_told_and_leaves_the_users_own_definitions() {
         "{stderr}"
     );
 }
+
+#[test]
+fn of_two_definitions_with_one_name_it_is_told_which_is_used_unless_they_are_the_same() {
+    let home = Home::new();
+    home.done(&["extension", "new", "mine"]);
+    let custom = home.custom("extension/mine");
+    let older = home.0.path().join(".aicage-custom/extensions/mine");
+    let copied = Command::new("cp")
+        .args(["-r", "--parents", "extension.yml", "scripts"])
+        .arg({
+            fs_err::create_dir_all(&older).unwrap();
+            &older
+        })
+        .current_dir(&custom)
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let said = || {
+        let output = home.run(&["extension", "list"]);
+        assert!(output.status.success());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        stderr.split_whitespace().collect::<String>()
+    };
+    assert_eq!(said(), "", "they are the same");
+    fs_err::write(older.join("scripts/20-more.sh"), "true\n").unwrap();
+    let told = format!(
+        "extension`mine`istheretwicewithdifferentfiles:{}isused,{}isnot",
+        custom.display(),
+        older.display()
+    );
+    let said = said();
+    assert!(said.contains(&told), "{said}");
+}
+
+#[test]
+fn an_export_fills_an_empty_directory_and_names_what_hinders_it() {
+    let home = Home::new();
+    let empty = home.0.path().join("empty");
+    fs_err::create_dir(&empty).unwrap();
+    home.done(&["definitions", "export", empty.to_str().unwrap()]);
+    assert!(empty.join("agents/codex/agent.yml").exists());
+    let refusal = home.refused(&["definitions", "export", empty.to_str().unwrap()]);
+    assert!(refusal.contains("or is empty"), "{refusal}");
+    let refusal = home.refused(&["definitions", "export", "/proc/nowhere/x"]);
+    assert!(!refusal.contains("not there yet"), "{refusal}");
+}

@@ -1,5 +1,7 @@
 //! Keeps what was chosen: for the project, and what an extended image is made of.
 
+use assembler::reference::ImageReference;
+
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
@@ -34,6 +36,21 @@ pub(super) fn refuse_taken(context: &Context, selection: &Selection<'_>) -> Resu
     )
     .caused_by_words(format!("that is {}", other.parts()))
     .hint("give this one another name with `--image-name`"))
+}
+
+/// Refuses to take a name over from an image in the engine that we did not make.
+pub(super) async fn refuse_foreign(
+    context: &Context,
+    reference: &ImageReference,
+) -> Result<(), Diagnostic> {
+    if names::is_ours(reference) {
+        return Ok(());
+    }
+    // Where no engine can be asked no name is taken; whoever needs it is told so then.
+    match context.docker().await {
+        Ok(docker) => Ok(docker.refuse_taken(reference).await?),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Keeps what an extended image is made of, so that it can be chosen by its name.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 use asking::{ask, offer_way_out};
-use keeping::{keep_choice, keep_image, refuse_taken};
+use keeping::{keep_choice, keep_image, refuse_foreign, refuse_taken};
 pub use sharing::shares;
 
 /// What the choice is for.
@@ -98,6 +98,12 @@ pub async fn choose(
     if origin == Origin::Flags {
         refuse_taken(context, &selection)?;
     }
+    refuse_foreign(context, &selection.reference)
+        .await
+        .map_err(|refused| match origin {
+            Origin::Store => refused.fact("stored in", found.file.display().to_string()),
+            Origin::Flags | Origin::Answers => refused,
+        })?;
     let is_kept = match origin {
         Origin::Flags => purpose == Purpose::Run,
         Origin::Answers => true,

@@ -38,7 +38,7 @@ pub enum DefinitionsCommand {
     aicage definitions export oci:./bundle:1.0   an image, for `skopeo copy` to a registry\n  \
     aicage config set definitions oci:registry.example/definitions:1.0")]
 pub struct ExportArgs {
-    /// A directory that is not there yet, or `oci:DIR[:TAG]`.
+    /// A directory that is not there yet or empty, or `oci:DIR[:TAG]`.
     #[arg(value_name = "DIR|oci:DIR[:TAG]")]
     pub to: String,
 }
@@ -187,7 +187,8 @@ fn mode(file: &ScriptFile) -> u32 {
 }
 
 fn write(directory: &Path, files: &BTreeMap<String, ScriptFile>) -> io::Result<()> {
-    if directory.symlink_metadata().is_ok() {
+    let is_empty = || fs_err::read_dir(directory).is_ok_and(|mut names| names.next().is_none());
+    if directory.symlink_metadata().is_ok() && !is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "there is something already",
@@ -248,5 +249,14 @@ fn failed(to: &str, error: &io::Error) -> Diagnostic {
         format!("cannot write the definitions to `{to}`"),
     )
     .caused_by(Some(error))
-    .hint("name a directory that is not there yet")
+    .hint(match error.kind() {
+        io::ErrorKind::AlreadyExists => Some("name a directory that is not there yet, or is empty"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some space, or name a directory on another disk")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("name a directory where you may write")
+        }
+        _ => None,
+    })
 }

@@ -95,7 +95,9 @@ async fn one(
         return Ok((plan, Some(gone.clone())));
     }
     if !context.printer.is_json() {
-        let verdict = if plan.is_done() {
+        let verdict = if plan.is_done() && context.options.offline {
+            "up to date as far as is known; with `--offline` nobody was asked".to_owned()
+        } else if plan.is_done() {
             "up to date".to_owned()
         } else {
             plan.reasons.join("; ")

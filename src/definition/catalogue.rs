@@ -24,6 +24,8 @@ pub struct Catalogue {
     pub extensions: BTreeMap<String, ExtensionDefinition>,
     /// Definitions that cannot be used: which one, and why.
     pub problems: Vec<Problem>,
+    /// Definitions of the user's own that others of the same name hide.
+    pub hidden: Vec<Hidden>,
     /// Nouns and ids of the user's own definitions that take the place of others.
     pub replaced: BTreeSet<(&'static str, String)>,
 }
@@ -37,6 +39,32 @@ pub struct Problem {
     pub id: Option<String>,
     /// Why.
     pub error: DefinitionError,
+}
+
+/// A definition that another one of the same name, with other files, hides.
+#[derive(Debug)]
+pub struct Hidden {
+    /// `agent`, `base` or `extension`.
+    pub noun: &'static str,
+    /// The name.
+    pub id: String,
+    /// Where the one is that is not used.
+    pub path: PathBuf,
+    /// Where the one is that is used.
+    pub by: PathBuf,
+}
+
+impl Hidden {
+    /// Says in one sentence which one is used.
+    pub fn sentence(&self) -> String {
+        format!(
+            "{} `{}` is there twice with different files: {} is used, {} is not",
+            self.noun,
+            self.id,
+            self.by.display(),
+            self.path.display()
+        )
+    }
 }
 
 impl Problem {
@@ -147,10 +175,9 @@ impl Catalogue {
     fn add_agent(&mut self, id: &str, files: DefinitionFiles, (source, place): (Source, &Path)) {
         match AgentDefinition::new(id, files, source, place) {
             Ok(agent) => {
-                let custom = agent.source != Source::BuiltIn;
-                let before = self.agents.insert(id.to_owned(), agent);
-                if custom && before.is_some_and(|before| before.source == Source::BuiltIn) {
-                    self.replaced.insert(("agent", id.to_owned()));
+                let now = (agent.source.clone(), agent.files.clone());
+                if let Some(before) = self.agents.insert(id.to_owned(), agent) {
+                    self.replace(("agent", id), (before.source, before.files), now);
                 }
             }
             Err(error) => {
@@ -163,10 +190,9 @@ impl Catalogue {
     fn add_base(&mut self, id: &str, files: DefinitionFiles, (source, place): (Source, &Path)) {
         match BaseDefinition::new(id, files, source, place) {
             Ok(base) => {
-                let custom = base.source != Source::BuiltIn;
-                let before = self.bases.insert(id.to_owned(), base);
-                if custom && before.is_some_and(|before| before.source == Source::BuiltIn) {
-                    self.replaced.insert(("base", id.to_owned()));
+                let now = (base.source.clone(), base.files.clone());
+                if let Some(before) = self.bases.insert(id.to_owned(), base) {
+                    self.replace(("base", id), (before.source, before.files), now);
                 }
             }
             Err(error) => {
@@ -183,11 +209,41 @@ impl Catalogue {
         (source, place): (Source, &Path),
     ) {
         match ExtensionDefinition::new(id, files, source, place) {
-            Ok(extension) => drop(self.extensions.insert(id.to_owned(), extension)),
+            Ok(extension) => {
+                let now = (extension.source.clone(), extension.files.clone());
+                if let Some(before) = self.extensions.insert(id.to_owned(), extension) {
+                    self.replace(("extension", id), (before.source, before.files), now);
+                }
+            }
             Err(error) => {
                 self.extensions.remove(id);
                 self.problem("extension", id, error);
             }
+        }
+    }
+
+    /// Notes that a definition took the place of another one.
+    fn replace(
+        &mut self,
+        (noun, id): (&'static str, &str),
+        (before, files_before): (Source, DefinitionFiles),
+        (now, files_now): (Source, DefinitionFiles),
+    ) {
+        match (before, now) {
+            (Source::BuiltIn, Source::Custom(_)) => {
+                self.replaced.insert((noun, id.to_owned()));
+            }
+            (Source::Custom(path), Source::Custom(by)) => {
+                let is_same = matches!(
+                    (files_before.digest(), files_now.digest()),
+                    (Ok(before), Ok(now)) if before == now
+                );
+                if !is_same {
+                    let id = id.to_owned();
+                    self.hidden.push(Hidden { noun, id, path, by });
+                }
+            }
+            (_, Source::BuiltIn) => {}
         }
     }
 

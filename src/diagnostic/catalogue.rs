@@ -672,6 +672,10 @@ fn engines() -> Vec<Diagnostic> {
         }
         .into(),
         EngineError::Archive { source: full() }.into(),
+        EngineError::Foreign {
+            reference: "mine/tools:1".to_owned(),
+        }
+        .into(),
         EngineError::Load {
             reference: "aicage:codex-debian".to_owned(),
             reason: "it has other layers".to_owned(),

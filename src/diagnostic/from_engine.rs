@@ -31,6 +31,10 @@ impl Explain for EngineError {
             Self::Refused { .. } => Verdict::failed("engine-refused").hint(ENGINE),
             Self::Call { .. } => Verdict::failed("engine-broke-off").hint(ENGINE),
             Self::Archive { source } => Verdict::system("engine-archive", source),
+            Self::Foreign { reference } => Verdict::ending("image-name-foreign", ExitStatus::Refused)
+                .hint(format!(
+                    "give the image with the extensions another name with `--image-name`; if nobody needs that one: docker image rm {reference}"
+                )),
             Self::Load { .. } => Verdict::failed("engine-load").hint(
                 "check the space on the engine's disk with `docker system df`, and try again",
             ),

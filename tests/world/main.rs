@@ -20,6 +20,7 @@ mod guides;
 mod matrix;
 mod named;
 mod nasty;
+mod refused;
 mod session;
 mod shares;
 mod unmoved;

@@ -88,7 +88,8 @@ impl Scripts {
                     })?
                 }
                 Err(error) => {
-                    crate::say(&format!("cannot run {name}: {error}"));
+                    let why = why_not(&self.directory.join(name), &error);
+                    crate::say(&format!("cannot run {name}: {why}"));
                     if error.kind() == io::ErrorKind::NotFound {
                         127
                     } else {
@@ -151,6 +152,25 @@ impl Scripts {
     }
 }
 
+/// Says why a script cannot be run; the system says of a missing interpreter that the script itself is missing.
+fn why_not(script: &Path, error: &io::Error) -> String {
+    let text = fs::read(script).unwrap_or_default();
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let asked = line
+        .strip_prefix("#!")
+        .and_then(|rest| rest.split_whitespace().next());
+    match (asked, error.kind()) {
+        (Some(program), io::ErrorKind::NotFound) if !Path::new(program).exists() => {
+            format!("its first line asks for {program}, and this image has none")
+        }
+        (None, io::ErrorKind::NotFound) if script.exists() => {
+            "it has no first line such as `#!/bin/sh`, and this image has no /bin/sh".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
@@ -191,6 +211,25 @@ fn strip_carriage_returns(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_interpreter_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sh");
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        for (text, why) in [
+            (
+                "#! /nowhere/bash -e\ntrue\n",
+                "its first line asks for /nowhere/bash, and this image has none",
+            ),
+            ("true\n", "this image has no /bin/sh"),
+            ("#!/proc/self/exe\n", "not found"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let said = why_not(&path, &missing);
+            assert!(said.contains(why), "{said}");
+        }
+    }
 
     #[test]
     fn only_line_ends_of_texts_lose_their_carriage_return() {

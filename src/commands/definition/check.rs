@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{
     Noun,
     measure::{Measures, measure},
+    program,
     syntax::{self, Finding},
 };
 use crate::{
@@ -176,7 +177,12 @@ async fn build(
     };
     let measured = match composed {
         Ok(Composed { recipe, version }) => {
-            measure(context, &recipe).map(|measures| (measures, version))
+            measure(context, &recipe).and_then(|(image, measures)| {
+                if noun == Noun::Agent {
+                    program::look_for(context, &image, &args.name)?;
+                }
+                Ok((measures, version))
+            })
         }
         Err(diagnostic) => Err(diagnostic),
     };
@@ -188,7 +194,7 @@ async fn build(
             measures: Some(measures),
             error: None,
         }),
-        Err(diagnostic) if matches!(diagnostic.code(), "script-failed" | "check-version") => {
+        Err(diagnostic) if is_answer(diagnostic.code()) => {
             if !context.printer.is_json() {
                 context.printer.diagnostic(&diagnostic);
             }
@@ -202,6 +208,11 @@ async fn build(
         }
         Err(diagnostic) => Err(diagnostic),
     }
+}
+
+/// Tells whether a failure says what the definition does, and nothing of this machine.
+fn is_answer(code: &str) -> bool {
+    matches!(code, "script-failed" | "check-version" | "check-program")
 }
 
 async fn agent(context: &Context, name: &str, on: &str) -> Result<Composed, Diagnostic> {

@@ -66,8 +66,8 @@ pub(super) struct Cache {
     pub(super) bytes: u64,
 }
 
-/// Executes the steps of `recipe`, with the network and then without it.
-pub(super) fn measure(context: &Context, recipe: &Recipe) -> Result<Measures, Diagnostic> {
+/// Executes the steps of `recipe`, with the network and then without it; returns the image of the first time.
+pub(super) fn measure(context: &Context, recipe: &Recipe) -> Result<(Image, Measures), Diagnostic> {
     let steps = recipe.steps.len();
     let (image, spent) = execute(context, recipe, StepNetwork::Configured)?;
     let mut measures = look(context, &image, steps)?;
@@ -89,7 +89,7 @@ pub(super) fn measure(context: &Context, recipe: &Recipe) -> Result<Measures, Di
             Err(error) => return Err(error.into()),
         }
     };
-    Ok(measures)
+    Ok((image, measures))
 }
 
 /// Executes all steps, also those whose layers are kept from before.

@@ -3,6 +3,7 @@
 pub mod check;
 mod measure;
 pub mod new;
+mod program;
 mod syntax;
 
 use crate::context::Context;

@@ -114,6 +114,12 @@ pub enum EngineError {
         #[source]
         source: io::Error,
     },
+    /// Another image has the name, and we did not make it.
+    #[error("the container engine has another image `{reference}`, which aicage did not make")]
+    Foreign {
+        /// The name.
+        reference: String,
+    },
     /// The engine took an image, but not as it was sent.
     #[error("the container engine did not take image {reference}: {reason}")]
     Load {
@@ -216,6 +222,17 @@ impl EngineError {
     pub(crate) fn host(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Host { what, source }
     }
+}
+
+/// Tells whether `error` says that something else still uses what was to be removed.
+pub(crate) fn is_in_use(error: &bollard::errors::Error) -> bool {
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 409,
+            ..
+        }
+    )
 }
 
 /// Tells whether `error` says that what was asked for is not there.

@@ -20,6 +20,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::{Docker, error::EngineError, image::EngineImage, info::EngineStore};
+use crate::names;
 
 /// How much is handed to the engine at once.
 const PIECE: usize = 512 << 10;
@@ -69,7 +70,13 @@ impl Docker {
         }
     }
 
-    /// Makes sure that the engine has the image under the name.
+    /// Refuses a name that an image of somebody else has in the engine.
+    pub async fn refuse_taken(&self, reference: &ImageReference) -> Result<(), EngineError> {
+        let there = self.image(&reference.familiar()).await?;
+        refuse_foreign(reference, there.as_ref())
+    }
+
+    /// Makes sure that the engine has the image under the name, unless that is another's.
     pub async fn load(&self, request: &LoadRequest<'_>) -> Result<Loaded, EngineError> {
         let LoadRequest {
             store,
@@ -84,6 +91,7 @@ impl Docker {
         if self.is(before.as_ref(), image) {
             return Ok(nothing_sent(id));
         }
+        refuse_foreign(reference, before.as_ref())?;
         if self.is(self.image(&id).await?.as_ref(), image) {
             self.tag(&id, &name).await?;
             self.remember(store, lock, image)?;
@@ -262,6 +270,23 @@ impl Docker {
         {
             self.remove_image(&before.id).await.unwrap_or_default();
         }
+    }
+}
+
+/// Names that only this program gives are its own, whatever has them; others are if the image says that we made it.
+fn refuse_foreign(
+    reference: &ImageReference,
+    there: Option<&EngineImage>,
+) -> Result<(), EngineError> {
+    match there {
+        Some(there)
+            if !names::is_ours(reference) && !there.labels.contains_key(PROVENANCE_LABEL) =>
+        {
+            Err(EngineError::Foreign {
+                reference: reference.familiar(),
+            })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -41,7 +41,7 @@ use self::{
 };
 use super::{
     Docker,
-    error::EngineError,
+    error::{EngineError, is_in_use},
     info::{EngineFiles, EngineUsers},
     load::LoadRequest,
     owner::Owner,
@@ -176,7 +176,12 @@ impl<'a> DockerSandbox<'a> {
             std::mem::take(&mut *names)
         };
         for name in names {
-            outcome = outcome.and(self.docker.remove_image(&name).await);
+            let removed = match self.docker.remove_image(&name).await {
+                // Another step uses the image; a later run sweeps the name.
+                Err(EngineError::Call { source, .. }) if is_in_use(&source) => Ok(()),
+                removed => removed,
+            };
+            outcome = outcome.and(removed);
         }
         outcome
     }
