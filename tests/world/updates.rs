@@ -307,6 +307,58 @@ fn a_dead_network_costs_the_deadline_once_in_an_interval() {
 }
 
 #[test]
+fn a_registry_that_stalls_keeps_no_other_from_answering_within_the_deadline() {
+    on_every_engine(|ground| {
+        let [wire, slow] = [(); 2].map(|()| Wire::to(&ground.registry));
+        push(ground, 1);
+        // A published agent on a published base: two names are asked for, and there is no finished image.
+        let bundle = ground.path("bundle");
+        let agent = bundle.join("agents").join(&ground.agent);
+        fs_err::create_dir_all(&agent).unwrap();
+        let text = "agent_full_name: One\nagent_homepage: https://a.example\nbuild_local: false\n";
+        fs_err::write(agent.join("agent.yml"), text).unwrap();
+        fs_err::write(agent.join("version.sh"), "echo 1\n").unwrap();
+        let install = format!(
+            "mkdir -p /usr/local/bin; printf '#!/bin/sh\\necho 1\\n' >/usr/local/bin/{0}; chmod 755 /usr/local/bin/{0}\n",
+            ground.agent
+        );
+        fs_err::write(agent.join("install.sh"), install).unwrap();
+        let base = bundle.join("bases/debian");
+        fs_err::create_dir_all(&base).unwrap();
+        let text = "from_image: debian\nbase_image_distro: Debian\nbase_image_description: x\narchitectures: [amd64, arm64]\n";
+        fs_err::write(base.join("base.yml"), text).unwrap();
+        for (key, value) in [
+            ("definitions", bundle.display().to_string()),
+            (
+                "registry.base_repository",
+                format!("{}/{}/base", wire.address, ground.agent),
+            ),
+            (
+                "registry.final_repository",
+                format!("{}/{}/final", slow.address, ground.agent),
+            ),
+            ("update.deadline", "10s".to_owned()),
+        ] {
+            ground.run(&["config", "set", key, &value], 0);
+        }
+        assert_eq!(start(ground, &[]).stdout, "1\n");
+        // It has never answered, as far as is known, and is asked first; the base has moved.
+        fs_err::remove_dir_all(ground.aicage_home().join("state/absent")).unwrap();
+        ground.run(&["config", "set", "update.check_interval", "0s"], 0);
+        push(ground, 2);
+        slow.stall();
+        let started = std::time::Instant::now();
+        let said = start(ground, &[]);
+        let waited = started.elapsed().as_secs();
+        assert_eq!(said.stdout, "1\n");
+        said.tells("no answer within 10 s");
+        said.tells("can be updated");
+        said.tells("is new");
+        assert!((10..20).contains(&waited), "it was waited for {waited} s");
+    });
+}
+
+#[test]
 fn a_new_version_is_learned_while_a_session_runs() {
     on_every_engine(|ground| {
         let wire = Wire::to(&ground.registry);
