@@ -67,7 +67,7 @@ pub fn forget(state: &Path, kind: &str, name: &str) {
 
 /// A name may be a reference with slashes, so that what cannot be a file name is replaced and its digest added.
 fn path(state: &Path, kind: &str, name: &str) -> PathBuf {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
     let file = if name.len() <= 100 && !name.starts_with('.') && name.chars().all(plain) {
         format!("{name}.json")
     } else {

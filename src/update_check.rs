@@ -295,7 +295,7 @@ pub fn refresh_version(context: &Context, selection: &Selection<'_>, plan: &Plan
         return;
     }
     version::tell_failure(context, selection);
-    let name = format!("{}-{}", selection.agent.id, selection.base.id);
+    let name = version::name(selection);
     let asked = memory::recall(&context.settings.state(), ASKED, &name);
     let times = [
         version::checked_at(context, selection),

@@ -322,12 +322,17 @@ fn open_log(path: &std::path::Path) -> io::Result<fs_err::File> {
     options.write(true).create(true).truncate(true).open(path)
 }
 
+/// Returns the image of that name, if it is one of this agent.
 fn at_hand(
     context: &Context,
     selection: &Selection<'_>,
 ) -> Result<Option<ImageRecord>, Diagnostic> {
     let (store, _) = context.store()?;
-    Ok(store.tagged(&selection.reference)?)
+    let record = store.tagged(&selection.reference)?;
+    Ok(record.filter(|record| {
+        let parts = record.parts.as_ref();
+        parts.is_none_or(|parts| parts.agent == selection.agent.id)
+    }))
 }
 
 fn installed(record: ImageRecord) -> Option<String> {
@@ -355,6 +360,7 @@ fn recall(context: &Context, selection: &Selection<'_>) -> Option<Remembered> {
     memory::recall(&context.settings.state(), KIND, &name(selection))
 }
 
-fn name(selection: &Selection<'_>) -> String {
-    format!("{}-{}", selection.agent.id, selection.base.id)
+/// Returns the name of what is remembered of an agent on a base; no other agent and base have it together.
+pub fn name(selection: &Selection<'_>) -> String {
+    format!("{}@{}", selection.agent.id, selection.base.id)
 }

@@ -62,6 +62,14 @@ fn an_image_of_another_agent_or_base_is_never_taken_for_the_one_asked_for() {
             ground.run(&["--base", "x-y", &short], 0).stdout,
             "short\nx-y\n"
         );
+        // What the other image's version is says nothing about this agent's.
+        let version = format!("custom/agents/{long}/version.sh");
+        let version = ground.aicage_home().join(version);
+        fs_err::write(&version, "#!/bin/sh\nexit 1\n").unwrap();
+        ground
+            .run(&["--base", "y", &long], 1)
+            .tells("cannot tell the newest version");
+        agent(ground, &long, "long");
         let said = ground.run(&["--base", "y", &long], 0);
         assert_eq!(said.stdout, "long\ny\n");
         said.tells(&format!("it was made of agent `{short}`, not `{long}`"));

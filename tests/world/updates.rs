@@ -371,7 +371,7 @@ fn a_new_version_is_learned_while_a_session_runs() {
         fs_err::write(&version, "2.0\n").unwrap();
         ground.run(&["config", "set", "update.check_interval", "0s"], 0);
         assert_eq!(start(ground, &[]).stdout, "1\n");
-        let kept = format!("state/version/{}-debian.json", ground.agent);
+        let kept = format!("state/version/{}@debian.json", ground.agent);
         let kept = ground.aicage_home().join(kept);
         for _ in 0..1200 {
             if fs_err::read_to_string(&kept).unwrap().contains("2.0") {

@@ -16,7 +16,7 @@ fn prepare(ground: &Ground, version: &str) {
 }
 
 fn kept(ground: &Ground) -> serde_json::Value {
-    let name = format!("state/version/{}-tiny.json", ground.agent);
+    let name = format!("state/version/{}@tiny.json", ground.agent);
     let text = fs_err::read(ground.aicage_home().join(name)).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
@@ -156,7 +156,7 @@ fn a_script_that_broke_is_told_at_the_next_start_once() {
         fs_err::remove_file(ground.home().join("answer")).unwrap();
         ground.run(&["config", "set", "update.check_interval", "0s"], 0);
         assert_eq!(ground.start(&[], 0).stdout, "1\n");
-        let failed = format!("state/version-failed/{}-tiny.json", ground.agent);
+        let failed = format!("state/version-failed/{}@tiny.json", ground.agent);
         let failed = ground.aicage_home().join(failed);
         // Another process asks.
         for _ in 0..1200 {
