@@ -5,12 +5,13 @@
 //! | base | `FROM_IMAGE` | its root image |
 //! | extension | `BASE_IMAGE`, `EXTENSION` | the image to extend; its own id |
 
+mod build_context;
 mod named;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use assembler::{
-    dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, needed_images},
+    dockerfile::{DockerfileBuild, DockerfileError, IMAGE_SO_FAR, needed_images},
     foresee::foresee,
     provenance::{Kind, Origin},
     recipe::{Addition, Recipe, Step},
@@ -24,6 +25,7 @@ use crate::{
     image_source, supply,
 };
 
+pub use build_context::known_in;
 pub use named::{Images, find, moved, questions};
 
 /// What extensions' Dockerfiles are built with, by the extension's id.
@@ -101,8 +103,8 @@ async fn read(
     (args, origin, images): (&[(&str, &str)], &Origin, Images<'_>),
 ) -> Result<Arc<DockerfileBuild>, Diagnostic> {
     let path = directory.join(crate::definition::DOCKERFILE);
-    let file_context = BuildContext::read(directory, &path, ContextLimits::default())
-        .map_err(assembler::dockerfile::DockerfileError::from)?;
+    let file_context =
+        build_context::known(context, directory, &path).map_err(DockerfileError::from)?;
     let text = fs_err::read_to_string(&path).map_err(|error| {
         Diagnostic::new(
             "dockerfile-read",
@@ -115,7 +117,7 @@ async fn read(
     let mut build = DockerfileBuild {
         file: path.display().to_string(),
         text: text.into(),
-        context: Arc::new(file_context),
+        context: file_context,
         args: args
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

@@ -30,7 +30,7 @@ pub fn remember(context: &Context, recipe: &Recipe) {
     for step in &recipe.steps {
         if let Ok(Some(digest)) = digest(&step.addition)
             && read(context, &step.origin).is_none_or(|known| known.digest != digest)
-            && let Ok(files) = list(&step.addition)
+            && let Some(files) = list(&step.addition)
         {
             let listing = Listing { digest, files };
             // Without it a plan says "its files changed" instead of which.
@@ -55,7 +55,7 @@ pub fn changes(
     (addition, before): (&Addition, Digest),
 ) -> Option<String> {
     let known = read(context, origin).filter(|known| known.digest == before)?;
-    let now = list(addition).ok()?;
+    let now = list(addition)?;
     let mut changes: Vec<String> = now
         .iter()
         .filter_map(|(path, digest)| match known.files.get(path) {
@@ -74,7 +74,8 @@ pub fn changes(
     (!changes.is_empty()).then(|| changes.join(", "))
 }
 
-fn list(addition: &Addition) -> Result<BTreeMap<String, Digest>, FilesError> {
+/// Lists the files; `None` where they cannot be read, which whoever needs them says.
+fn list(addition: &Addition) -> Option<BTreeMap<String, Digest>> {
     let digest = |file: &ScriptFile| {
         let mut hasher = Hasher::sha256();
         hasher.update(if file.executable { b"x" } else { b"-" });
@@ -83,11 +84,13 @@ fn list(addition: &Addition) -> Result<BTreeMap<String, Digest>, FilesError> {
     };
     match addition {
         Addition::Scripts { files, .. } => {
-            let files = files.load()?;
+            let files = files.load().ok()?;
             let listed = files.iter();
-            Ok(listed
-                .map(|(path, file)| (path.to_owned(), digest(file)))
-                .collect())
+            Some(
+                listed
+                    .map(|(path, file)| (path.to_owned(), digest(file)))
+                    .collect(),
+            )
         }
         Addition::Dockerfile(build) => {
             let entry = |entry: &ContextEntry| {
@@ -102,14 +105,14 @@ fn list(addition: &Addition) -> Result<BTreeMap<String, Digest>, FilesError> {
                 }
                 hasher.finish()
             };
-            let entries = build.context.iter();
+            let entries = build.context.open().ok()?.iter();
             let mut listed: BTreeMap<String, Digest> = entries
                 .map(|(path, content)| (path.to_string(), entry(content)))
                 .collect();
             listed.insert(DOCKERFILE.to_owned(), Digest::of(build.text.as_bytes()));
-            Ok(listed)
+            Some(listed)
         }
-        Addition::Files(_) => Ok(BTreeMap::new()),
+        Addition::Files(_) => Some(BTreeMap::new()),
     }
 }
 

@@ -11,10 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aicage::definition::bundle;
+use aicage::{definition::bundle, dockerfiles};
 use assembler::{
     definition_files::FilesError,
     digest::Digest,
+    dockerfile::ContextError,
     recipe::{ScriptFile, ScriptFiles},
 };
 
@@ -106,6 +107,55 @@ fn nothing_is_read_when_no_metadata_changed_and_a_wrong_memory_is_noticed_before
     assert_eq!(open().digest().unwrap(), digest, "the wrong memory stayed");
     fs_err::write(&records[0], "{").unwrap();
     assert_eq!(open().digest().unwrap(), digest, "a damaged record counts");
+}
+
+#[test]
+fn a_build_context_is_read_when_its_metadata_changed_or_when_it_is_built() {
+    let state = tempfile::tempdir().unwrap();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("definitions/agents/codex");
+    let open = || dockerfiles::known_in(state.path(), &old, &old.join("Dockerfile")).unwrap();
+    let digest = *open().digest();
+    let records: Vec<_> = fs_err::read_dir(state.path().join("definitions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let text = fs_err::read_to_string(&records[0]).unwrap();
+    let forged = Digest::of(b"forged");
+    let other = text.replace(&digest.to_string(), &forged.to_string());
+    fs_err::write(&records[0], &other).unwrap();
+    assert_eq!(*open().digest(), forged, "the files were read");
+    let refused = open().open().unwrap_err();
+    assert!(matches!(refused, ContextError::Changed { .. }), "{refused}");
+    assert_eq!(*open().digest(), digest, "the wrong memory stayed");
+}
+
+#[test]
+fn a_commit_is_no_change_of_a_build_context_and_an_edit_is() {
+    let state = tempfile::tempdir().unwrap();
+    let directory = Directory::with(&[
+        ("Dockerfile", "FROM scratch"),
+        ("data", "1"),
+        (".hidden", "2"),
+        (".git/HEAD", "before"),
+    ]);
+    let digest = || {
+        let dockerfile = directory.path("Dockerfile");
+        let context = dockerfiles::known_in(state.path(), directory.0.path(), &dockerfile);
+        *context.unwrap().digest()
+    };
+    let before = digest();
+    directory.write(".git/HEAD", "after");
+    directory.write(".git/objects/x", "y");
+    directory.write(".idea/workspace.xml", "y");
+    assert_eq!(digest(), before, "a directory of another program counts");
+    directory.write(".hidden", "3");
+    assert_ne!(digest(), before, "what is hidden can be copied");
+    let before = digest();
+    directory.write(".dockerignore", "!.git\n");
+    let with_git = digest();
+    assert_ne!(with_git, before);
+    directory.write(".git/HEAD", "once more");
+    assert_ne!(digest(), with_git, "what is asked for counts");
 }
 
 #[test]

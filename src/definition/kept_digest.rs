@@ -27,20 +27,20 @@ struct Record {
 
 /// Where records are kept and of which directory.
 #[derive(Clone, Debug)]
-pub(super) struct KeptDigest {
+pub(crate) struct KeptDigest {
     records: PathBuf,
     directory: PathBuf,
 }
 
 /// A record that is being made; the time of its beginning is that of its file.
 #[derive(Debug)]
-pub(super) struct Making {
+pub(crate) struct Making {
     file: tempfile::NamedTempFile,
     begun: i128,
 }
 
 impl KeptDigest {
-    pub(super) fn new(state: &Path, directory: &Path) -> Self {
+    pub(crate) fn new(state: &Path, directory: &Path) -> Self {
         Self {
             records: state.join("definitions"),
             directory: directory.to_owned(),
@@ -48,7 +48,7 @@ impl KeptDigest {
     }
 
     /// Returns the digest without `without` of files with this fingerprint.
-    pub(super) fn recall(
+    pub(crate) fn recall(
         &self,
         fingerprint: &Digest,
         without: &BTreeSet<String>,
@@ -58,7 +58,7 @@ impl KeptDigest {
     }
 
     /// Begins a record, before the first file is read; `None` where nothing can be written, which costs only time.
-    pub(super) fn begin(&self) -> Option<Making> {
+    pub(crate) fn begin(&self) -> Option<Making> {
         fs_err::create_dir_all(&self.records).ok()?;
         let file = tempfile::NamedTempFile::new_in(&self.records).ok()?;
         let stat = fstat(&file).ok()?;
@@ -67,7 +67,7 @@ impl KeptDigest {
     }
 
     /// Keeps `digest`, unless a file was changed so recently that another change might not show.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         making: Making,
         (fingerprint, newest): (&Digest, i128),
@@ -88,7 +88,7 @@ impl KeptDigest {
     }
 
     /// Forgets what was kept: it did not fit the files.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         drop(fs_err::remove_file(self.path()));
     }
 
@@ -99,7 +99,8 @@ impl KeptDigest {
             .then_some(record)
     }
 
-    fn path(&self) -> PathBuf {
+    /// Returns where the record is.
+    pub(crate) fn path(&self) -> PathBuf {
         use std::os::unix::ffi::OsStrExt as _;
         let name = Digest::of(self.directory.as_os_str().as_bytes()).hex();
         self.records.join(format!("{name}.json"))

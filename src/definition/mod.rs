@@ -11,9 +11,9 @@ mod directory;
 pub mod extension;
 mod found;
 pub mod identifier;
-mod kept_digest;
+pub(crate) mod kept_digest;
 mod on_disk;
-mod others;
+pub(crate) mod others;
 
 use std::path::{Path, PathBuf};
 

@@ -13,6 +13,11 @@ pub(super) fn is_directory(name: &[u8], prefix: &str) -> bool {
     names.iter().any(|other| other.as_bytes() == name)
 }
 
+/// Tells whether `name` in the directory `at` of a build context is a directory of another program.
+pub(crate) fn is_foreign(name: &[u8], at: &[u8]) -> bool {
+    is_directory(name, if at.is_empty() { "" } else { "below" })
+}
+
 /// Tells whether the shell's `*` would leave `name` out.
 pub(super) fn is_hidden(name: &[u8]) -> bool {
     name.first() == Some(&b'.')

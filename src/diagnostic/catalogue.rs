@@ -426,6 +426,7 @@ fn dockerfiles() -> Vec<Diagnostic> {
             limit: 100_000,
         }
         .into(),
+        ContextError::Changed { path: context() }.into(),
         ContextError::Special { path: context() }.into(),
         ContextError::Pattern {
             path: context(),

@@ -162,6 +162,8 @@ impl Explain for ContextError {
             Self::Read { source, .. } => Verdict::system("context-read", source),
             Self::TooLarge { .. } => Verdict::usage("context-too-large")
                 .hint("leave out in `.dockerignore` what the Dockerfile does not copy"),
+            Self::Changed { .. } => Verdict::failed("context-changed")
+                .hint("nothing was made of it; run the same command again"),
             Self::Special { .. } => {
                 Verdict::usage("context-special").hint("leave it out in `.dockerignore`")
             }

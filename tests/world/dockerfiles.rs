@@ -95,7 +95,7 @@ impl Case {
         DockerfileBuild {
             file: "Dockerfile".to_owned(),
             text: fs_err::read_to_string(file).unwrap().into(),
-            context: Arc::new(context),
+            context: context.into(),
             args,
             images: BTreeMap::new(),
             target: self.values("--target").next().map(str::to_owned),

@@ -75,6 +75,18 @@ fn a_prune_takes_what_a_dockerfile_copied_from_and_the_image_still_starts_offlin
         ground.run(&["update", "--check"], 0);
         ground.run(&["cache", "verify"], 0);
 
+        // Neither a repository in the definition nor a commit in it is news.
+        let git = ground.aicage_home().join("custom/extension/tool/.git");
+        fs_err::create_dir_all(&git).unwrap();
+        for head in ["one", "two"] {
+            fs_err::write(git.join("HEAD"), head).unwrap();
+            let said = start(ground, &["--offline"]);
+            assert_eq!(
+                (said.stdout.as_str(), said.stderr.as_str()),
+                ("made\nfirst\n", "")
+            );
+        }
+
         // What goes on top needs neither stage nor image.
         let directory = ground.aicage_home().join("custom/extension/top");
         fs_err::create_dir_all(directory.join("scripts")).unwrap();

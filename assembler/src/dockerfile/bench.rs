@@ -265,7 +265,7 @@ pub(super) fn origin(kind: Kind, id: &str) -> Origin {
     }
 }
 
-pub(super) fn context(files: &[(&str, &str)]) -> Arc<BuildContext> {
+pub(super) fn context(files: &[(&str, &str)]) -> LazyContext {
     let entries = files.iter().map(|(path, content)| {
         let entry = if path.ends_with('/') {
             ContextEntry {
@@ -278,7 +278,7 @@ pub(super) fn context(files: &[(&str, &str)]) -> Arc<BuildContext> {
         };
         (layer::LayerPath::new(path).unwrap(), entry)
     });
-    Arc::new(BuildContext::new(entries.collect()))
+    BuildContext::new(entries.collect()).into()
 }
 
 pub(super) fn build_of(text: &str) -> DockerfileBuild {

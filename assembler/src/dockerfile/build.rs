@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    DockerfileBuild,
+    DockerfileBuild, DockerfileError,
     groups::Group,
     key::group_key,
     plan::{self, BaseConfig, PlannedStage},
@@ -88,6 +88,7 @@ pub(crate) fn walk<How: Clone>(
     make: &mut Make<'_, How>,
 ) -> Result<Walked<How>, AssembleError> {
     let build = walk.build;
+    build.context.open().map_err(DockerfileError::from)?;
     let script = build.script()?;
     let platform = walk.so_far.platform();
     let mut stages = Stages::of(&script, &build.args, &platform, build.target.as_deref())

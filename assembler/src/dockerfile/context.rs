@@ -1,30 +1,27 @@
 //! Build contexts: the directory beside a Dockerfile, with the bytes of every file that `.dockerignore` lets in.
 //!
-//! Invariant: nothing outside of the directory is read, because no symbolic link is followed; how much is taken is
-//! bounded; what is hashed is what is copied, even when the directory is edited meanwhile.
+//! Invariant: what is hashed is what is copied: a context that is read later than its digest was learned is refused when
+//! it is another one by then.
 
 use std::{
     collections::BTreeMap,
-    io::Read as _,
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{FileTypeExt as _, MetadataExt as _},
-    },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
-use fs_err as fs;
 use layer::LayerPath;
 
-use super::{error::ContextError, ignore::Ignore};
-use crate::digest::Digest;
+use super::{
+    error::ContextError,
+    listing::{ContextListing, ContextPlace},
+};
+use crate::digest::{Digest, Hasher};
 
 /// What a Dockerfile may copy from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildContext {
     entries: BTreeMap<LayerPath, ContextEntry>,
-    has_ignored: bool,
+    pub(super) has_ignored: bool,
 }
 
 /// A file, directory or symbolic link of a build context.
@@ -100,18 +97,29 @@ impl BuildContext {
         dockerfile: &Path,
         limits: ContextLimits,
     ) -> Result<Self, ContextError> {
-        let ignore = read_ignore(directory, dockerfile)?;
-        let mut walk = Walk {
-            root: directory,
-            ignore: &ignore,
+        ContextListing::of(&ContextPlace {
+            directory: directory.to_owned(),
+            dockerfile: dockerfile.to_owned(),
             limits,
-            context: Self::default(),
-            bytes: 0,
-            seen: 0,
-        };
-        walk.directory(directory, &LayerPath::root())?;
-        walk.context.has_ignored = !ignore.is_empty();
-        Ok(walk.context)
+            is_foreign: |_, _| false,
+        })?
+        .read()
+    }
+
+    /// Returns the digest of names, modes, link targets and contents; times do not count.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Hasher::sha256();
+        let mut put = |bytes: &[u8]| crate::recipe::field(&mut hasher, bytes);
+        for (path, entry) in &self.entries {
+            put(path.as_bytes());
+            put(&entry.mode.to_le_bytes());
+            match &entry.kind {
+                ContextKind::File { digest, .. } => put(digest.to_string().as_bytes()),
+                ContextKind::Directory => put(b"d"),
+                ContextKind::Symlink(target) => put(target),
+            }
+        }
+        hasher.finish()
     }
 
     /// Iterates in the order of a layer.
@@ -130,148 +138,74 @@ impl BuildContext {
     }
 }
 
-fn read_ignore(directory: &Path, dockerfile: &Path) -> Result<Ignore, ContextError> {
-    let mut own = dockerfile.as_os_str().to_owned();
-    own.push(".dockerignore");
-    for path in [PathBuf::from(own), directory.join(".dockerignore")] {
-        let failed = |source| ContextError::Read {
-            path: path.clone(),
-            source,
-        };
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed(error)),
-        };
-        let mut text = String::new();
-        file.take(1 << 20)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-        return Ignore::read(&text).map_err(|pattern| ContextError::Pattern { path, pattern });
-    }
-    Ok(Ignore::default())
+/// A build context of which the digest is known; its files are read when they are needed. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LazyContext(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    digest: Digest,
+    listing: Option<(ContextListing, PathBuf)>,
+    read: OnceLock<BuildContext>,
 }
 
-struct Walk<'a> {
-    root: &'a Path,
-    ignore: &'a Ignore,
-    limits: ContextLimits,
-    context: BuildContext,
-    bytes: u64,
-    seen: u64,
+impl LazyContext {
+    /// Takes a context that had this digest when it was read with the same listing before. `memory` is the file that says
+    /// so; it is removed if that proves wrong.
+    pub fn unread(listing: ContextListing, (digest, memory): (Digest, &Path)) -> Self {
+        Self(Arc::new(Known {
+            digest,
+            listing: Some((listing, memory.to_owned())),
+            read: OnceLock::new(),
+        }))
+    }
+
+    /// Returns the digest, as [`BuildContext::digest`] gives it.
+    pub fn digest(&self) -> &Digest {
+        &self.0.digest
+    }
+
+    /// Reads the files, the first time.
+    pub fn open(&self) -> Result<&BuildContext, ContextError> {
+        if let (None, Some((listing, memory))) = (self.0.read.get(), &self.0.listing) {
+            let context = listing.read()?;
+            if context.digest() != self.0.digest {
+                // It may be gone already; in any case it is only a memory.
+                fs_err::remove_file(memory).unwrap_or_default();
+                return Err(ContextError::Changed {
+                    path: listing.directory().to_owned(),
+                });
+            }
+            // Another thread may have been first; both read the same.
+            self.0.read.get_or_init(|| context);
+        }
+        Ok(self.opened())
+    }
+
+    /// Returns what [`LazyContext::open`] has read.
+    pub(crate) fn opened(&self) -> &BuildContext {
+        self.0
+            .read
+            .get()
+            .expect("a walk opens the context before it plans or makes anything")
+    }
 }
 
-impl Walk<'_> {
-    fn directory(&mut self, directory: &Path, at: &LayerPath) -> Result<(), ContextError> {
-        let failed = |source| ContextError::Read {
-            path: directory.to_owned(),
-            source,
-        };
-        let mut names = Vec::new();
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            names.push(entry.map_err(failed)?.file_name());
-        }
-        names.sort();
-        for name in names {
-            // What is left out is counted too: a huge tree of it would take as long to walk.
-            self.seen += 1;
-            self.check("files", self.seen / 10, self.limits.entries)?;
-            let path = directory.join(&name);
-            let metadata = fs::symlink_metadata(&path).map_err(|source| ContextError::Read {
-                path: path.clone(),
-                source,
-            })?;
-            let raw = [at.as_bytes(), b"/", name.as_bytes()].concat();
-            let relative = raw.strip_prefix(b"/").unwrap_or(&raw);
-            let out = self.ignore.leaves_out(relative);
-            if out && !(metadata.is_dir() && self.ignore.may_take_back_below(relative)) {
-                continue;
-            }
-            self.entry(&path, LayerPath::new(relative)?, (&metadata, out))?;
-        }
-        Ok(())
-    }
-
-    fn entry(
-        &mut self,
-        path: &Path,
-        at: LayerPath,
-        (metadata, out): (&std::fs::Metadata, bool),
-    ) -> Result<(), ContextError> {
-        let failed = |source| ContextError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let kind = metadata.file_type();
-        let mode = metadata.mode() & 0o7777;
-        let mtime = metadata.mtime();
-        let entry = if kind.is_dir() {
-            let before = self.context.entries.len();
-            let entry = ContextEntry {
-                kind: ContextKind::Directory,
-                mode,
-                mtime,
-            };
-            self.directory(path, &at)?;
-            if out && self.context.entries.len() == before {
-                return Ok(());
-            }
-            entry
-        } else if kind.is_symlink() {
-            let target = fs::read_link(path).map_err(failed)?;
-            ContextEntry {
-                kind: ContextKind::Symlink(target.into_os_string().as_bytes().to_vec()),
-                mode: 0o777,
-                mtime,
-            }
-        } else if kind.is_socket() {
-            return Ok(());
-        } else if kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
-            return Err(ContextError::Special {
-                path: path.to_owned(),
-            });
-        } else {
-            let content = self.content(path)?;
-            ContextEntry::file(content, mode, mtime)
-        };
-        self.context.entries.insert(at, entry);
-        let count = self.context.entries.len() as u64;
-        self.check("files", count, self.limits.entries)
-    }
-
-    fn content(&mut self, path: &Path) -> Result<Vec<u8>, ContextError> {
-        let failed = |source| ContextError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let left = self.limits.bytes - self.bytes;
-        let mut content = Vec::new();
-        fs::File::open(path)
-            .map_err(failed)?
-            .take(left + 1)
-            .read_to_end(&mut content)
-            .map_err(failed)?;
-        let total = self.bytes + content.len() as u64;
-        self.check("bytes", total, self.limits.bytes)?;
-        self.bytes = total;
-        Ok(content)
-    }
-
-    fn check(&self, what: &'static str, count: u64, limit: u64) -> Result<(), ContextError> {
-        if count > limit {
-            return Err(ContextError::TooLarge {
-                path: self.root.to_owned(),
-                what,
-                limit,
-            });
-        }
-        Ok(())
+impl From<BuildContext> for LazyContext {
+    fn from(context: BuildContext) -> Self {
+        Self(Arc::new(Known {
+            digest: context.digest(),
+            listing: None,
+            read: OnceLock::from(context),
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use fs_err as fs;
 
     use super::*;
 
@@ -333,6 +267,54 @@ mod tests {
             [".dockerignore", "Dockerfile.dockerignore", "a.txt"],
             "the Dockerfile's own list goes first"
         );
+    }
+
+    #[test]
+    fn a_foreign_directory_is_in_a_context_only_when_it_is_asked_for() {
+        let directory = written(&[("a", "1"), (".git/HEAD", "x"), ("d/.git/HEAD", "x")]);
+        let place = ContextPlace {
+            directory: directory.path().to_owned(),
+            dockerfile: directory.path().join("Dockerfile"),
+            limits: ContextLimits::default(),
+            is_foreign: |name, _| name == b".git",
+        };
+        let listed = || ContextListing::of(&place).unwrap();
+        let before = *listed().fingerprint();
+        assert_eq!(names(&listed().read().unwrap()), ["a", "d"]);
+        fs::write(directory.path().join(".git/HEAD"), "another commit").unwrap();
+        fs::write(directory.path().join(".git/index"), "new").unwrap();
+        assert_eq!(*listed().fingerprint(), before, "it does not count");
+        fs::write(directory.path().join(".dockerignore"), "!.git\n").unwrap();
+        assert_eq!(
+            names(&listed().read().unwrap()),
+            [".dockerignore", ".git", ".git/HEAD", ".git/index", "a", "d"]
+        );
+    }
+
+    #[test]
+    fn a_context_is_read_late_and_refused_when_it_was_edited_meanwhile() {
+        let directory = written(&[("a", "1"), ("b", "2")]);
+        let place = ContextPlace {
+            directory: directory.path().to_owned(),
+            dockerfile: directory.path().join("Dockerfile"),
+            limits: ContextLimits::default(),
+            is_foreign: |_, _| false,
+        };
+        let listing = || ContextListing::of(&place).unwrap();
+        let digest = listing().read().unwrap().digest();
+        let kept = tempfile::tempdir().unwrap();
+        let memory = kept.path().join("digest.json");
+        let context = LazyContext::unread(listing(), (digest, &memory));
+        assert_eq!(names(context.open().unwrap()), ["a", "b"]);
+        for content in ["3", "longer"] {
+            let context = LazyContext::unread(listing(), (digest, &memory));
+            fs::write(&memory, "").unwrap();
+            fs::write(directory.path().join("a"), content).unwrap();
+            let error = context.open().unwrap_err();
+            assert!(matches!(error, ContextError::Changed { .. }), "{error}");
+            let is_wrong = content == "3";
+            assert_eq!(!memory.exists(), is_wrong, "what proved wrong is forgotten");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) struct PlannedCopy {
 impl Planner<'_> {
     pub(crate) fn missing(&self, source: &str, line: usize) -> Refusal {
         let reason = format!("there is no `{source}` in the build context");
-        let instead = if self.build.context.has_ignored() {
+        let instead = if self.build.context.opened().has_ignored() {
             "name a file below the Dockerfile's directory; a `.dockerignore` leaves some out"
         } else {
             "name a file below the Dockerfile's directory"
@@ -149,7 +149,7 @@ impl Planner<'_> {
         if from.is_some() {
             return Ok(());
         }
-        let tree = Tree::Context(&self.build.context);
+        let tree = Tree::Context(self.build.context.opened());
         match tree.find(source) {
             Ok(_) => Ok(()),
             Err(gone) => Err(self.missing(&gone, line)),

@@ -81,6 +81,12 @@ pub enum ContextError {
         /// How much is taken.
         limit: u64,
     },
+    /// It was edited while it was being used.
+    #[error("{} changed while it was being used", path.display())]
+    Changed {
+        /// The file, or the directory when several may have changed.
+        path: PathBuf,
+    },
     /// Something that is neither file, directory nor symbolic link.
     #[error("{} in the build context is no file, directory or symbolic link", path.display())]
     Special {

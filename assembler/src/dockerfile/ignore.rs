@@ -72,6 +72,13 @@ impl Ignore {
         out
     }
 
+    /// Says whether a path is asked for with `!`, though nothing before left it out.
+    pub(crate) fn asks_for(&self, path: &[u8]) -> bool {
+        let fits = |pattern: &&Pattern| pattern.glob.matches(path);
+        let last = self.patterns.iter().rev().find(fits);
+        last.is_some_and(|pattern| pattern.takes_back)
+    }
+
     /// Says whether something below a directory that is left out may be taken back in.
     pub(crate) fn may_take_back_below(&self, directory: &[u8]) -> bool {
         let below = [directory, b"/"].concat();

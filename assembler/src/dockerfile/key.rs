@@ -41,7 +41,7 @@ pub(crate) fn group_key(
     fields.put(&walk.origin.to_string());
     fields.put(&format!("{:?}", walk.source_date));
     fields.put(&format!("{:?}", group.network));
-    let context = Tree::Context(&walk.build.context);
+    let context = Tree::Context(walk.build.context.opened());
     for mount in &group.mounts {
         let from = match from_of(mount) {
             None => None,
@@ -57,7 +57,11 @@ pub(crate) fn group_key(
                 }
             }
         };
-        fields.mount(mount, from.as_deref(), (&walk.build.context, &context));
+        fields.mount(
+            mount,
+            from.as_deref(),
+            (walk.build.context.opened(), &context),
+        );
     }
     for operation in &group.operations {
         match &operation.what {
@@ -86,7 +90,11 @@ pub(crate) fn group_key(
                         None => return Ok(None),
                     },
                 };
-                fields.copy(copy, from.as_deref(), (&walk.build.context, &context));
+                fields.copy(
+                    copy,
+                    from.as_deref(),
+                    (walk.build.context.opened(), &context),
+                );
             }
         }
     }

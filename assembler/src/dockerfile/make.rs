@@ -337,7 +337,7 @@ pub(crate) fn tree_of<'t, 'a>(
     let key = base.cloned().unwrap_or(Base::SoFar);
     if !trees.contains_key(&key) {
         let tree = match base {
-            None => Tree::Context(&at.build.context),
+            None => Tree::Context(at.build.context.opened()),
             Some(base) => {
                 let image: &'a Image = at.images.get(base).expect("the group has a key");
                 Tree::of_image(shelf, image)?

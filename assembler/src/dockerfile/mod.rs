@@ -27,6 +27,7 @@ mod heredoc;
 mod ignore;
 mod key;
 mod lines;
+mod listing;
 mod make;
 mod make_copy;
 mod mount;
@@ -55,8 +56,9 @@ use std::{
 
 pub use self::{
     build::ForeseenGroup,
-    context::{BuildContext, ContextEntry, ContextKind, ContextLimits},
+    context::{BuildContext, ContextEntry, ContextKind, ContextLimits, LazyContext},
     error::{ContextError, DockerfileError, TreeError},
+    listing::{ContextListing, ContextPlace},
 };
 pub(crate) use self::{
     build::{Walk, walk},
@@ -84,7 +86,7 @@ pub struct DockerfileBuild {
     /// Its text.
     pub text: Arc<str>,
     /// What it copies from.
-    pub context: Arc<BuildContext>,
+    pub context: LazyContext,
     /// Build arguments by name; one of them may be [`IMAGE_SO_FAR`].
     pub args: BTreeMap<String, String>,
     /// The images that it names, by the name that [`needed_images`] gave, as manifests in the store.
@@ -106,15 +108,7 @@ impl DockerfileBuild {
             put(value.as_bytes());
         }
         put(self.target.as_deref().unwrap_or_default().as_bytes());
-        for (path, entry) in self.context.iter() {
-            put(path.as_bytes());
-            put(&entry.mode.to_le_bytes());
-            match &entry.kind {
-                ContextKind::File { digest, .. } => put(digest.to_string().as_bytes()),
-                ContextKind::Directory => put(b"d"),
-                ContextKind::Symlink(target) => put(target),
-            }
-        }
+        put(self.context.digest().to_string().as_bytes());
         hasher.finish()
     }
 

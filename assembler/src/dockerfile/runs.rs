@@ -114,7 +114,7 @@ impl Planner<'_> {
         };
         match from {
             Some(from) => self.known(&self.stages.source(from, self.index, line)?, line),
-            None => match Tree::Context(&self.build.context).resolve(source.as_bytes()) {
+            None => match Tree::Context(self.build.context.opened()).resolve(source.as_bytes()) {
                 Some(_) => Ok(()),
                 None => Err(self.missing(source, line)),
             },

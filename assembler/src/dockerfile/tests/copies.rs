@@ -35,7 +35,7 @@ fn archives_are_unpacked_by_add_and_copied_by_copy() {
         )
     });
     let mut build = build_of("ADD x.tgz /to\nADD --unpack=false x.tgz /raw\n");
-    build.context = Arc::new(BuildContext::new(entries.into()));
+    build.context = BuildContext::new(entries.into()).into();
     let assembled = bench.ran(build);
     assert!(
         assembled[0].starts_with(
@@ -52,9 +52,7 @@ fn directories_that_an_archive_does_not_name_are_marked() {
     let tar = tar_of(&[("tmp/", b""), ("tmp/deep/", b""), ("tmp/deep/file", b"x")]).split_off(1024);
     let entry = ContextEntry::file(tar, 0o644, 7);
     let mut build = build_of("ADD x.tar /\n");
-    build.context = Arc::new(BuildContext::new(
-        [("x.tar".parse().unwrap(), entry)].into(),
-    ));
+    build.context = BuildContext::new([("x.tar".parse().unwrap(), entry)].into()).into();
     let ran = bench.ran(build);
     assert_eq!(
         ran,
@@ -76,11 +74,13 @@ fn a_link_that_leads_nowhere_is_refused_even_if_only_a_pattern_fits_it() {
     let mut build = build_of("RUN x\nCOPY d/* /x/\n");
     let mut entries: BTreeMap<_, _> = build
         .context
+        .open()
+        .unwrap()
         .iter()
         .map(|(path, entry)| (path.clone(), entry.clone()))
         .collect();
     entries.insert("d/dead".parse().unwrap(), link("nowhere"));
-    build.context = Arc::new(BuildContext::new(entries));
+    build.context = BuildContext::new(entries).into();
     let (line, said) = Bench::new().refused(build);
     assert!(line == 4 && said.contains("no `d/dead`"), "{line} {said}");
 }
@@ -115,7 +115,7 @@ fn an_archive_keeps_its_modes_and_what_is_none_gets_the_one_that_is_asked_for() 
     let entries = [("t.tar", tar_of(&[("f", b"in")])), ("u.txt", b"u".to_vec())]
         .map(|(path, content)| (path.parse().unwrap(), ContextEntry::file(content, 0o644, 7)));
     let mut build = build_of("ADD --chmod=700 *.t* /x/\n");
-    build.context = Arc::new(BuildContext::new(entries.into()));
+    build.context = BuildContext::new(entries.into()).into();
     assert_eq!(
         Bench::new().ran(build),
         ["/x/ Directory - < f 644 \"in\"; /x/ Auto - 700 < u.txt 700 \"u\""]
