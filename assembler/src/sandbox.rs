@@ -139,6 +139,12 @@ pub enum SandboxError {
         /// What the in-container program said.
         reason: String,
     },
+    /// An instruction does not fit what is in the image: its destination, its owner or its user.
+    #[error("{reason}")]
+    Instruction {
+        /// Which one and why.
+        reason: String,
+    },
     /// It took longer than it may, and was killed.
     #[error("it did not end within {} s and was killed", limit.as_secs())]
     TimeLimit {

@@ -361,6 +361,11 @@ fn steps() -> Vec<Diagnostic> {
             reason: "no such file: /bin/sh".to_owned(),
         })
         .into(),
+        step(SandboxError::Instruction {
+            reason: "COPY b /x/ (Dockerfile line 5): /x/b is a directory, which no file replaces"
+                .to_owned(),
+        })
+        .into(),
         step(SandboxError::TimeLimit {
             limit: Duration::from_mins(1),
         })
@@ -388,7 +393,7 @@ fn steps() -> Vec<Diagnostic> {
 }
 
 fn dockerfiles() -> Vec<Diagnostic> {
-    let file = || "extension `rust`: Dockerfile".to_owned();
+    let file = || "/home/me/.aicage/custom/extension/rust/Dockerfile".to_owned();
     let context = || PathBuf::from("/home/me/.aicage/custom/extension/rust");
     vec![
         AssembleError::Dockerfile(DockerfileError::Refused {

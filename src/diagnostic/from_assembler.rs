@@ -105,6 +105,8 @@ impl Explain for SandboxError {
             ),
             Self::Step { .. } => Verdict::failed("step-not-run")
                 .hint("check that the base image is a whole Linux system for this platform"),
+            Self::Instruction { .. } => Verdict::failed("instruction-refused")
+                .hint("that line does not fit what the image has there: name another destination or user, or make room in a RUN before it"),
             Self::TimeLimit { .. } => Verdict::failed("step-time-limit")
                 .hint("its log shows how far it came"),
             Self::Interrupted => {

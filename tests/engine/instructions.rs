@@ -228,7 +228,7 @@ fn an_instruction_that_fails_is_named() {
             .then(shell("true", Some("nobody-here")))
             .run();
         match ran.outcome {
-            Err(SandboxError::Step { reason }) => {
+            Err(SandboxError::Instruction { reason }) => {
                 assert_eq!(
                     reason,
                     "instruction 1: there is no user nobody-here in /etc/passwd"
@@ -284,7 +284,7 @@ fn files_are_unpacked_as_copies_go() {
         );
         let step = Step::new(ground, way).then(unpack(bytes(&[file("old", b"x", 0o644)]), "/"));
         match step.run().outcome {
-            Err(SandboxError::Step { reason }) => {
+            Err(SandboxError::Instruction { reason }) => {
                 assert_eq!(
                     reason,
                     "instruction 1: /old is a directory, which no file replaces"
@@ -440,7 +440,7 @@ fn what_is_copied_onto_a_mountpoint_or_below_one_is_the_images() {
                 mode: None,
             });
         match step.run().outcome {
-            Err(SandboxError::Step { reason }) => assert_eq!(
+            Err(SandboxError::Instruction { reason }) => assert_eq!(
                 reason,
                 "instruction 1: /old cannot be replaced: something is mounted in it"
             ),
@@ -453,12 +453,12 @@ fn what_is_copied_onto_a_mountpoint_or_below_one_is_the_images() {
 fn what_a_program_leaves_running_ends_before_the_next_instruction() {
     both_ways("left-running", |ground, way| {
         let step = Step::new(ground, way)
-            .shell("(sleep 600; echo late > /late) & setsid sleep 601 & true")
+            .shell("(sleep 600; echo late > /late) & setsid sleep 601 & mkdir -p /dev/shm/left/x; touch /dev/shm/too")
             .then(Action::Directory {
                 path: "/made".to_owned(),
                 owner: None,
             })
-            .shell("! ps | grep -q '[s]leep 60'");
+            .shell("! ps | grep -q '[s]leep 60'; [ -z \"$(ls /dev/shm)\" ]");
         check(&step.run(), &["made dir 755 0:0 "]);
     });
 }

@@ -30,6 +30,11 @@ pub(super) enum Answer {
         /// Its exit code, or 128 and the signal.
         exit: u8,
     },
+    /// An instruction asks for what the container's files do not allow.
+    Refused {
+        /// Which one and why.
+        message: String,
+    },
     /// The step itself could not be done.
     Error {
         /// Why.
@@ -57,6 +62,9 @@ impl Answer {
                 Self::Failed { exit, .. } => Self::Failed {
                     script: "…".to_owned(),
                     exit: *exit,
+                },
+                Self::Refused { message } => Self::Refused {
+                    message: message.chars().take(1000).collect(),
                 },
                 Self::Error { message } => Self::Error {
                     message: message.chars().take(1000).collect(),

@@ -56,6 +56,7 @@ impl<'a> Ground<'a> {
             .iter()
             .flat_map(|cover| std::iter::successors(cover.parent(), LayerPath::parent))
             .filter(|path| !path.is_root() && index.get(path).is_none())
+            .filter(is_directory)
             .collect();
         Ok(Self {
             index,
@@ -163,13 +164,12 @@ impl<'a> Ground<'a> {
 
     /// Makes a directory where nothing is.
     pub(super) fn create_directory(&mut self, place: &Path) -> io::Result<()> {
-        match fs::create_dir(place) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let stub = layer_path(place).and_then(|path| self.stubs.take(&path));
-                self.claimed.insert(stub.ok_or(error)?);
+        match layer_path(place).and_then(|path| self.stubs.take(&path)) {
+            Some(stub) => {
+                self.claimed.insert(stub);
                 Ok(())
             }
-            other => other,
+            None => fs::create_dir(place),
         }
     }
 
@@ -258,6 +258,11 @@ impl<'a> Ground<'a> {
             None => set_mtime(place, mtime, 0),
         }
     }
+}
+
+fn is_directory(path: &LayerPath) -> bool {
+    let place = Path::new("/").join(std::ffi::OsStr::from_bytes(path.as_bytes()));
+    fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Returns a place's path in layers; what no layer can name is hidden by nothing.

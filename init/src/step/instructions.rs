@@ -89,6 +89,7 @@ impl Instructions {
                 let exit = self.run_program(instruction);
                 // Each program has a container of its own, as far as it can tell.
                 crate::children::end_all();
+                clear_shared_memory().map_err(failed)?;
                 ground.was_used();
                 exit
             }
@@ -166,6 +167,26 @@ impl Instructions {
             source: error.into(),
         })
     }
+}
+
+/// Removes what programs left in memory that the engine mounts for all of them.
+fn clear_shared_memory() -> std::io::Result<()> {
+    const SHARED_MEMORY: &str = "/dev/shm";
+    const TMPFS: i128 = 0x0102_1994;
+    let is_memory =
+        rustix::fs::statfs(SHARED_MEMORY).is_ok_and(|statfs| i128::from(statfs.f_type) == TMPFS);
+    if !is_memory {
+        return Ok(());
+    }
+    for entry in fs::read_dir(SHARED_MEMORY)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn given(owner: Option<&str>, mode: Option<u32>) -> Given {

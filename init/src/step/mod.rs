@@ -86,6 +86,25 @@ enum StepError {
     Write(#[from] WriteError),
 }
 
+impl StepError {
+    /// Tells whether an instruction does not fit what is there, which its author can change.
+    fn is_of_files(&self) -> bool {
+        use io::ErrorKind::{OutOfMemory, QuotaExceeded, StorageFull};
+        use unpack::UnpackError;
+        let fits =
+            |error: &io::Error| !matches!(error.kind(), StorageFull | QuotaExceeded | OutOfMemory);
+        match self {
+            Self::User { .. } => true,
+            Self::Place { source, .. } => fits(source),
+            Self::Unpack { source, .. } => match source {
+                UnpackError::File(source) => fits(source),
+                other => !matches!(other, UnpackError::Read(_)),
+            },
+            _ => false,
+        }
+    }
+}
+
 /// What stays open while scripts run.
 struct Step {
     spec: Spec,
@@ -166,7 +185,12 @@ fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(),
         Err(error) => {
             let message = crate::explain(&error);
             crate::say(&message);
-            Answer::Error { message }.write(output)?;
+            let answer = if error.is_of_files() {
+                Answer::Refused { message }
+            } else {
+                Answer::Error { message }
+            };
+            answer.write(output)?;
             return Ok(output.flush()?);
         }
     };

@@ -1,7 +1,7 @@
 //! The first line of what the program in the container answers.
 //!
-//! One line of JSON of at most 64 KiB: `{"status":"ok",…}`, `{"status":"failed","script":…,"exit":…}` or
-//! `{"status":"error","message":…}`. A script is root there and may try to answer itself, so nothing is believed that
+//! One line of JSON of at most 64 KiB: `{"status":"ok",…}`, `{"status":"failed","script":…,"exit":…}`,
+//! `{"status":"refused","message":…}` or `{"status":"error","message":…}`. A script is root there and may try to answer itself, so nothing is believed that
 //! is not checked.
 
 use std::io::{BufRead, Read as _};
@@ -21,6 +21,8 @@ pub(super) enum Answer {
     Ok,
     /// One failed.
     Failed { script: String, exit: i32 },
+    /// An instruction does not fit what is in the image.
+    Refused { message: String },
     /// None could be run.
     Error { message: String },
 }

@@ -332,6 +332,9 @@ impl<'a> DockerSandbox<'a> {
                     script,
                     status: exit,
                 }),
+                Ok(Some(Answer::Refused { message })) => {
+                    Err(SandboxError::Instruction { reason: message })
+                }
                 Ok(Some(Answer::Error { message })) => Err(SandboxError::Step { reason: message }),
                 Ok(None) => Ok(false),
                 Err(reason) => Err(SandboxError::Step { reason }),
