@@ -256,7 +256,14 @@ fn both_layouts_at_once_are_one_set_and_the_newer_place_counts() {
             home.write(&format!("{directory}/{script}"), "echo 1\n");
         }
     }
-    let list = home.json(&["agent", "list"]);
+    let said = home.said(&["agent", "list"], 0);
+    assert!(
+        said.contains("agent `forge` is there twice with different files: ")
+            && said.contains("/.aicage-custom/agents/forge is not"),
+        "{said}"
+    );
+    let list = home.run(&["--json", "agent", "list"]).stdout;
+    let list: Value = serde_json::from_slice(&list).unwrap();
     let name = |id: &str| {
         let agents = list["agents"].as_array().unwrap();
         let agent = agents.iter().find(|agent| agent["id"] == id).unwrap();
