@@ -103,21 +103,6 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
             format!("{AGENT}base_exclude:\n  - arch\n  - ' '\n"),
             "agent.yml:5: the text is empty",
         ),
-        (
-            "a key without a value",
-            "agent_full_name:\nagent_homepage: x\n".to_owned(),
-            "agent.yml:1: there is no value; a text is expected",
-        ),
-        (
-            "no mapping",
-            "- a\n- b\n".to_owned(),
-            "agent.yml:1: keys and values are expected",
-        ),
-        (
-            "a text for a list",
-            format!("{AGENT}base_exclude: arch\n"),
-            "agent.yml:3: a list is expected",
-        ),
         ("nothing", String::new(), "agent.yml:1: "),
         (
             "a tab",
@@ -153,6 +138,29 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
     let home = Home::new();
     home.agent("bad", b"agent_full_name: \xff\n");
     assert!(home.problem().ends_with("agent.yml is not UTF-8 text"));
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_in_plain_words() {
+    for (yaml, why) in [
+        (
+            "agent_full_name:\nagent_homepage: x\n".to_owned(),
+            "agent.yml:1: there is no value; a text is expected",
+        ),
+        (
+            "- a\n- b\n".to_owned(),
+            "agent.yml:1: keys and values are expected",
+        ),
+        (
+            format!("{AGENT}base_exclude: arch\n"),
+            "agent.yml:3: a list is expected",
+        ),
+    ] {
+        let home = Home::new();
+        home.agent("bad", yaml.as_bytes());
+        let problem = home.problem();
+        assert!(problem.contains(why), "{yaml}: {problem}");
+    }
 }
 
 #[test]
