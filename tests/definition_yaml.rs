@@ -61,17 +61,20 @@ impl Home {
     }
 }
 
+/// Returns YAML whose aliases grow tenfold with each line.
+fn bomb() -> String {
+    let lines = (1..12).map(|level| {
+        let below = format!("*a{}, ", level - 1).repeat(10);
+        format!("a{level}: &a{level} [{below}]")
+    });
+    let first = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned();
+    let lines: Vec<String> = std::iter::once(first).chain(lines).collect();
+    lines.join("\n")
+}
+
 #[test]
 fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
-    let bomb = {
-        let lines = (1..12).map(|level| {
-            let below = format!("*a{}, ", level - 1).repeat(10);
-            format!("a{level}: &a{level} [{below}]")
-        });
-        let first = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned();
-        let lines: Vec<String> = std::iter::once(first).chain(lines).collect();
-        lines.join("\n")
-    };
+    let bomb = bomb();
     let cases: &[(&str, String, &str)] = &[
         (
             "a key twice",
@@ -135,6 +138,10 @@ fn a_bad_agent_yml_is_refused_with_file_line_and_reason() {
             "{what}: {problem}"
         );
     }
+}
+
+#[test]
+fn an_agent_yml_that_is_no_text_is_refused() {
     let home = Home::new();
     home.agent("bad", b"agent_full_name: \xff\n");
     assert!(home.problem().ends_with("agent.yml is not UTF-8 text"));
