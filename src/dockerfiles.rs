@@ -18,6 +18,7 @@ use assembler::{
 };
 
 use crate::{
+    build_secrets,
     context::Context,
     definition::{Source, base::BaseDefinition, extension::ExtensionDefinition},
     diagnostic::Diagnostic,
@@ -102,6 +103,29 @@ async fn read(
     directory: &Path,
     (args, origin, images): (&[(&str, &str)], &Origin, Images<'_>),
 ) -> Result<Arc<DockerfileBuild>, Diagnostic> {
+    let mut build = files(context, directory, args)?;
+    let names = needed_images(&build, &context.platform())?;
+    build.images = named::look_up(context, &names, (&build.file, origin, images)).await?;
+    Ok(Arc::new(build))
+}
+
+/// Looks over a definition's Dockerfile with no image at hand: what is wrong with its lines and its files.
+pub fn check(context: &Context, directory: &Path) -> Result<(), Diagnostic> {
+    let args = [
+        ("FROM_IMAGE", IMAGE_SO_FAR),
+        ("BASE_IMAGE", IMAGE_SO_FAR),
+        ("EXTENSION", ""),
+    ];
+    let build = files(context, directory, &args)?;
+    Ok(assembler::dockerfile::check(&build, &context.platform())?)
+}
+
+/// Reads a Dockerfile and what is beside it.
+fn files(
+    context: &Context,
+    directory: &Path,
+    args: &[(&str, &str)],
+) -> Result<DockerfileBuild, Diagnostic> {
     let path = directory.join(crate::definition::DOCKERFILE);
     let file_context =
         build_context::known(context, directory, &path).map_err(DockerfileError::from)?;
@@ -114,7 +138,7 @@ async fn read(
         .caused_by(Some(&error))
         .hint("a Dockerfile is UTF-8 text")
     })?;
-    let mut build = DockerfileBuild {
+    Ok(DockerfileBuild {
         file: path.display().to_string(),
         text: text.into(),
         context: file_context,
@@ -124,9 +148,6 @@ async fn read(
             .collect(),
         images: BTreeMap::new(),
         target: None,
-        secrets: BTreeMap::new(),
-    };
-    let names = needed_images(&build, &context.platform())?;
-    build.images = named::look_up(context, &names, (&build.file, origin, images)).await?;
-    Ok(Arc::new(build))
+        secrets: build_secrets::given(&context.options.secrets)?,
+    })
 }

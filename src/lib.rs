@@ -8,6 +8,7 @@ pub mod aside;
 pub mod base_build;
 pub mod base_drift;
 pub mod base_image;
+pub mod build_secrets;
 pub mod choosing;
 pub mod cli;
 pub mod clock;

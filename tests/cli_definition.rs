@@ -175,6 +175,37 @@ fn a_bad_definition_disables_only_itself_and_is_told_once() {
 }
 
 #[test]
+fn a_check_reads_a_dockerfile_to_its_end_without_any_image() {
+    let home = Home::new();
+    home.write("extension/d/extension.yml", "name: d\ndescription: y\n");
+    for (text, part) in [
+        ("RUUN x\n", Some("line 3: ")),
+        (
+            "RUN x\nCOPY nothing /\n",
+            Some("line 4: there is no `nothing`"),
+        ),
+        (
+            "WORKDIR $FROM_THE_IMAGE\nCOPY --from=nobody/has-it /x /\n",
+            None,
+        ),
+    ] {
+        let text = format!("ARG BASE_IMAGE\nFROM $BASE_IMAGE\n{text}");
+        home.write("extension/d/Dockerfile", &text);
+        let output = home.run(&["extension", "check", "d", "--no-build"]);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(part.map_or(0, |_| 1)),
+            "{stdout}"
+        );
+        if let Some(part) = part {
+            assert!(stdout.contains("error: Dockerfile: "), "{stdout}");
+            assert!(stdout.contains(part), "{stdout}");
+        }
+    }
+}
+
+#[test]
 fn a_check_reads_scripts_with_their_own_shell_and_runs_nothing_of_them() {
     let home = Home::new();
     home.write("extension/x/extension.yml", "name: x\ndescription: y\n");

@@ -15,6 +15,7 @@ use crate::{
     definition_files::FilesError,
     digest::{Digest, LayerKey},
     dockerfile::{self, DockerfileBuild, DockerfileError},
+    foresee::foresee,
     image::Image,
     key::layer_key,
     manifest::ManifestError,
@@ -75,6 +76,8 @@ pub enum AssembleError {
 
 /// Assembles the image that `recipe` describes; `names` gives each step's log its name.
 pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, AssembleError> {
+    // What cannot be built is refused before anything runs.
+    foresee(world.store, recipe)?;
     let base = world.store.image(&recipe.base)?;
     let mut records = base_records(world, recipe, &base);
     let mut labels = Provenance::of(base.config().value())

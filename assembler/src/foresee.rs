@@ -15,13 +15,20 @@ use crate::{
 };
 
 /// Computes what [`assemble`](crate::assemble::assemble) would reuse, without running or writing anything: a key for each step while the layers
-/// below it are known, and whether its layer is kept.
+/// below it are known, and whether its layer is kept. What is wrong with a Dockerfile that would run is found.
 pub fn foresee(store: &BlobStore, recipe: &Recipe) -> Result<Vec<Foreseen>, AssembleError> {
-    let mut below = Some(store.image(&recipe.base)?);
+    let base = store.image(&recipe.base)?;
+    let platform = base.platform();
+    let mut below = Some(base);
     let mut steps = Vec::new();
     for step in &recipe.steps {
         let foreseen = match below.take() {
-            None => Foreseen::default(),
+            None => {
+                if let Addition::Dockerfile(build) = &step.addition {
+                    dockerfile::check_to_run(build, &platform)?;
+                }
+                Foreseen::default()
+            }
             Some(image) => match &step.addition {
                 Addition::Dockerfile(build) => {
                     foresee_dockerfile(store, (recipe, step), build, &image)?

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     image::Image,
-    instruction::{Instruction, StepMount},
+    instruction::{Instruction, Secret, StepMount},
     recipe::ScriptFiles,
     reporter::Reporter,
     store::{BlobStore, SharedLock},
@@ -56,6 +56,8 @@ pub enum Task<'a> {
         instructions: &'a [Instruction],
         /// There during all of them.
         mounts: &'a [StepMount],
+        /// Variables that all programs get besides their own, and that no file may hold. They are text without NUL.
+        secrets: &'a BTreeMap<String, Secret>,
     },
 }
 

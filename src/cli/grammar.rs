@@ -12,7 +12,7 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 8] = [
+const WITH_VALUE: [&str; 9] = [
     "--base",
     "--extension",
     "--image-name",
@@ -21,6 +21,7 @@ const WITH_VALUE: [&str; 8] = [
     "--share",
     "--extension-shares",
     "--progress",
+    "--secret",
 ];
 /// Options of ours without a value.
 const WITHOUT_VALUE: [&str; 11] = [

@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand};
 
 pub use grammar::{Refused, arrange};
 
-use crate::{commands, printer::ProgressMode, selection::Choice, update_check};
+use crate::{
+    build_secrets::SecretOption, commands, printer::ProgressMode, selection::Choice, update_check,
+};
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
 ///
@@ -62,6 +64,13 @@ pub struct GlobalOptions {
     /// Print results as one JSON object.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Give a secret to the Dockerfiles that ask for it by its ID, this once; may be given several times.
+    #[arg(
+        long = "secret",
+        global = true,
+        value_name = "id=ID[,src=FILE|,env=NAME]"
+    )]
+    pub secrets: Vec<SecretOption>,
 }
 
 /// Options of a run.

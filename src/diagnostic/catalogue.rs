@@ -410,7 +410,7 @@ fn dockerfiles() -> Vec<Diagnostic> {
         .into(),
         DockerfileError::Secret {
             id: "token".to_owned(),
-            path: "/home/me/token".into(),
+            from: "/home/me/token".to_owned(),
             source: denied(),
         }
         .into(),
@@ -433,8 +433,14 @@ fn dockerfiles() -> Vec<Diagnostic> {
         .into(),
         ContextError::Changed { path: context() }.into(),
         ContextError::Special { path: context() }.into(),
+        ContextError::Ignore {
+            path: context(),
+            why: "is no regular file",
+        }
+        .into(),
         ContextError::Pattern {
             path: context(),
+            line: 3,
             pattern: "[".to_owned(),
         }
         .into(),

@@ -170,6 +170,8 @@ impl Explain for ContextError {
                 Verdict::usage("context-special").hint("leave it out in `.dockerignore`")
             }
             Self::Name(error) => error.verdict(),
+            Self::Ignore { .. } => Verdict::usage("dockerignore-file")
+                .hint("make it a file of the directory with one pattern a line"),
             Self::Pattern { .. } => Verdict::usage("dockerignore-pattern").hint(
                 "a pattern is a path with `*`, `?`, `[a-z]` or `**`; `\\` takes the meaning away",
             ),

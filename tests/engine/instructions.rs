@@ -33,6 +33,7 @@ struct Step<'a> {
     image: &'a Image,
     instructions: Vec<Instruction>,
     mounts: Vec<StepMount>,
+    secrets: BTreeMap<String, Secret>,
     network: Network,
     interrupt: CancellationToken,
 }
@@ -45,6 +46,7 @@ impl<'a> Step<'a> {
             image: &ground.image,
             instructions: Vec::new(),
             mounts: Vec::new(),
+            secrets: BTreeMap::new(),
             network: Network::None,
             interrupt: CancellationToken::new(),
         }
@@ -94,6 +96,7 @@ impl<'a> Step<'a> {
             task: Task::Instructions {
                 instructions: &self.instructions,
                 mounts: &self.mounts,
+                secrets: &self.secrets,
             },
             network: StepNetwork::None,
             env: &BTreeMap::new(),
@@ -519,6 +522,29 @@ fn a_secret_is_in_memory_only_and_leaves_no_trace() {
             !format!("{:?}", step.mounts).contains("hush"),
             "a secret is never printed"
         );
+    });
+}
+
+#[test]
+fn a_secret_that_is_a_variable_is_in_no_file_either() {
+    both_ways("secret-variables", |ground, way| {
+        let mut step = Step::new(ground, way).shell(
+            "word=hu; word=${word}sh; [ \"$ONE\" = $word ] && [ \"$TWO\" = 'b c' ] && ! grep -q $word /.aicage-*/step.json",
+        );
+        let secret = |text: &str| Secret::new(text.as_bytes());
+        step.secrets.insert("ONE".to_owned(), secret("hush"));
+        step.secrets.insert("TWO".to_owned(), secret("b c"));
+        check(&step.run(), &[]);
+        let kind = MountKind::Secret {
+            content: secret("file"),
+            mode: 0o400,
+            uid: 0,
+            gid: 0,
+        };
+        let step = step
+            .mount("/run/secrets/token", kind)
+            .shell("[ \"$(cat /run/secrets/token) $TWO\" = 'file b c' ]");
+        check(&step.run(), &[]);
     });
 }
 

@@ -17,7 +17,7 @@ use aicage::{
 };
 use assembler::{
     assemble::{AssembleError, assemble},
-    dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR},
+    dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, SecretSource},
     image::Image,
     platform::Platform,
     provenance::{BaseRecord, Kind, Origin},
@@ -90,7 +90,8 @@ impl Case {
         let secret = |text: &str| {
             let (id, source) = text.split_once(',').unwrap();
             let id = id.strip_prefix("id=").unwrap().to_owned();
-            (id, PathBuf::from(source.strip_prefix("src=").unwrap()))
+            let file = PathBuf::from(source.strip_prefix("src=").unwrap());
+            (id, SecretSource::File(file))
         };
         DockerfileBuild {
             file: "Dockerfile".to_owned(),

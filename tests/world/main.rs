@@ -21,6 +21,7 @@ mod matrix;
 mod named;
 mod nasty;
 mod refused;
+mod secrets;
 mod session;
 mod shares;
 mod unmoved;

@@ -37,6 +37,7 @@ impl Sandbox for Notes {
         let Task::Instructions {
             instructions,
             mounts,
+            secrets,
         } = request.task
         else {
             panic!("a Dockerfile has instructions");
@@ -44,6 +45,10 @@ impl Sandbox for Notes {
         let mut words: Vec<String> = mounts.iter().map(mount).collect();
         if request.network == StepNetwork::None {
             words.push("no network".to_owned());
+        }
+        for (name, content) in secrets {
+            let content = String::from_utf8_lossy(content.expose());
+            words.push(format!("{name}={content}"));
         }
         words.extend(instructions.iter().map(instruction));
         let text = words.join("; ");
@@ -87,10 +92,14 @@ fn instruction(instruction: &Instruction) -> String {
             user,
             directory,
         } => {
-            let secret = env.get("S").map(|secret| format!("S={secret} "));
             let user = user.as_deref().unwrap_or("-");
             let argv = argv.join(" ");
-            format!("{user}@{directory} {}{argv}", secret.unwrap_or_default())
+            assert_ne!(
+                env.get("S").map(String::as_str),
+                Some("hush"),
+                "what is secret is no plain variable"
+            );
+            format!("{user}@{directory} {argv}")
         }
         Action::Unpack {
             tar,

@@ -130,6 +130,11 @@ pub(crate) fn walk<How: Clone>(
                     gave.push((kept, how));
                 }
             }
+            if foreseen.kept.is_none() {
+                // It will run.
+                let checked = build.check_secrets(group);
+                checked.map_err(|refusal| build.refused(refusal))?;
+            }
             groups.push(foreseen);
         }
         if let Some(image) = image {

@@ -24,8 +24,16 @@ use crate::instruction::Destination;
 /// What becomes one tar: by the name that it gets, where it is.
 #[derive(Debug)]
 pub(crate) struct Bundle {
-    files: BTreeMap<LayerPath, LayerPath>,
+    files: BTreeMap<LayerPath, Source>,
     destination: Destination,
+}
+
+/// Where a file of a bundle is.
+#[derive(Debug)]
+struct Source {
+    path: LayerPath,
+    /// Which of the things that a pattern fits it belongs to: names of one file stay that within one only.
+    part: usize,
 }
 
 /// Whether the destination is a directory for certain, so that several files can be put there at once.
@@ -41,7 +49,8 @@ impl Bundle {
         let mut files = BTreeMap::new();
         if !tree.is_directory(&found.real) {
             let name = LayerPath::new(found.called.base_name()).unwrap_or_default();
-            files.insert(name, found.real.clone());
+            let path = found.real.clone();
+            files.insert(name, Source { path, part: 0 });
             return Self {
                 files,
                 destination: Destination::Auto,
@@ -50,7 +59,7 @@ impl Bundle {
         for path in tree.below(&found.real) {
             let relative = LayerPath::new(below_of(&path, &found.real)).unwrap_or_default();
             if relative.is_root() || !exclude.leaves_out(relative.as_bytes()) {
-                files.insert(relative, path);
+                files.insert(relative, Source { path, part: 0 });
             }
         }
         Self {
@@ -66,13 +75,14 @@ impl Bundle {
         (exclude, into): (&Ignore, Into),
     ) -> Vec<Self> {
         let mut bundles: Vec<Self> = Vec::new();
-        for found in found {
+        for (part, found) in found.iter().enumerate() {
             let next = Self::of(tree, found, exclude);
             match bundles.last_mut() {
                 Some(last) if into == Into::Directory && last.is_apart_from(&next) => {
                     // Only what is copied first gives a new destination its time.
                     let below = next.files.into_iter().filter(|(name, _)| !name.is_root());
-                    last.files.extend(below);
+                    last.files
+                        .extend(below.map(|(name, source)| (name, Source { part, ..source })));
                     last.destination = Destination::Directory;
                 }
                 _ => bundles.push(next),
@@ -100,7 +110,8 @@ pub(crate) fn tars(
     let mut gathered = match tree {
         Tree::Context(_) => None,
         Tree::Image { image, .. } => {
-            let paths = bundles.iter().flat_map(|bundle| bundle.files.values());
+            let sources = bundles.iter().flat_map(|bundle| bundle.files.values());
+            let paths = sources.map(|source| &source.path);
             Some(gather::gather(shelf, image, paths)?)
         }
     };
@@ -125,12 +136,12 @@ pub(crate) fn tars(
 
 fn write_context(
     context: &BuildContext,
-    wanted: &BTreeMap<LayerPath, LayerPath>,
+    wanted: &BTreeMap<LayerPath, Source>,
     mode: Option<&Chmod>,
     writer: &mut LayerWriter<BufWriter<fs_err::File>>,
 ) -> Result<(), TreeError> {
     let mut parents = Parents::default();
-    for (relative, path) in wanted {
+    for (relative, Source { path, .. }) in wanted {
         let Some(found) = context.get(path) else {
             continue;
         };
@@ -159,14 +170,14 @@ fn write_context(
 
 fn write_image(
     gathered: &mut Gathered,
-    wanted: &BTreeMap<LayerPath, LayerPath>,
+    wanted: &BTreeMap<LayerPath, Source>,
     mode: Option<&Chmod>,
     writer: &mut LayerWriter<BufWriter<fs_err::File>>,
 ) -> Result<(), TreeError> {
     let mut parents = Parents::default();
     // Names of one file that are copied together stay names of one file.
-    let mut names: BTreeMap<gather::Inode, LayerPath> = BTreeMap::new();
-    for (relative, path) in wanted {
+    let mut names: BTreeMap<(gather::Inode, usize), LayerPath> = BTreeMap::new();
+    for (relative, Source { path, part }) in wanted {
         let Some((inode, mut entry)) = gathered.entry(path) else {
             continue;
         };
@@ -175,14 +186,14 @@ fn write_image(
         change(&mut entry, mode);
         if !matches!(entry.kind, EntryKind::File { .. }) {
             writer.append(&LayerItem::Entry(entry), io::empty())?;
-        } else if let Some(first) = names.get(&inode) {
+        } else if let Some(first) = names.get(&(inode.clone(), *part)) {
             entry.kind = EntryKind::HardLink {
                 target: first.clone(),
             };
             writer.append(&LayerItem::Entry(entry), io::empty())?;
         } else {
             writer.append(&LayerItem::Entry(entry), gathered.content(&inode)?)?;
-            names.insert(inode, relative.clone());
+            names.insert((inode, *part), relative.clone());
         }
     }
     Ok(())

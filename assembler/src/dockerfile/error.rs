@@ -47,13 +47,13 @@ pub enum DockerfileError {
         source: TreeError,
     },
     /// A secret that the Dockerfile needs cannot be read.
-    #[error("cannot read the secret `{id}` from {}", path.display())]
+    #[error("cannot take the secret `{id}` from {from}")]
     Secret {
         /// Which one.
         id: String,
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system said.
+        /// A file, or a variable.
+        from: String,
+        /// What is wrong with it.
         #[source]
         source: std::io::Error,
     },
@@ -96,11 +96,21 @@ pub enum ContextError {
     /// A name that no layer can hold.
     #[error("a name in the build context cannot be in an image")]
     Name(#[from] layer::PathError),
+    /// A `.dockerignore` is nothing that can be read.
+    #[error("{} {why}", path.display())]
+    Ignore {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: &'static str,
+    },
     /// A pattern of `.dockerignore` is not one.
-    #[error("{} has a pattern that is not valid: `{pattern}`", path.display())]
+    #[error("{} line {line} is no valid pattern: `{pattern}`", path.display())]
     Pattern {
         /// The file.
         path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
         /// The pattern.
         pattern: String,
     },

@@ -51,7 +51,12 @@ struct Lexer<'a> {
     quotes: bool,
     /// Whether escapes stay in the text: in patterns.
     raw: bool,
+    /// How many substitutions we are in.
+    depth: usize,
 }
+
+/// How many substitutions may be in each other; nobody writes so many, and each takes of our stack.
+const DEPTH: usize = 100;
 
 /// A text, and the words it falls into.
 #[derive(Default)]
@@ -99,6 +104,7 @@ impl<'a> Lexer<'a> {
             escape,
             quotes: true,
             raw: false,
+            depth: 0,
         }
     }
 
@@ -114,6 +120,18 @@ impl<'a> Lexer<'a> {
 
     /// Reads to the end, or behind `stop`.
     fn until(&mut self, stop: Option<char>) -> Result<Expanded, String> {
+        if self.depth > DEPTH {
+            return Err(format!(
+                "substitutions are more than {DEPTH} deep in each other"
+            ));
+        }
+        self.depth += 1;
+        let result = self.read_until(stop);
+        self.depth -= 1;
+        result
+    }
+
+    fn read_until(&mut self, stop: Option<char>) -> Result<Expanded, String> {
         let mut result = Expanded::default();
         while let Some(c) = self.peek() {
             if stop == Some(c) {

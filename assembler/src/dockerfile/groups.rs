@@ -69,7 +69,10 @@ impl Group {
         let runs = |operation: &Operation| matches!(operation.what, Doing::Run { .. });
         if self.operations.iter().any(runs) {
             let kept = |mount: &Mount| !mount.kind.is_fresh_each_time();
-            return self.mounts == mounts && mounts.iter().all(kept) && self.network == network;
+            let what = |mount: &Mount| (mount.target.clone(), mount.kind.clone());
+            return self.mounts.iter().map(what).eq(mounts.iter().map(what))
+                && mounts.iter().all(kept)
+                && self.network == network;
         }
         self.operations.iter().all(|operation| {
             let path = match &operation.what {

@@ -19,36 +19,48 @@ struct Pattern {
 }
 
 impl Ignore {
-    /// Reads the file; the error is the pattern that is none.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
+    /// Reads the file; the error is the line, and the pattern that is none.
+    pub(crate) fn read(text: &str) -> Result<Self, (usize, String)> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self::of(text.lines().filter(|line| !line.starts_with('#')))
+        let mut ignore = Self::default();
+        for (number, line) in text.lines().enumerate() {
+            if !line.starts_with('#') {
+                ignore.add(line).map_err(|pattern| (number + 1, pattern))?;
+            }
+        }
+        Ok(ignore)
     }
 
     /// Reads patterns.
-    pub(crate) fn of<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
-        let mut patterns = Vec::new();
-        for line in lines {
-            let line = line.trim();
-            let (takes_back, path) = match line.strip_prefix('!') {
-                Some(path) => (true, path.trim()),
-                None => (false, line),
-            };
-            if path.is_empty() {
-                if takes_back {
-                    return Err(line.to_owned());
-                }
-                continue;
-            }
-            let text = clean(path);
-            let glob = Glob::of_ignore(&text).ok_or_else(|| line.to_owned())?;
-            patterns.push(Pattern {
-                text,
-                glob,
-                takes_back,
-            });
+    pub(crate) fn of<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut ignore = Self::default();
+        for pattern in patterns {
+            ignore.add(pattern)?;
         }
-        Ok(Self { patterns })
+        Ok(ignore)
+    }
+
+    fn add(&mut self, line: &str) -> Result<(), String> {
+        let line = line.trim();
+        let (takes_back, path) = match line.strip_prefix('!') {
+            Some(path) => (true, path.trim()),
+            None => (false, line),
+        };
+        if path.is_empty() {
+            return if takes_back {
+                Err(line.to_owned())
+            } else {
+                Ok(())
+            };
+        }
+        let text = clean(path);
+        let glob = Glob::of_ignore(&text).ok_or_else(|| line.to_owned())?;
+        self.patterns.push(Pattern {
+            text,
+            glob,
+            takes_back,
+        });
+        Ok(())
     }
 
     /// Says whether a path is left out.
@@ -94,15 +106,18 @@ impl Ignore {
     }
 }
 
-/// Takes `./`, `//` and the leading slash off; `..` at the beginning goes nowhere.
+/// Takes `./`, `//` and the leading slash off; `..` at the beginning stays, and fits nothing.
 fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
+            ".." => match parts.last() {
+                Some(&"..") => parts.push(part),
+                Some(_) => drop(parts.pop()),
+                None if path.starts_with('/') => {}
+                None => parts.push(part),
+            },
             part => parts.push(part),
         }
     }
@@ -141,7 +156,21 @@ mod tests {
 
     #[test]
     fn a_bad_pattern_is_named() {
-        assert_eq!(Ignore::read("ok\n[x\n"), Err("[x".to_owned()));
-        assert_eq!(Ignore::read("!\n"), Err("!".to_owned()));
+        assert_eq!(Ignore::read("#\nok\n[x\n"), Err((3, "[x".to_owned())));
+        assert_eq!(Ignore::read("!\n"), Err((1, "!".to_owned())));
+    }
+
+    #[test]
+    fn what_leads_out_of_the_directory_fits_nothing_in_it() {
+        for (pattern, out) in [
+            ("../foo", false),
+            ("a/../../foo", false),
+            ("a/../foo", true),
+            ("/../foo", true),
+            ("foo/", true),
+        ] {
+            let ignore = Ignore::read(pattern).unwrap();
+            assert_eq!(ignore.leaves_out(b"foo"), out, "{pattern}");
+        }
     }
 }

@@ -46,11 +46,7 @@ pub(crate) fn group_key(
         let from = match from_of(mount) {
             None => None,
             Some(from) => {
-                let line = group
-                    .operations
-                    .first()
-                    .map_or(1, |operation| operation.line);
-                let base = stages.source(from, stage, line)?;
+                let base = stages.source(from, stage, mount.line)?;
                 match images.get(&base) {
                     Some(image) => Some(chain(image)),
                     None => return Ok(None),

@@ -26,6 +26,7 @@ use super::{
     context::{BuildContext, ContextEntry, ContextKind, ContextLimits},
     error::ContextError,
     ignore::Ignore,
+    ignore_file,
 };
 use crate::digest::{Digest, Hasher};
 
@@ -80,7 +81,7 @@ struct Listed {
 impl ContextListing {
     /// Lists a build context.
     pub fn of(place: &ContextPlace) -> Result<Self, ContextError> {
-        let ignore = read_ignore(&place.directory, &place.dockerfile)?;
+        let ignore = ignore_file::read(&place.directory, &place.dockerfile)?;
         let mut walk = Walk {
             place,
             ignore: &ignore,
@@ -165,24 +166,6 @@ fn content(path: &Path, size: u64) -> io::Result<Vec<u8>> {
         .take(size.saturating_add(1))
         .read_to_end(&mut content)?;
     Ok(content)
-}
-
-fn read_ignore(directory: &Path, dockerfile: &Path) -> Result<Ignore, ContextError> {
-    let mut own = dockerfile.as_os_str().to_owned();
-    own.push(".dockerignore");
-    for path in [PathBuf::from(own), directory.join(".dockerignore")] {
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed(&path, error)),
-        };
-        let mut text = String::new();
-        file.take(1 << 20)
-            .read_to_string(&mut text)
-            .map_err(|error| failed(&path, error))?;
-        return Ignore::read(&text).map_err(|pattern| ContextError::Pattern { path, pattern });
-    }
-    Ok(Ignore::default())
 }
 
 struct Walk<'a> {

@@ -2,23 +2,19 @@
 //!
 //! Invariant: what a container is given is plain bytes; no file of the host is named to it.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Read as _, Write as _},
-};
+use std::collections::BTreeMap;
 
-use fs_err as fs;
-use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use tempfile::TempPath;
 
 use super::{
     DockerfileError,
     build::At,
-    bundle::{self, Bundle, Parents},
+    bundle::{self, Bundle},
     error::TreeError,
     groups::{Doing, Operation},
     ignore::Ignore,
-    mount::{Kind, Mount, Need},
+    make_copy::document_tar,
+    mount::{Kind, Mount},
     script::{Refusal, refuse},
     stages::Base,
     tree::{Found, Shelf, Tree},
@@ -28,16 +24,13 @@ use crate::{
     instruction::{Access, Action, Instruction, MountKind, Secret, StepMount, TarSource},
 };
 
-/// The largest secret, as Docker has it.
-const SECRET_LIMIT: u64 = 500 << 10;
-/// When a file of ours was last changed: never.
-const NEVER: i64 = 0;
-
 /// What a container is to do, and the files that it needs for as long as it runs.
 #[derive(Default)]
 pub(crate) struct Prepared {
     pub(crate) instructions: Vec<Instruction>,
     pub(crate) mounts: Vec<StepMount>,
+    /// Variables of all commands.
+    pub(crate) secrets: BTreeMap<String, Secret>,
     files: Vec<TempPath>,
 }
 
@@ -52,27 +45,46 @@ pub(crate) fn prepare(shelf: Shelf<'_>, at: &At<'_>) -> Result<Prepared, Dockerf
     for mount in &at.group.mounts {
         maker.mount(mount)?;
     }
+    maker.prepared.secrets = at.build.secret_variables(at.group)?;
     for operation in &at.group.operations {
         maker.operation(operation)?;
     }
     Ok(maker.prepared)
 }
 
-/// Refuses what is copied from images and is not there, before anything runs. What stages will have is not known then.
+/// Refuses what is copied or mounted from images and is not there, before anything runs. What stages will have is not
+/// known then.
 pub(crate) fn check_images(shelf: Shelf<'_>, at: &At<'_>) -> Result<(), DockerfileError> {
     let mut trees = BTreeMap::new();
-    let groups = at.planned.values().flat_map(|stage| &stage.groups);
-    for operation in groups.flat_map(|group| &group.operations) {
-        let Doing::Copy(copy) = &operation.what else {
-            continue;
-        };
-        let Some(base @ Base::Image(_)) = &copy.from else {
-            continue;
-        };
-        let tree = tree_of(shelf, at, Some(base), &mut trees)?;
-        for source in &copy.sources {
-            tree.find(source)
-                .map_err(|gone| at.missing(&gone, operation.line))?;
+    for (stage, planned) in at.planned {
+        for group in &planned.groups {
+            for mount in &group.mounts {
+                let (Kind::Bind { from, source, .. } | Kind::Cache { from, source, .. }) =
+                    &mount.kind
+                else {
+                    continue;
+                };
+                let from = at.mounted_from(from.as_deref(), (*stage, mount.line))?;
+                if let Some(base @ Base::Image(_)) = &from {
+                    let tree = tree_of(shelf, at, Some(base), &mut trees)?;
+                    if tree.resolve(source.as_bytes()).is_none() {
+                        return Err(at.not_mounted(source, mount.line));
+                    }
+                }
+            }
+            for operation in &group.operations {
+                let Doing::Copy(copy) = &operation.what else {
+                    continue;
+                };
+                let Some(base @ Base::Image(_)) = &copy.from else {
+                    continue;
+                };
+                let tree = tree_of(shelf, at, Some(base), &mut trees)?;
+                for source in &copy.sources {
+                    tree.find(source)
+                        .map_err(|gone| at.missing(&gone, operation.line))?;
+                }
+            }
         }
     }
     Ok(())
@@ -100,7 +112,6 @@ impl Maker<'_> {
                 for (name, value) in proxies(&self.at.build.args) {
                     env.entry(name).or_insert(value);
                 }
-                env.extend(self.secret_variables()?);
                 self.push(
                     &label,
                     Action::Run {
@@ -137,12 +148,7 @@ impl Maker<'_> {
     }
 
     fn mount(&mut self, mount: &Mount) -> Result<(), DockerfileError> {
-        let line = self
-            .at
-            .group
-            .operations
-            .first()
-            .map_or(1, |first| first.line);
+        let line = mount.line;
         let kind = match &mount.kind {
             Kind::Bind {
                 from,
@@ -183,27 +189,19 @@ impl Maker<'_> {
             Kind::Tmpfs { size } => MountKind::Tmpfs { size: *size },
             Kind::Secret {
                 id,
-                need,
                 shown,
                 mode,
                 uid,
                 gid,
-            } => match self.secret(id)? {
-                Some(_) if !shown.file => return Ok(()),
-                Some(content) => MountKind::Secret {
+                ..
+            } => match self.at.build.secret(id)? {
+                Some(content) if shown.file => MountKind::Secret {
                     content,
                     mode: *mode,
                     uid: *uid,
                     gid: *gid,
                 },
-                None if *need == Need::Optional => return Ok(()),
-                None => {
-                    return Err(self.at.refused(refuse(
-                        line,
-                        format!("the secret `{id}` is required and not given"),
-                        "give it, or take `required` away",
-                    )));
-                }
+                _ => return Ok(()),
             },
             Kind::Document { name, content } => self.document((name, content), line)?,
         };
@@ -235,22 +233,11 @@ impl Maker<'_> {
         line: usize,
     ) -> Result<(TarSource, Option<String>), DockerfileError> {
         let at = self.at;
-        let base = match from {
-            None => None,
-            Some(from) => Some(
-                at.stages
-                    .source(from, at.stage, line)
-                    .map_err(|refusal| at.refused(refusal))?,
-            ),
-        };
+        let base = at.mounted_from(from, (at.stage, line))?;
         let tree = tree_of(self.shelf, at, base.as_ref(), &mut self.trees)?;
-        let real = tree.resolve(source.as_bytes()).ok_or_else(|| {
-            at.refused(refuse(
-                line,
-                format!("there is no `{source}` where it is mounted from"),
-                "name a file or directory that is there",
-            ))
-        })?;
+        let real = tree
+            .resolve(source.as_bytes())
+            .ok_or_else(|| at.not_mounted(source, line))?;
         let file = (!tree.is_directory(&real))
             .then(|| String::from_utf8_lossy(real.base_name()).into_owned());
         let found = Found {
@@ -263,45 +250,6 @@ impl Maker<'_> {
         let tar = tars.pop().expect("one bundle gives one tar");
         Ok((self.keep(tar), file))
     }
-
-    /// Returns the secrets that commands get as variables.
-    fn secret_variables(&self) -> Result<BTreeMap<String, String>, DockerfileError> {
-        let mut variables = BTreeMap::new();
-        for mount in &self.at.group.mounts {
-            if let Kind::Secret { id, shown, .. } = &mount.kind
-                && let Some(name) = &shown.variable
-                && let Some(content) = self.secret(id)?
-            {
-                let value = String::from_utf8_lossy(content.expose()).into_owned();
-                variables.insert(name.clone(), value);
-            }
-        }
-        Ok(variables)
-    }
-
-    fn secret(&self, id: &str) -> Result<Option<Secret>, DockerfileError> {
-        let Some(path) = self.at.build.secrets.get(id) else {
-            return Ok(None);
-        };
-        let failed = |source| DockerfileError::Secret {
-            id: id.to_owned(),
-            path: path.clone(),
-            source,
-        };
-        let mut content = Vec::new();
-        fs::File::open(path)
-            .map_err(failed)?
-            .take(SECRET_LIMIT + 1)
-            .read_to_end(&mut content)
-            .map_err(failed)?;
-        if content.len() as u64 > SECRET_LIMIT {
-            return Err(failed(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "a secret has at most 500 KiB",
-            )));
-        }
-        Ok(Some(Secret::new(content)))
-    }
 }
 
 impl At<'_> {
@@ -311,6 +259,25 @@ impl At<'_> {
             line,
             source,
         }
+    }
+
+    /// Finds what a mount of a stage is made from; nothing for the build context.
+    fn mounted_from(
+        &self,
+        from: Option<&str>,
+        (stage, line): (usize, usize),
+    ) -> Result<Option<Base>, DockerfileError> {
+        from.map(|from| self.stages.source(from, stage, line))
+            .transpose()
+            .map_err(|refusal| self.refused(refusal))
+    }
+
+    fn not_mounted(&self, source: &str, line: usize) -> DockerfileError {
+        self.refused(refuse(
+            line,
+            format!("there is no `{source}` where it is mounted from"),
+            "name a file or directory that is there",
+        ))
     }
 
     fn refused(&self, refusal: Refusal) -> DockerfileError {
@@ -346,23 +313,6 @@ pub(crate) fn tree_of<'t, 'a>(
         trees.insert(key.clone(), tree);
     }
     Ok(trees.get(&key).expect("it was put there just now"))
-}
-
-/// Writes a tar of one file below a directory.
-pub(crate) fn document_tar(
-    shelf: Shelf<'_>,
-    (name, content): (&str, &str),
-    mode: u32,
-) -> Result<TempPath, TreeError> {
-    let (file, path) = shelf.file()?;
-    let mut writer = LayerWriter::new(io::BufWriter::new(file));
-    let name = LayerPath::new(name.trim_start_matches('/')).unwrap_or_default();
-    let mut entry = Entry::file(name, mode, content.len() as u64);
-    entry.mtime = NEVER;
-    Parents::default().lead_to(&entry, &mut writer)?;
-    writer.append(&LayerItem::Entry(entry), content.as_bytes())?;
-    writer.finish()?.flush()?;
-    Ok(path)
 }
 
 /// Returns the proxies among build arguments, in both spellings; they need no `ARG`.

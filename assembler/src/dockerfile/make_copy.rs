@@ -1,21 +1,28 @@
 //! Makes the tars of `COPY` and `ADD`.
 
-use std::path::Path;
+use std::{
+    io::{self, Write as _},
+    path::Path,
+};
 
+use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use tempfile::TempPath;
 
 use super::{
     DockerfileError, archive,
-    bundle::{self, Bundle, Into},
+    bundle::{self, Bundle, Into, Parents},
     chmod::Chmod,
     copies::PlannedCopy,
     error::TreeError,
     ignore::Ignore,
-    make::{Maker, document_tar, tree_of},
+    make::{Maker, tree_of},
     script::Archives,
     tree::{Found, Shelf, Tree},
 };
 use crate::instruction::{Action, Conflict, Destination};
+
+/// When a file of ours was last changed: never.
+const NEVER: i64 = 0;
 
 /// One tar, and how it is unpacked.
 struct Made {
@@ -137,4 +144,21 @@ fn plain(copy: &PlannedCopy, tar: TempPath, destination: Destination) -> Made {
             _ => None,
         },
     }
+}
+
+/// Writes a tar of one file below a directory.
+pub(crate) fn document_tar(
+    shelf: Shelf<'_>,
+    (name, content): (&str, &str),
+    mode: u32,
+) -> Result<TempPath, TreeError> {
+    let (file, path) = shelf.file()?;
+    let mut writer = LayerWriter::new(io::BufWriter::new(file));
+    let name = LayerPath::new(name.trim_start_matches('/')).unwrap_or_default();
+    let mut entry = Entry::file(name, mode, content.len() as u64);
+    entry.mtime = NEVER;
+    Parents::default().lead_to(&entry, &mut writer)?;
+    writer.append(&LayerItem::Entry(entry), content.as_bytes())?;
+    writer.finish()?.flush()?;
+    Ok(path)
 }

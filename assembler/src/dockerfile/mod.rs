@@ -15,6 +15,7 @@
 mod archive;
 mod build;
 mod bundle;
+mod check;
 mod chmod;
 mod context;
 mod copies;
@@ -25,6 +26,7 @@ mod glob;
 mod groups;
 mod heredoc;
 mod ignore;
+mod ignore_file;
 mod key;
 mod lines;
 mod listing;
@@ -37,6 +39,7 @@ mod plan;
 mod run;
 mod runs;
 mod script;
+mod secret;
 mod stages;
 mod state;
 mod tree;
@@ -50,18 +53,20 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::Arc,
 };
 
 pub use self::{
     build::ForeseenGroup,
+    check::check,
     context::{BuildContext, ContextEntry, ContextKind, ContextLimits, LazyContext},
     error::{ContextError, DockerfileError, TreeError},
     listing::{ContextListing, ContextPlace},
+    secret::SecretSource,
 };
 pub(crate) use self::{
     build::{Walk, walk},
+    check::check_to_run,
     key::FORMAT,
     run::build,
 };
@@ -93,8 +98,8 @@ pub struct DockerfileBuild {
     pub images: BTreeMap<String, Digest>,
     /// The stage to build; the last one where there is none.
     pub target: Option<String>,
-    /// Files of secrets by id.
-    pub secrets: BTreeMap<String, PathBuf>,
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, SecretSource>,
 }
 
 impl DockerfileBuild {

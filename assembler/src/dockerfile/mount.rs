@@ -8,8 +8,10 @@ use super::{
 use crate::instruction::{Access, Sharing};
 
 /// A mount whose variables are expanded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mount {
+    /// Where it is asked for.
+    pub(crate) line: usize,
     /// Where, absolute.
     pub(crate) target: String,
     pub(crate) kind: Kind,
@@ -195,12 +197,28 @@ impl Fields {
 
     fn finish(self, line: usize, directory: &str) -> Result<Mount, Refusal> {
         let kind = self.kind.clone().unwrap_or_else(|| "bind".to_owned());
-        let target = match (&self.target, kind.as_str()) {
-            (None, "secret") => format!("/run/secrets/{}", self.secret_name()),
-            (target, _) => absolute(directory, target.as_deref().unwrap_or_default()),
+        let target = self.target.as_deref().filter(|target| !target.is_empty());
+        let secret = self.secret_id();
+        if kind == "secret" && secret.is_empty() {
+            return Err(refuse(
+                line,
+                "--mount=type=secret names no secret",
+                "write `id=` with the name under which it is given",
+            ));
+        }
+        if kind == "secret" && self.source.is_some() && self.id.is_some() {
+            return Err(refuse(
+                line,
+                "--mount=type=secret has `id=` and `source=`, which both name the secret",
+                "write one of them",
+            ));
+        }
+        let has_target = target.is_some();
+        let needs_target = !has_target && kind != "secret";
+        let target = match target {
+            Some(target) => absolute(directory, target),
+            None => format!("/run/secrets/{}", base_name(&secret)),
         };
-        let needs_target =
-            self.target.as_deref().unwrap_or_default().is_empty() && kind != "secret";
         if target == "/" || needs_target {
             return Err(refuse(
                 line,
@@ -226,10 +244,10 @@ impl Fields {
             },
             "tmpfs" => Kind::Tmpfs { size: self.size },
             "secret" => Kind::Secret {
-                id: self.secret_name(),
+                id: secret,
                 need: self.need.unwrap_or(Need::Optional),
                 shown: Shown {
-                    file: self.variable.is_none() || self.target.is_some(),
+                    file: self.variable.is_none() || has_target,
                     variable: self.variable,
                 },
                 mode: self.mode.unwrap_or(0o400),
@@ -251,14 +269,23 @@ impl Fields {
                 ));
             }
         };
-        Ok(Mount { target, kind })
+        Ok(Mount { line, target, kind })
     }
 
-    fn secret_name(&self) -> String {
-        let name = self.id.as_deref().or(self.source.as_deref());
-        let name = name.or_else(|| self.target.as_deref()?.rsplit('/').next());
+    /// Returns the name under which a secret is given: its source or id, else that of its target.
+    fn secret_id(&self) -> String {
+        let names = [self.source.as_deref(), self.id.as_deref()];
+        let name = names.into_iter().flatten().find(|name| !name.is_empty());
+        let name = name.or_else(|| self.target.as_deref().map(base_name));
         name.unwrap_or_default().to_owned()
     }
+}
+
+fn base_name(path: &str) -> &str {
+    path.trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or(path)
 }
 
 /// Reads a size such as `64m`.
@@ -288,15 +315,14 @@ mod tests {
 
     #[test]
     fn mounts_are_understood() {
+        let bind = mount("target=t,from=s,source=a/$X").unwrap();
+        assert_eq!((bind.line, bind.target.as_str()), (3, "/w/t"));
         assert_eq!(
-            mount("target=t,from=s,source=a/$X").unwrap(),
-            Mount {
-                target: "/w/t".to_owned(),
-                kind: Kind::Bind {
-                    from: Some("s".to_owned()),
-                    source: "a/x".to_owned(),
-                    access: Access::ReadOnly,
-                },
+            bind.kind,
+            Kind::Bind {
+                from: Some("s".to_owned()),
+                source: "a/x".to_owned(),
+                access: Access::ReadOnly,
             }
         );
         let Kind::Cache { id, mode, .. } = mount("type=cache,target=/c,mode=0700").unwrap().kind
@@ -310,8 +336,19 @@ mod tests {
                 size: Some(64 << 20)
             }
         );
-        let secret = mount("type=secret,id=key").unwrap();
-        assert_eq!(secret.target, "/run/secrets/key");
+        for (text, id, target) in [
+            ("id=key", "key", "/run/secrets/key"),
+            ("id=a/key", "a/key", "/run/secrets/key"),
+            ("source=a/key", "a/key", "/run/secrets/key"),
+            ("target=/s/key", "key", "/s/key"),
+            ("id=x,target=key", "x", "/w/key"),
+        ] {
+            let secret = mount(&format!("type=secret,{text}")).unwrap();
+            let Kind::Secret { id: named, .. } = &secret.kind else {
+                panic!("no secret");
+            };
+            assert_eq!((named.as_str(), secret.target.as_str()), (id, target));
+        }
         assert_eq!(from_of("type=bind,from=x").as_deref(), Some("x"));
     }
 
@@ -327,6 +364,9 @@ mod tests {
             "type=cache,target=/a,sharing=x",
             "target=/a,rw=maybe",
             "type=cache,target=/a,uid=x",
+            "type=secret",
+            "type=secret,env=X",
+            "type=secret,id=x,source=y",
         ] {
             let refusal = mount(text).expect_err(text);
             assert_eq!(refusal.line, 3);

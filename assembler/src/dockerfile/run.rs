@@ -134,6 +134,7 @@ fn make(
         task: Task::Instructions {
             instructions: &prepared.instructions,
             mounts: &prepared.mounts,
+            secrets: &prepared.secrets,
         },
         network: at.group.network,
         env: &std::collections::BTreeMap::new(),

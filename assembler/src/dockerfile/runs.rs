@@ -49,6 +49,7 @@ impl Planner<'_> {
                     if content.starts_with("#!") {
                         *text = format!("/dev/pipes/{}", document.name);
                         mounts.push(Mount {
+                            line,
                             target: "/dev/pipes".to_owned(),
                             kind: Kind::Document {
                                 name: document.name.clone(),
@@ -100,16 +101,6 @@ impl Planner<'_> {
             Kind::Cache {
                 from: Some(from), ..
             } => return self.known(&self.stages.source(from, self.index, line)?, line),
-            Kind::Secret { id, need, .. } => {
-                if *need == mount::Need::Required && !self.build.secrets.contains_key(id) {
-                    return Err(refuse(
-                        line,
-                        format!("the secret `{id}` is required and not given"),
-                        "give it, or take `required` away",
-                    ));
-                }
-                return Ok(());
-            }
             _ => return Ok(()),
         };
         match from {

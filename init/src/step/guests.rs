@@ -3,7 +3,7 @@
 //!
 //! Invariant: afterwards the tree is as if they had never been there. What a program made beside them stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use layer::{IndexKind, LayerPath, PathIndex};
 
 use super::ground::layer_path;
 use super::place::{Given, make_directories, mtime, resolve, set_mtime};
-use super::spec::{Placed, SecretFile};
+use super::spec::{Placed, SecretFile, SecretVariable};
 
 /// Reads the secrets from our standard input, in their order, and writes them to memory.
 pub(super) fn receive(secrets: &[SecretFile]) -> io::Result<()> {
@@ -34,6 +34,26 @@ pub(super) fn receive(secrets: &[SecretFile]) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Reads the secrets that programs get as variables, which come behind those.
+pub(super) fn receive_variables(
+    variables: &[SecretVariable],
+) -> io::Result<BTreeMap<String, String>> {
+    let mut input = io::stdin().lock();
+    let mut received = BTreeMap::new();
+    for variable in variables {
+        let mut text = String::new();
+        input
+            .by_ref()
+            .take(variable.size)
+            .read_to_string(&mut text)?;
+        if text.len() as u64 != variable.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        received.insert(variable.name.clone(), text);
+    }
+    Ok(received)
 }
 
 /// A file that is placed, and what it takes to be as before.

@@ -26,6 +26,8 @@ pub(super) struct Instructions {
     tars: Tars,
     /// Added to what a program is given, which wins.
     pub(super) environment: BTreeMap<String, String>,
+    /// Added to what a program is given, and wins.
+    pub(super) secrets: BTreeMap<String, String>,
     nothing: fs::File,
 }
 
@@ -51,6 +53,7 @@ impl Instructions {
             ready,
             tars,
             environment: spec.env.clone(),
+            secrets: BTreeMap::new(),
             nothing: fs::File::open("/dev/null")?,
         })
     }
@@ -149,6 +152,7 @@ impl Instructions {
         make_directories(&place, Given::default()).map_err(failed)?;
         let mut environment = self.environment.clone();
         environment.extend(env.clone());
+        environment.extend(self.secrets.clone());
         environment
             .entry("PATH".to_owned())
             .or_insert_with(|| PATH.to_owned());

@@ -250,6 +250,7 @@ impl Step {
         fs_err::create_dir(&self.private)?;
         let mut instructions = Instructions::prepare((&self.directory, &self.private), &self.spec)?;
         guests::receive(&self.spec.secrets)?;
+        instructions.secrets = guests::receive_variables(&self.spec.variables)?;
         instructions.environment.extend(self.certificates()?);
         let guests = Guests::place(&self.spec.placed, &self.private, &self.index)?;
         let since = self.now()?;

@@ -26,6 +26,9 @@ pub(super) struct Spec {
     /// What comes through standard input, one after the other.
     #[serde(default)]
     pub(super) secrets: Vec<SecretFile>,
+    /// What follows them there, and programs of instructions get as variables.
+    #[serde(default)]
+    pub(super) variables: Vec<SecretVariable>,
     pub(super) mode: Mode,
     pub(super) output: Output,
     /// Whether `ca.pem` is there and to be trusted while the scripts run.
@@ -112,6 +115,14 @@ pub(super) struct SecretFile {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
+}
+
+/// A secret that programs get as a variable.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretVariable {
+    pub(super) name: String,
+    pub(super) size: u64,
 }
 
 /// What follows the answer.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     compose::{self, Additions, Below, Install},
     context::Context,
-    definition::{base::BaseDefinition, catalogue::Problem},
+    definition::{DOCKERFILE, Source, base::BaseDefinition, catalogue::Problem},
     diagnostic::Diagnostic,
     dockerfiles::{self, Dockerfiles, Images},
     ensure::{self, ReadyBase},
@@ -91,13 +91,30 @@ pub async fn check(
             &problem.error,
         ));
     }
-    let files = match noun {
-        Noun::Agent => &find_agent(context, &args.name)?.files,
-        Noun::Base => &find_base(context, &args.name)?.files,
-        Noun::Extension => &find_extension(context, &args.name)?.files,
+    let (files, dockerfile) = match noun {
+        Noun::Agent => (&find_agent(context, &args.name)?.files, None),
+        Noun::Base => {
+            let base = find_base(context, &args.name)?;
+            let of = base.has_dockerfile().then_some(&base.source);
+            (&base.files, of)
+        }
+        Noun::Extension => {
+            let extension = find_extension(context, &args.name)?;
+            let of = extension.has_dockerfile().then_some(&extension.source);
+            (&extension.files, of)
+        }
     };
     let files = files.load()?;
-    let findings = syntax::check(&files, context.settings.environment.path.as_deref());
+    let mut findings = syntax::check(&files, context.settings.environment.path.as_deref());
+    if let Some(Source::Custom(directory)) = dockerfile
+        && let Err(wrong) = dockerfiles::check(context, directory)
+    {
+        findings.push(Finding {
+            level: "error",
+            file: DOCKERFILE.to_owned(),
+            message: wrong.sentence(),
+        });
+    }
     let printer = &context.printer;
     if !printer.is_json() {
         for finding in &findings {

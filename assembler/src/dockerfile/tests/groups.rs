@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::super::bench::*;
+use super::super::{bench::*, check};
 use crate::{
     foresee::foresee,
+    platform::Platform,
     provenance::{How, Kind, Provenance},
     recipe::{Addition, ConfigChange, Step},
     testing::add_image,
@@ -143,6 +144,11 @@ fn mistakes_are_refused_before_anything_runs() {
         ),
         ("RUN x\nENV A=\"${B:?must be there}\"\n", 4, "must be there"),
         ("RUN x\nEXPOSE http\n", 4, "`http`"),
+        (
+            &format!("RUN x\nENV A={}\n", "${b:-".repeat(60_000)),
+            4,
+            "100 deep",
+        ),
         ("RUN x\nSTOPSIGNAL SIGX\n", 4, "SIGX"),
         ("RUN x\nCOPY --chmod=999 a /\n", 4, "octal"),
         ("RUN x\nHEALTHCHECK --interval=1 CMD y\n", 4, "interval=1"),
@@ -156,6 +162,11 @@ fn mistakes_are_refused_before_anything_runs() {
     build.images.insert("other".to_owned(), *other.digest());
     let (line, said) = bench.refused(build);
     assert!(line == 4 && said.contains("no `/missing`"), "{line} {said}");
+    let mut build =
+        build_of("RUN x\nWORKDIR /w\nRUN --mount=from=other,source=/missing,target=/m y\n");
+    build.images.insert("other".to_owned(), *other.digest());
+    let (line, said) = bench.refused(build);
+    assert!(line == 5 && said.contains("no `/missing`"), "{line} {said}");
     assert!(bench.notes.0.lock().unwrap().is_empty(), "something ran");
 }
 
@@ -174,6 +185,32 @@ fn a_step_on_top_of_a_dockerfile_is_foreseen_once_all_below_is_kept() {
     let image = foreseen[0].image.as_ref().expect("all of it is kept");
     assert_eq!(config(image)["Env"], json!(["PATH=/usr/bin:/bin", "A=1"]));
     assert!(foreseen[1].key.is_some());
+}
+
+#[test]
+fn a_file_is_looked_over_without_any_image() {
+    let said = |text: &str| check(&build_of(text), &Platform::linux("amd64"));
+    for (text, part) in [
+        ("RUUN x\n", "line 3: "),
+        ("RUN x\nCOPY nothing /\n", "line 4: there is no `nothing`"),
+        (
+            "ARG A=1\nENV B=x$A\nCOPY no-$B \\\n  /\n",
+            "line 5: there is no `no-x1`",
+        ),
+        ("COPY --from=missing:1 /x /\nWORKDIR\n", "line 4: "),
+    ] {
+        let error = said(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+    for text in [
+        "COPY --from=missing:1 /x /\n",
+        "WORKDIR $SET_BY_THE_IMAGE\n",
+        "WORKDIR $SET\nENV SET=later\n",
+        "ENV A=$SET_BY_THE_IMAGE\nCOPY $A /\nWORKDIR $A\n",
+        "RUN --mount=type=secret,id=s,required x\n",
+    ] {
+        assert!(said(text).is_ok(), "{text} may be right: {:?}", said(text));
+    }
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! What Dockerfiles are given and nothing keeps: secrets and proxies.
 
-use super::super::bench::*;
+use super::super::{bench::*, *};
+use crate::{
+    foresee::foresee,
+    instruction::Secret,
+    provenance::Kind,
+    recipe::{Addition, Step},
+};
 
 #[test]
 fn a_secret_is_given_and_decides_nothing() {
@@ -9,7 +15,9 @@ fn a_secret_is_given_and_decides_nothing() {
     fs_err::write(file.path(), "hush").unwrap();
     let text = "RUN --mount=type=secret,id=s use\n";
     let mut build = build_of(text);
-    build.secrets.insert("s".to_owned(), file.path().to_owned());
+    build
+        .secrets
+        .insert("s".to_owned(), SecretSource::File(file.path().to_owned()));
     assert_eq!(
         bench.ran(build.clone()),
         ["[/run/secrets/s secret hush]; -@/ /bin/sh -c use"]
@@ -38,12 +46,67 @@ fn proxies_reach_commands_without_being_part_of_the_key() {
     );
 }
 
+fn variable(value: &[u8]) -> SecretSource {
+    SecretSource::Variable {
+        name: "HOST".to_owned(),
+        value: Secret::new(value),
+    }
+}
+
 #[test]
 fn a_secret_may_be_a_variable() {
     let bench = Bench::new();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs_err::write(file.path(), "hush").unwrap();
-    let mut build = build_of("RUN --mount=type=secret,id=s,env=S use\n");
-    build.secrets.insert("s".to_owned(), file.path().to_owned());
-    assert_eq!(bench.ran(build), ["-@/ S=hush /bin/sh -c use"]);
+    let mut build = build_of("ENV S=plain\nRUN --mount=type=secret,id=s,env=S use\n");
+    build.secrets.insert("s".to_owned(), variable(b"hush"));
+    assert_eq!(bench.ran(build.clone()), ["S=hush; -@/ /bin/sh -c use"]);
+    assert_eq!(
+        format!("{:?}", build.secrets["s"]),
+        "Variable { name: \"HOST\", value: Secret(…) }"
+    );
+    build.text = format!("{}RUN other\n", build.text).into();
+    let large = vec![b'x'; 600 << 10];
+    for (value, why) in [(&b"\xff"[..], "hold text"), (&large, "500 KiB")] {
+        let bench = Bench::new();
+        build.secrets.insert("s".to_owned(), variable(value));
+        let error = bench.assemble(build.clone()).unwrap_err();
+        let said = format!("{error} {:?}", std::error::Error::source(&error));
+        assert!(said.contains("`s` from the variable HOST"), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_required_is_asked_for_before_anything_runs_and_only_when_needed() {
+    let bench = Bench::new();
+    let mut build = build_of("RUN first\nRUN --mount=type=secret,id=s,required use\n");
+    let (line, said) = bench.refused(build.clone());
+    assert!(
+        line == 4 && said.contains("--secret id=s,src=FILE"),
+        "{line} {said}"
+    );
+    assert_eq!(*bench.notes.0.lock().unwrap(), [""; 0], "nothing ran");
+    assert!(
+        foresee(bench.store(), &bench.recipe(build.clone())).is_err(),
+        "looking ahead tells it, too"
+    );
+    for text in [
+        "RUN --mount=type=secret,id=s,required use\n",
+        "COPY nothing /\n",
+    ] {
+        let mut recipe = bench.recipe(build_of(text));
+        let below = Step {
+            origin: origin(Kind::Agent, "below"),
+            addition: Addition::Files(Vec::new()),
+        };
+        recipe.steps.insert(0, below);
+        assert!(
+            foresee(bench.store(), &recipe).is_err(),
+            "{text} is told before what is below is made"
+        );
+    }
+    build.secrets.insert("s".to_owned(), variable(b"hush"));
+    assert_eq!(bench.ran(build.clone()).len(), 2);
+    build.secrets.clear();
+    build.text = format!("{}ENV A=1\nRUN --network=none last\n", build.text).into();
+    assert_eq!(bench.ran(build).len(), 1, "who asks for it is kept");
 }

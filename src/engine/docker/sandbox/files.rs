@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use super::{
     super::throwaway::{Hold, Way},
     Job, SandboxSettings,
-    mounts::{Mounts, Placed, SecretFile},
+    mounts::{Mounts, Placed, SecretFile, SecretVariable},
 };
 
 /// A name that nobody else has.
@@ -83,6 +83,7 @@ struct Spec<'a> {
     env: &'a BTreeMap<String, String>,
     placed: &'a [Placed],
     secrets: &'a [SecretFile],
+    variables: &'a [SecretVariable],
     mode: Mode,
     output: &'a str,
     ca: bool,
@@ -183,6 +184,7 @@ impl<'a> StepFiles<'a> {
             env: &settings.env,
             placed: &mounts.placed,
             secrets: &mounts.secrets,
+            variables: &mounts.variables,
             mode: job.mode,
             output: match transport {
                 Transport::Bind => "fifo",

@@ -403,11 +403,14 @@ impl<'a> DockerSandbox<'a> {
 
     /// Decides what becomes of the step's mounts.
     fn mounts(&self, job: &Job<'_>, nonce: &Nonce) -> Result<Mounts, SandboxError> {
-        let Task::Instructions { mounts, .. } = job.request.task else {
+        let Task::Instructions {
+            mounts, secrets, ..
+        } = job.request.task
+        else {
             return Ok(Mounts::default());
         };
         if mounts.is_empty() {
-            return Ok(Mounts::default());
+            return Ok(Mounts::default().with_variables(secrets));
         }
         let index = PathIndex::from_bytes(&job.index).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
@@ -426,7 +429,7 @@ impl<'a> DockerSandbox<'a> {
             index: &index,
             unique: nonce.text().to_owned(),
         };
-        maker.make(mounts)
+        Ok(maker.make(mounts)?.with_variables(secrets))
     }
 
     /// Makes one verdict of what was answered, how the container ended and whether its output was kept.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use assembler::{
-    instruction::{Access, MountKind, StepMount, TarSource},
+    instruction::{Access, MountKind, Secret, StepMount, TarSource},
     sandbox::SandboxError,
 };
 use layer::{
@@ -52,6 +52,13 @@ pub(super) struct SecretFile {
     gid: u32,
 }
 
+/// A secret that programs get as a variable.
+#[derive(Debug, Serialize)]
+pub(super) struct SecretVariable {
+    name: String,
+    size: u64,
+}
+
 /// What a step's mounts come to.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
@@ -61,7 +68,8 @@ pub(super) struct Mounts {
     pub(super) memory: BTreeMap<String, String>,
     pub(super) placed: Vec<Placed>,
     pub(super) secrets: Vec<SecretFile>,
-    /// The secrets, one after the other.
+    pub(super) variables: Vec<SecretVariable>,
+    /// The secrets, one after the other, and then the variables.
     pub(super) sealed: Sealed,
     /// Held while the caches are used.
     pub(super) locks: Vec<fs_err::File>,
@@ -77,6 +85,20 @@ pub(super) struct Maker<'a> {
     pub(super) index: &'a PathIndex,
     /// Tells this step's volumes and places from all others.
     pub(super) unique: String,
+}
+
+impl Mounts {
+    /// Adds the secrets that programs get as variables.
+    pub(super) fn with_variables(mut self, variables: &BTreeMap<String, Secret>) -> Self {
+        for (name, content) in variables {
+            self.variables.push(SecretVariable {
+                name: name.clone(),
+                size: content.expose().len() as u64,
+            });
+            self.sealed.0.extend_from_slice(content.expose());
+        }
+        self
+    }
 }
 
 /// A volume that is to be filled.
