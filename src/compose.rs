@@ -125,7 +125,7 @@ fn install_step(agent: &AgentDefinition, version: Option<&str>) -> Step {
             version: version.map(str::to_owned),
         },
         addition: Addition::Scripts {
-            files: agent.files.without(&["agent.yml", "agent.yaml"]),
+            files: agent.scripts(),
             run: vec![INSTALL.to_owned()],
             env: [("AGENT".to_owned(), agent.id.clone())].into(),
         },

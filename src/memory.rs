@@ -1,6 +1,6 @@
 //! Small records under `~/.aicage/state`: answers that cost time to get, with the time they were given.
 //!
-//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>","how":…,"base":…}`. Written whole (a temporary file, then a
+//! Format: `state/<kind>/<name>.json`, `{"value":…,"checked_at":"<RFC 3339>","how":…,"base":…,"definition":…}`. Written whole (a temporary file, then a
 //! rename); a damaged record counts as none.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,9 @@ pub struct Remembered {
     /// The base image that it was asked in, where that matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Digest>,
+    /// The digest of the definition whose script gave it, where that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Digest>,
 }
 
 impl Remembered {
@@ -31,6 +34,7 @@ impl Remembered {
             checked_at: checked_at.to_owned(),
             how: None,
             base: None,
+            definition: None,
         }
     }
 }

@@ -104,6 +104,11 @@ pub const INSTALL: &str = "install.sh";
 pub const VERSION: &str = "version.sh";
 
 impl AgentDefinition {
+    /// Returns the scripts and what is beside them, without what `agent.yml` says.
+    pub fn scripts(&self) -> DefinitionFiles {
+        self.files.without(&["agent.yml", "agent.yaml"])
+    }
+
     /// Makes a definition of its files; `directory` is where errors say they are.
     pub fn new(
         id: &str,

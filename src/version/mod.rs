@@ -1,7 +1,8 @@
 //! An agent's newest version: what its `version.sh` prints, in a throwaway container of the base, else on this machine.
 //!
 //! Invariant: the answer is one line of printable text, kept with its time and how it was got; within the check
-//! interval, and offline, the kept answer is used, unless another base gave it: a version may fit one and not the other. When it fails both ways, what is known stays in force; with nothing
+//! interval, and offline, the kept answer is used, unless another base gave it (a version may fit one and not the other) or
+//! other scripts did. When it fails both ways, what is known stays in force; with nothing
 //! known and no image at hand it is an error, because nobody could ever tell whether the image is up to date.
 
 mod answer;
@@ -10,7 +11,9 @@ mod host;
 
 use std::{io, path::PathBuf};
 
-use assembler::{image::Image, provenance::Kind, sandbox::SandboxError, store::ImageRecord};
+use assembler::{
+    digest::Digest, image::Image, provenance::Kind, sandbox::SandboxError, store::ImageRecord,
+};
 
 use crate::{
     clock,
@@ -45,7 +48,7 @@ pub fn known_on(
     base: Option<&Image>,
 ) -> Option<String> {
     recall(context, selection)
-        .filter(|known| context.options.offline || is_of(known, base))?
+        .filter(|known| context.options.offline || is_of(known, selection.agent, base))?
         .value
 }
 
@@ -64,7 +67,7 @@ pub fn newest(
     let remembered = recall(context, selection);
     let fresh = remembered
         .as_ref()
-        .is_some_and(|known| is_fresh(context, known, Some(base)));
+        .is_some_and(|known| is_fresh(context, selection.agent, (known, base)));
     if context.options.offline || (fresh && ask != Ask::Always) {
         let known = remembered.and_then(|known| known.value);
         return Ok(match known {
@@ -79,6 +82,7 @@ pub fn newest(
                 checked_at: context.now.clone(),
                 how: Some(found.how.to_owned()),
                 base: (found.how == CONTAINER).then_some(*base.digest()),
+                definition: definition(selection.agent),
             };
             supply::remember(context, KIND, &name(selection), &answer);
             memory::forget(&context.settings.state(), FAILED, &name(selection));
@@ -345,15 +349,25 @@ fn interrupted() -> Diagnostic {
     Diagnostic::new("interrupted", ExitStatus::Interrupted, "interrupted")
 }
 
-fn is_fresh(context: &Context, known: &Remembered, base: Option<&Image>) -> bool {
-    is_of(known, base) && supply::is_fresh(context, &known.checked_at)
+fn is_fresh(
+    context: &Context,
+    agent: &AgentDefinition,
+    (known, base): (&Remembered, &Image),
+) -> bool {
+    is_of(known, agent, Some(base)) && supply::is_fresh(context, &known.checked_at)
 }
 
-/// Tells whether an answer counts for `base`; nothing is a base that is yet to be made.
-fn is_of(known: &Remembered, base: Option<&Image>) -> bool {
-    known
+/// Tells whether an answer counts for `base`, and for `agent` as it is now; nothing is a base that is yet to be made.
+fn is_of(known: &Remembered, agent: &AgentDefinition, base: Option<&Image>) -> bool {
+    let is_base = known
         .base
-        .is_none_or(|asked_in| base.is_some_and(|base| *base.digest() == asked_in))
+        .is_none_or(|asked_in| base.is_some_and(|base| *base.digest() == asked_in));
+    is_base && (known.definition.is_none() || known.definition == definition(agent))
+}
+
+/// Returns the digest of an agent's scripts and what is beside them.
+fn definition(agent: &AgentDefinition) -> Option<Digest> {
+    agent.scripts().digest().ok()
 }
 
 fn recall(context: &Context, selection: &Selection<'_>) -> Option<Remembered> {
