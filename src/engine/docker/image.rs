@@ -142,6 +142,24 @@ impl Docker {
 
     /// Gives an image one more name.
     pub(crate) async fn tag(&self, id: &str, reference: &str) -> Result<(), EngineError> {
+        let named = self.name(id, reference).await;
+        named.map_err(|error| EngineError::call(format!("name image {reference}"), error))
+    }
+
+    /// Gives an image one more name, if it is still there.
+    pub(crate) async fn tag_if_there(
+        &self,
+        id: &str,
+        reference: &str,
+    ) -> Result<bool, EngineError> {
+        match self.name(id, reference).await {
+            Ok(()) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(EngineError::call(format!("name image {reference}"), error)),
+        }
+    }
+
+    async fn name(&self, id: &str, reference: &str) -> Result<(), bollard::errors::Error> {
         let (repository, tag) = match reference.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, tag),
             _ => (reference, "latest"),
@@ -150,10 +168,7 @@ impl Docker {
             .repo(repository)
             .tag(tag)
             .build();
-        self.client
-            .tag_image(id, Some(options))
-            .await
-            .map_err(|error| EngineError::call(format!("name image {reference}"), error))
+        self.client.tag_image(id, Some(options)).await
     }
 
     /// Takes a name away, and the image with its last one; an image that is not there is no error.

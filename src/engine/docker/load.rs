@@ -92,8 +92,8 @@ impl Docker {
             return Ok(nothing_sent(id));
         }
         refuse_foreign(reference, before.as_ref())?;
-        if self.is(self.image(&id).await?.as_ref(), image) {
-            self.tag(&id, &name).await?;
+        // Another run may take its own name away meanwhile, and the image with it.
+        if self.is(self.image(&id).await?.as_ref(), image) && self.tag_if_there(&id, &name).await? {
             self.remember(store, lock, image)?;
             self.forget(before, &name).await;
             return Ok(nothing_sent(id));

@@ -263,13 +263,7 @@ impl<'a> DockerSandbox<'a> {
                 self.reporter.event(Event::Warning { message: &message });
             }
         }
-        let id = self.docker.id_of(request.image);
-        if let Some(there) = self.docker.image(&id).await?
-            && there.diff_ids == request.image.diff_ids()
-            && there.complete != Some(false)
-        {
-            return Ok(id);
-        }
+        // Also where it is there already, under a name of another run that may end before this step does.
         let name = format!(
             "{REPOSITORY}:{}-{}",
             self.owner,
