@@ -11,7 +11,7 @@ mod named;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use assembler::{
-    dockerfile::{DockerfileBuild, DockerfileError, IMAGE_SO_FAR, needed_images},
+    dockerfile::{DockerfileBuild, DockerfileError, IMAGE_SO_FAR, check_extends, needed_images},
     foresee::foresee,
     provenance::{Kind, Origin},
     recipe::{Addition, Recipe, Step},
@@ -104,20 +104,27 @@ async fn read(
     (args, origin, images): (&[(&str, &str)], &Origin, Images<'_>),
 ) -> Result<Arc<DockerfileBuild>, Diagnostic> {
     let mut build = files(context, directory, args)?;
+    if origin.kind == Kind::Extension {
+        check_extends(&build, &context.platform())?;
+    }
     let names = needed_images(&build, &context.platform())?;
     build.images = named::look_up(context, &names, (&build.file, origin, images)).await?;
     Ok(Arc::new(build))
 }
 
 /// Looks over a definition's Dockerfile with no image at hand: what is wrong with its lines and its files.
-pub fn check(context: &Context, directory: &Path) -> Result<(), Diagnostic> {
+pub fn check(context: &Context, kind: Kind, directory: &Path) -> Result<(), Diagnostic> {
     let args = [
         ("FROM_IMAGE", IMAGE_SO_FAR),
         ("BASE_IMAGE", IMAGE_SO_FAR),
         ("EXTENSION", ""),
     ];
     let build = files(context, directory, &args)?;
-    Ok(assembler::dockerfile::check(&build, &context.platform())?)
+    let platform = context.platform();
+    if kind == Kind::Extension {
+        check_extends(&build, &platform)?;
+    }
+    Ok(assembler::dockerfile::check(&build, &platform)?)
 }
 
 /// Reads a Dockerfile and what is beside it.

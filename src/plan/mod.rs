@@ -17,6 +17,7 @@ use crate::{
     base_drift,
     base_image::{self, BaseImage},
     context::Context,
+    definition::Source,
     diagnostic::Diagnostic,
     dockerfiles::{self, Dockerfiles, Images},
     selection::Selection,
@@ -127,6 +128,36 @@ impl Plan {
 
 /// Plans the image of a selection.
 pub async fn plan(
+    context: &Context,
+    selection: &Selection<'_>,
+    want: Want,
+) -> Result<Plan, Diagnostic> {
+    let plan = decide(context, selection, want).await?;
+    if let Work::Build { .. } = plan.work {
+        look_over(context, selection)?;
+    }
+    Ok(plan)
+}
+
+/// Refuses definitions that cannot be built, before the first of them is.
+fn look_over(context: &Context, selection: &Selection<'_>) -> Result<(), Diagnostic> {
+    selection.base.files.digest()?;
+    selection.agent.files.digest()?;
+    for extension in &selection.extensions {
+        extension.files.digest()?;
+        if let (true, Source::Custom(directory)) = (extension.has_dockerfile(), &extension.source) {
+            dockerfiles::check(context, Kind::Extension, directory)?;
+        }
+    }
+    if let (true, Source::Custom(directory)) =
+        (selection.base.has_dockerfile(), &selection.base.source)
+    {
+        dockerfiles::check(context, Kind::Base, directory)?;
+    }
+    Ok(())
+}
+
+async fn decide(
     context: &Context,
     selection: &Selection<'_>,
     want: Want,

@@ -179,3 +179,35 @@ fn a_state_of_another_shape_is_refused_in_words_of_its_own() {
         assert!(!said.contains("struct"), "{said}");
     }
 }
+
+#[test]
+fn what_cannot_be_built_is_refused_before_anything_is() {
+    let home = Home::new();
+    for extension in ["circle", "lacks", "apart"] {
+        home.extension(extension);
+    }
+    let circle = home.path("aicage/custom/extension/circle");
+    fs_err::os::unix::fs::symlink("b", circle.join("a")).unwrap();
+    fs_err::os::unix::fs::symlink("a", circle.join("b")).unwrap();
+    let dockerfile = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY nope /\n";
+    home.write("extension/lacks/Dockerfile", dockerfile);
+    let dockerfile =
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE} AS below\nFROM scratch\nCOPY --from=below / /\n";
+    home.write("extension/apart/Dockerfile", dockerfile);
+    for (extension, parts) in [
+        (
+            "circle",
+            ["a link that leads in a circle", "extension/circle"],
+        ),
+        ("lacks", ["extension/lacks/Dockerfile line 3", "nope"]),
+        (
+            "apart",
+            ["extension/apart/Dockerfile line 3", "`FROM ${BASE_IMAGE}`"],
+        ),
+    ] {
+        let chosen = ["--base", "small", "--extension", extension, "one"];
+        for command in [&["plan"][..], &["--offline"]] {
+            says(&home.run(&[command, &chosen].concat(), 2), &parts);
+        }
+    }
+}

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    DockerfileBuild, DockerfileError, needed_images,
+    DockerfileBuild, DockerfileError, IMAGE_SO_FAR, needed_images,
     plan::{PlannedStage, plan},
-    script::{Refusal, Script, What},
-    stages::Stages,
+    script::{Refusal, Script, What, refuse},
+    stages::{Base, Stages},
 };
 use crate::{digest::Digest, platform::Platform};
 
@@ -28,6 +28,24 @@ pub(crate) fn check_to_run(
     groups
         .try_for_each(|group| build.check_secrets(group))
         .map_err(|refusal| build.refused(refusal))
+}
+
+/// Refuses a Dockerfile whose image is not built on the one that was assembled so far, as all that adds to it must be.
+pub fn check_extends(build: &DockerfileBuild, platform: &Platform) -> Result<(), DockerfileError> {
+    let script = build.script()?;
+    let stages = Stages::of(&script, &build.args, platform, build.target.as_deref())
+        .map_err(|refusal| build.refused(refusal))?;
+    let (lowest, base) = stages.root();
+    if base == &Base::SoFar {
+        return Ok(());
+    }
+    let so_far = build.args.iter().find(|(_, value)| *value == IMAGE_SO_FAR);
+    let name = so_far.map_or(IMAGE_SO_FAR, |(name, _)| name);
+    Err(build.refused(refuse(
+        script.stages[lowest].line,
+        "what it makes is not built on the image to extend, and would have nothing of it",
+        format!("write `FROM ${{{name}}}` there, with `ARG {name}` before it"),
+    )))
 }
 
 /// Plans the stages as if their images were here and empty; nothing, if that cannot be done without them.

@@ -58,7 +58,7 @@ use std::{
 
 pub use self::{
     build::ForeseenGroup,
-    check::check,
+    check::{check, check_extends},
     context::{BuildContext, ContextEntry, ContextKind, ContextLimits, LazyContext},
     error::{ContextError, DockerfileError, TreeError},
     listing::{ContextListing, ContextPlace},

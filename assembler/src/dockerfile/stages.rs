@@ -93,6 +93,16 @@ impl<'a> Stages<'a> {
         Ok(stages)
     }
 
+    /// Returns the stage that the target is built up from, and what that one is built from.
+    pub(crate) fn root(&self) -> (usize, &Base) {
+        let mut index = self.target;
+        // Stages are built from earlier ones only.
+        while let Base::Stage(below) = &self.bases[index] {
+            index = *below;
+        }
+        (index, &self.bases[index])
+    }
+
     fn base(&self, index: usize, stage: &Stage, platform: &Platform) -> Result<Base, Refusal> {
         let expanded = |word: &str| {
             expand::word(word, &self.globals, self.script.escape)

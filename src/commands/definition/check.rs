@@ -91,23 +91,23 @@ pub async fn check(
             &problem.error,
         ));
     }
-    let (files, dockerfile) = match noun {
-        Noun::Agent => (&find_agent(context, &args.name)?.files, None),
+    let (kind, files, dockerfile) = match noun {
+        Noun::Agent => (Kind::Agent, &find_agent(context, &args.name)?.files, None),
         Noun::Base => {
             let base = find_base(context, &args.name)?;
             let of = base.has_dockerfile().then_some(&base.source);
-            (&base.files, of)
+            (Kind::Base, &base.files, of)
         }
         Noun::Extension => {
             let extension = find_extension(context, &args.name)?;
             let of = extension.has_dockerfile().then_some(&extension.source);
-            (&extension.files, of)
+            (Kind::Extension, &extension.files, of)
         }
     };
     let files = files.load()?;
     let mut findings = syntax::check(&files, context.settings.environment.path.as_deref());
     if let Some(Source::Custom(directory)) = dockerfile
-        && let Err(wrong) = dockerfiles::check(context, directory)
+        && let Err(wrong) = dockerfiles::check(context, kind, directory)
     {
         findings.push(Finding {
             level: "error",
