@@ -1,7 +1,8 @@
 //! Dockerfiles built by us and by `docker build` (`BuildKit`): trees and configs must agree.
 //!
 //! `fixtures/dockerfiles` holds one build context a directory. Both images become OCI layouts, umoci unpacks both, and
-//! the trees are compared node by node: kind, mode, owner, link target, device, attributes, content.
+//! the trees are compared node by node: kind, mode, owner, link target, device, attributes, content, other names, and the
+//! time of last change of what neither made anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,7 @@ const BASE: &str = "aicage-corpus:busybox";
 /// What `BuildKit` leaves of its mounts where an image lacks the directories.
 const STUBS: [&str; 3] = ["dev", "proc", "sys"];
 /// What an image of ours says of itself.
-const OURS: [&str; 2] = ["io.github.aicage.", "org.opencontainers.image."];
+const OURS: [&str; 2] = ["io.github.aicage.", "org.opencontainers.image.base."];
 
 /// A build context with its arguments.
 struct Case {
@@ -72,6 +73,14 @@ impl Case {
         cases
     }
 
+    /// Says whether a whole file system is copied, of which `BuildKit`'s stubs are a part.
+    fn copies_a_root(&self) -> bool {
+        let text = fs_err::read_to_string(self.directory.join("Dockerfile")).unwrap();
+        text.lines().any(|line| {
+            (line.starts_with("COPY") || line.starts_with("ADD")) && line.ends_with(" /")
+        })
+    }
+
     /// Returns the values of one kind of argument.
     fn values<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'a str> {
         let value = move |argument: &'a String| argument.strip_prefix(option)?.strip_prefix('=');
@@ -79,7 +88,7 @@ impl Case {
     }
 
     /// Reads the case as the front end takes it.
-    fn build(&self) -> DockerfileBuild {
+    fn build(&self, base: &Image) -> DockerfileBuild {
         let file = self.directory.join("Dockerfile");
         let context = BuildContext::read(&self.directory, &file, ContextLimits::default()).unwrap();
         let mut args = BTreeMap::from([("BASE_IMAGE".to_owned(), IMAGE_SO_FAR.to_owned())]);
@@ -98,7 +107,8 @@ impl Case {
             text: fs_err::read_to_string(file).unwrap().into(),
             context: context.into(),
             args,
-            images: BTreeMap::new(),
+            // What the cases name is the base.
+            images: BTreeMap::from([(BASE.to_owned(), *base.digest())]),
             target: self.values("--target").next().map(str::to_owned),
             secrets: self.values("--secret").map(secret).collect(),
         }
@@ -121,6 +131,8 @@ struct Yard {
     store: BlobStore,
     lock: SharedLock,
     base: Image,
+    /// When the first case was about to be built.
+    begin: i64,
 }
 
 impl Yard {
@@ -131,6 +143,7 @@ impl Yard {
         let source = Source::parse(&format!("oci:{layout}:busybox")).unwrap();
         let base = import(&store, &lock, &source, &Platform::linux("amd64")).unwrap();
         let yard = Self {
+            begin: fs_err::metadata(directory.path()).unwrap().mtime(),
             runtime: tokio::runtime::Runtime::new().unwrap(),
             directory,
             engine,
@@ -223,7 +236,7 @@ impl Yard {
             base_origin: origin(Kind::Root),
             steps: vec![Step {
                 origin: origin(Kind::Base),
-                addition: Addition::Dockerfile(Arc::new(case.build())),
+                addition: Addition::Dockerfile(Arc::new(case.build(&self.base))),
             }],
             config: ConfigChange::default(),
             source_date: None,
@@ -250,11 +263,19 @@ impl Drop for Yard {
 }
 
 /// What is at one path.
-type Node = String;
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Node {
+    what: String,
+    /// When it was last changed; nothing for directories and for what is as new as the images.
+    changed: Option<i64>,
+    /// The first of the names that it has.
+    first: Option<String>,
+}
 
-/// Lists a tree.
-fn tree(root: &Path) -> BTreeMap<String, Node> {
+/// Lists a tree; what was changed after `begin` has no time.
+fn tree(root: &Path, begin: i64) -> BTreeMap<String, Node> {
     let mut found = BTreeMap::new();
+    let mut names: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
     let mut ahead = vec![root.to_owned()];
     while let Some(place) = ahead.pop() {
         let metadata = fs_err::symlink_metadata(&place).unwrap();
@@ -285,10 +306,25 @@ fn tree(root: &Path) -> BTreeMap<String, Node> {
             .to_string_lossy()
             .into_owned();
         let (mode, uid, gid) = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
-        found.insert(
-            name,
-            format!("{mode:o} {uid}:{gid} {what} {}", attributes(&place)),
-        );
+        if !kind.is_dir() && metadata.nlink() > 1 {
+            names
+                .entry(metadata.ino())
+                .or_default()
+                .insert(name.clone());
+        }
+        let node = Node {
+            what: format!("{mode:o} {uid}:{gid} {what} {}", attributes(&place)),
+            changed: Some(metadata.mtime()).filter(|time| !kind.is_dir() && *time < begin),
+            first: None,
+        };
+        found.insert(name, node);
+    }
+    for same in names.values() {
+        for name in same {
+            if let Some(node) = found.get_mut(name) {
+                node.first = same.first().cloned();
+            }
+        }
     }
     found
 }
@@ -315,7 +351,7 @@ fn attributes(place: &Path) -> String {
 }
 
 /// Unpacks a layout's only image; returns its tree and its config.
-fn unpack(layout: &Path, to: &Path) -> (BTreeMap<String, Node>, Value) {
+fn unpack(layout: &Path, to: &Path, begin: i64) -> (BTreeMap<String, Node>, Value) {
     let index = json(&layout.join("index.json"));
     let mut descriptor = index["manifests"][0].clone();
     let blob = |digest: &Value| {
@@ -338,7 +374,7 @@ fn unpack(layout: &Path, to: &Path) -> (BTreeMap<String, Node>, Value) {
             .arg(to),
         0,
     );
-    (tree(to), config)
+    (tree(to, begin), config)
 }
 
 fn json(path: &Path) -> Value {
@@ -401,11 +437,25 @@ fn compare(yard: &Yard, case: &Case) -> Vec<String> {
         return vec![format!("  we cannot build it: {}", explain(&error))];
     }
     yard.theirs(case, &theirs);
-    let (our_tree, our_config) = unpack(&ours, &place("our-tree"));
-    let (mut their_tree, their_config) = unpack(&theirs, &place("their-tree"));
+    let begin = yard.begin;
+    let (our_tree, our_config) = unpack(&ours, &place("our-tree"), begin);
+    let (mut their_tree, their_config) = unpack(&theirs, &place("their-tree"), begin);
     for stub in STUBS {
-        if !our_tree.contains_key(stub) {
+        if !our_tree.contains_key(stub) && !case.copies_a_root() {
             their_tree.remove(stub);
+        }
+    }
+    for (name, theirs) in &mut their_tree {
+        let Some(ours) = our_tree.get(name) else {
+            continue;
+        };
+        if ours.changed == Some(0) {
+            // Ours of a here-document is the same whenever it is made.
+            theirs.changed = ours.changed;
+        }
+        if case.copies_a_root() {
+            // What an engine mounts over a file has no other name.
+            theirs.first.clone_from(&ours.first);
         }
     }
     let mut found = differences(&our_tree, &their_tree);
