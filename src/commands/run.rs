@@ -73,7 +73,7 @@ async fn prepare(
 ) -> Result<String, Diagnostic> {
     let mut plan = plan::plan(context, selection, Want::Held).await?;
     let newest = if options.update {
-        Some(plan::plan(context, selection, Want::Newest(Ask::Always)).await)
+        Some(newest(context, selection).await)
     } else if plan.is_done() && !options.no_update {
         update_check::newer(context, selection, &plan)
             .await
@@ -81,30 +81,28 @@ async fn prepare(
     } else {
         None
     };
-    // Without an image at hand there is nothing else to start.
-    let image = match newest {
-        Some(newest) if plan.held.is_some() => match apply(context, selection, newest).await {
-            Ok((newer, image)) => {
-                plan = newer;
-                image
-            }
+    match newest {
+        // Without an image at hand there is nothing else to start.
+        Some(newest) if plan.held.is_none() => plan = newest?,
+        Some(Ok(newest)) if !plan.is_done() => plan = newest,
+        Some(newest) => match apply(context, selection, newest).await {
+            Ok(newer) => plan = newer,
             Err(diagnostic) if diagnostic.status() == ExitStatus::Interrupted => {
                 return Err(diagnostic);
             }
             Err(diagnostic) => {
                 context.printer.diagnostic(&diagnostic);
-                context
-                    .printer
-                    .warn("the image could not be updated; starting the one at hand");
-                make(context, selection, &plan).await?
+                let instead = if plan.is_done() {
+                    "the image could not be updated; starting the one at hand"
+                } else {
+                    "what is newest could not be found out; going by what is known"
+                };
+                context.printer.warn(instead);
             }
         },
-        Some(newest) => {
-            plan = newest?;
-            make(context, selection, &plan).await?
-        }
-        None => make(context, selection, &plan).await?,
-    };
+        None => {}
+    }
+    let image = make(context, selection, &plan).await?;
     load(context, &plan, &image).await?;
     if !options.no_update {
         update_check::refresh_version(context, selection, &plan);
@@ -112,14 +110,24 @@ async fn prepare(
     Ok(plan.reference.familiar())
 }
 
+/// Plans the newest image; what its registry no longer has is told.
+async fn newest(context: &Context, selection: &Selection<'_>) -> Result<Plan, Diagnostic> {
+    let (plan, gone) = update_check::plan_newest(context, selection, Ask::Always).await?;
+    if let Some(gone) = gone {
+        context.printer.warn(&gone);
+    }
+    Ok(plan)
+}
+
+/// Makes the newer image, and returns the plan by which it is there.
 async fn apply(
     context: &Context,
     selection: &Selection<'_>,
     newest: Result<Plan, Diagnostic>,
-) -> Result<(Plan, Image), Diagnostic> {
-    let plan = newest?;
-    let image = make(context, selection, &plan).await?;
-    Ok((plan, image))
+) -> Result<Plan, Diagnostic> {
+    let newest = newest?;
+    make(context, selection, &newest).await?;
+    plan::plan(context, selection, Want::Held).await
 }
 
 async fn make(

@@ -234,3 +234,20 @@ fn a_registry_that_wants_a_password_gets_dockers() {
         ground.run(&["cache", "verify"], 0);
     });
 }
+
+#[test]
+fn an_update_whose_script_fails_is_told_once_and_starts_nothing_else() {
+    on_every_engine(|ground| {
+        ground.base(BUSYBOX);
+        ground.define_program("echo works");
+        ground.run(&["--base", BASE, &ground.agent], 0);
+        ground.write_agent("install.sh", "#!/bin/sh\necho broken >&2\nexit 7\n");
+        let before = ground.logs().len();
+        let said = ground.run(&["--update", "--base", BASE, &ground.agent], 1);
+        said.tells("`install.sh` exited with status 7");
+        assert_eq!(said.stdout, "");
+        assert!(!said.stderr.contains("at hand"), "{}", said.stderr);
+        let ran: Vec<String> = ground.logs().into_keys().collect();
+        assert_eq!(ran.len(), before + 1, "{ran:?}");
+    });
+}

@@ -200,21 +200,6 @@ fn a_new_version_of_the_agent_runs_its_script_and_fetches_nothing() {
 }
 
 #[test]
-fn a_changed_version_script_is_asked_before_the_agent_is_installed() {
-    on_every_engine(|ground| {
-        let wire = Wire::to(&ground.registry);
-        built(ground, &wire);
-        ground.write_agent("version.sh", "#!/bin/sh\necho 2.0\n");
-        ground.run(&["build", "--base", "debian", &ground.agent], 0);
-        let image = format!("aicage:{}-debian", ground.agent);
-        let said = ground.run(&["image", "inspect", &image], 0).stdout;
-        let layer = format!("agent {}  2.0 ", ground.agent);
-        assert!(said.contains(&layer), "{said}");
-        ground.run(&["update", "--check"], 0);
-    });
-}
-
-#[test]
 fn without_network_and_engine_images_the_store_is_enough() {
     on_every_engine(|ground| {
         let wire = Wire::to(&ground.registry);

@@ -22,6 +22,20 @@ fn kept(ground: &Ground) -> serde_json::Value {
 }
 
 #[test]
+fn a_changed_script_is_asked_before_the_agent_is_installed_again() {
+    on_every_engine(|ground| {
+        prepare(ground, "#!/bin/sh\necho 1.0\n");
+        ground.build();
+        ground.write_agent("version.sh", "#!/bin/sh\necho 2.0\n");
+        ground.build();
+        let said = ground.run(&["image", "inspect", &ground.image()], 0).stdout;
+        let layer = said.lines().find(|line| line.contains(" executed "));
+        assert!(layer.unwrap().contains(" 2.0 "), "{said}");
+        ground.run(&["update", "--check"], 0);
+    });
+}
+
+#[test]
 fn a_container_is_asked_first_and_this_machine_when_it_failed() {
     on_every_engine(|ground| {
         prepare(ground, "#!/bin/sh\necho 1.5\n");
