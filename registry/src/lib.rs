@@ -7,6 +7,7 @@
 mod challenge;
 mod client;
 mod clock;
+mod connection;
 mod credentials;
 mod endpoint;
 mod error;

@@ -6,6 +6,7 @@
 //! answer comes as the container's stdout.
 
 mod answer;
+mod attempt;
 mod caches;
 mod files;
 mod life;
@@ -14,7 +15,7 @@ mod mounts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufReader, Read, Write},
+    io::{Read, Write},
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
@@ -29,14 +30,15 @@ use assembler::{
     sandbox::{Consume, Sandbox, SandboxError, StepNetwork, StepRequest, Task},
 };
 use layer::PathIndex;
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    answer::{Answer, QUERY_LIMIT},
+    answer::QUERY_LIMIT,
+    attempt::{Job, Sinks, Take, Tried},
     caches::Caches,
-    files::{Mode, Nonce, StepFiles, Transport},
-    life::{Life, Timer, ended},
+    files::{Mode, Nonce, Transport},
+    life::ended,
     mounts::{Maker, Mounts},
 };
 use super::{
@@ -46,14 +48,8 @@ use super::{
     load::LoadRequest,
     owner::Owner,
     session::Network,
-    throwaway::{LABEL, REPOSITORY, Throwaway, Way, live, sweep},
+    throwaway::{LABEL, REPOSITORY, Throwaway, Way, sweep},
 };
-
-/// Exit statuses by which our program says that the mount is not ours, or that its FIFO does not reach us.
-const NOT_CONNECTED: [i32; 2] = [97, 98];
-
-/// How long a container may take to say why its layer broke off.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What all steps of a sandbox have in common.
 #[derive(Clone, Debug)]
@@ -98,32 +94,6 @@ impl std::fmt::Debug for DockerSandbox<'_> {
             .field("owner", &self.owner)
             .finish_non_exhaustive()
     }
-}
-
-/// What a step is run with, made once for all ways to run it.
-struct Job<'a> {
-    request: &'a StepRequest<'a>,
-    mode: Mode,
-    image: String,
-    index: Vec<u8>,
-    limit: Option<Duration>,
-}
-
-/// What came of one way to run a step.
-enum Tried {
-    /// It ran.
-    Ran,
-    /// The container did not get at our files, or we not at its answer; nothing was run.
-    NotConnected,
-}
-
-/// Takes what comes after a good answer's first line.
-type Take<'a> = dyn FnMut(&mut dyn Read) -> Result<(), SandboxError> + 'a;
-
-/// Where what comes of a step goes.
-struct Sinks<'a> {
-    log: &'a mut (dyn Write + Send),
-    take: &'a mut Take<'a>,
 }
 
 impl<'a> DockerSandbox<'a> {
@@ -284,89 +254,6 @@ impl<'a> DockerSandbox<'a> {
         Ok(self.docker.load(&load).await?.id)
     }
 
-    fn attempt(
-        &self,
-        job: &Job<'_>,
-        transport: Transport,
-        sinks: &mut Sinks<'_>,
-    ) -> Result<Tried, SandboxError> {
-        let nonce = Nonce::new().map_err(|error| self.host(error))?;
-        let mounts = self.mounts(job, &nonce)?;
-        let files = StepFiles::new(job, &nonce, &self.settings, (transport, &mounts))?;
-        let connected = {
-            // A tokio pipe registers with its runtime.
-            let _context = self.runtime.enter();
-            files
-                .connect(&self.settings, &nonce, transport)
-                .map_err(|error| self.host(error))?
-        };
-        let throwaway = self.throwaway(job, &nonce, (connected.way, mounts));
-        let (lines, printed) = mpsc::channel(64);
-        let stop = self.settings.interrupt.child_token();
-        let timer = Timer::start(&self.runtime, job.limit, &stop);
-        let life = live(self.docker.clone(), throwaway, lines, stop.clone());
-        let mut life = Life {
-            task: Some(self.runtime.spawn(life)),
-            runtime: &self.runtime,
-            stop,
-        };
-        let (answered, logged) = std::thread::scope(|scope| {
-            let log = &mut *sinks.log;
-            let logged = scope.spawn(move || log::write(printed, log));
-            let mut reader = BufReader::with_capacity(256 << 10, connected.answer);
-            let answer = Answer::read(&mut reader);
-            if let Some(hold) = &connected.hold {
-                // From here on the program itself holds the FIFO open, and its end is the answer's.
-                hold.let_go();
-            }
-            let malformed = answer.is_err();
-            let answered = match answer {
-                Ok(Some(Answer::Ok)) => (sinks.take)(&mut reader).map(|()| true),
-                Ok(Some(Answer::Failed { script, exit })) => Err(SandboxError::Script {
-                    script,
-                    status: exit,
-                }),
-                Ok(Some(Answer::Refused { message })) => {
-                    Err(SandboxError::Instruction { reason: message })
-                }
-                Ok(Some(Answer::Error { message })) => Err(SandboxError::Step { reason: message }),
-                Ok(None) => Ok(false),
-                Err(reason) => Err(SandboxError::Step { reason }),
-            };
-            // Whoever stopped reading in the middle must not keep the container waiting. After an answer that tells of
-            // a failure it ends by itself, and what it has printed is still on the way.
-            drop(reader);
-            if broke_off(&answered) {
-                // It is about to say why.
-                let stop = life.stop.clone();
-                self.runtime.spawn(async move {
-                    tokio::time::sleep(LAST_WORDS).await;
-                    stop.cancel();
-                });
-            } else if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
-                life.stop.cancel();
-            }
-            // The answer is whole; nobody needs to wait for the container to be removed.
-            let whole = matches!(answered, Ok(true));
-            let ended = if let Some(task) = life.task.take_if(|_| whole) {
-                self.ending
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(task);
-                Ok(0)
-            } else {
-                life.end()
-            };
-            let logged = logged
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            ((answered, ended), logged)
-        });
-        drop(connected.directory);
-        timer.judge()?;
-        self.judge(answered, logged, transport)
-    }
-
     /// Describes the container.
     fn throwaway(&self, job: &Job<'_>, nonce: &Nonce, (way, mounts): (Way, Mounts)) -> Throwaway {
         let mut env = self.settings.env.clone();
@@ -426,44 +313,6 @@ impl<'a> DockerSandbox<'a> {
         Ok(maker.make(mounts)?.with_variables(secrets))
     }
 
-    /// Makes one verdict of what was answered, how the container ended and whether its output was kept.
-    fn judge(
-        &self,
-        (answered, ended): (Result<bool, SandboxError>, Result<i32, EngineError>),
-        logged: log::Logged,
-        transport: Transport,
-    ) -> Result<Tried, SandboxError> {
-        if self.settings.interrupt.is_cancelled() {
-            return Err(SandboxError::Interrupted);
-        }
-        if broke_off(&answered)
-            && let Some(reason) = logged.last_words
-        {
-            return Err(SandboxError::Step { reason });
-        }
-        let answered = answered?;
-        logged.outcome.map_err(|source| SandboxError::Log {
-            path: PathBuf::from("of the step"),
-            source,
-        })?;
-        match (answered, ended) {
-            (true, Ok(0)) => Ok(Tried::Ran),
-            (false, Ok(status)) if NOT_CONNECTED.contains(&status) => Ok(Tried::NotConnected),
-            (false, Err(EngineError::Start { .. })) if transport == Transport::Bind => {
-                Ok(Tried::NotConnected)
-            }
-            (_, Err(error)) => Err(self.failed(error)),
-            (_, Ok(137)) => Err(SandboxError::Step {
-                reason: "the container was killed; it may have run out of memory".to_owned(),
-            }),
-            (_, Ok(status)) => Err(SandboxError::Step {
-                reason: format!(
-                    "the container ended with status {status} before its work was done"
-                ),
-            }),
-        }
-    }
-
     fn failed(&self, error: EngineError) -> SandboxError {
         engine_failed(&self.docker, error)
     }
@@ -511,16 +360,6 @@ impl Sandbox for DockerSandbox<'_> {
     fn runner(&self) -> String {
         runner(&self.docker)
     }
-}
-
-/// Tells whether the layer ended too early, which is how the program in the container says that it failed.
-fn broke_off(answered: &Result<bool, SandboxError>) -> bool {
-    use assembler::sandbox::CaptureError;
-    use layer::tar::RecanonicaliseError as Error;
-    let Err(SandboxError::Capture(CaptureError::Layer(error))) = answered else {
-        return false;
-    };
-    matches!(error, Error::Read(_) | Error::NoEnd)
 }
 
 fn runner(docker: &Docker) -> String {

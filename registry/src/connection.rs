@@ -1,0 +1,145 @@
+//! The HTTP client: proxies, certificate authorities, and what a failed connection means.
+//!
+//! Invariants: it follows no redirect and retries nothing by itself; what it says of a failure bears no URL that was not redacted.
+
+use std::{error::Error as _, io, time::Duration};
+
+use reqwest::Url;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use crate::{ClientConfig, NamedPem, RedactedUrl, RegistryError, TlsFault, endpoint::authority};
+
+/// Which requests a proxy is for.
+type ProxyKind = fn(&str) -> reqwest::Result<reqwest::Proxy>;
+
+/// Makes the client that all requests go through.
+pub(crate) fn connect(config: &ClientConfig) -> Result<reqwest::Client, RegistryError> {
+    let setting = |setting: String, source: reqwest::Error| RegistryError::Setting {
+        setting,
+        source: Some(source.without_url()),
+    };
+    let mut builder = reqwest::Client::builder()
+        .user_agent(config.user_agent.as_str())
+        .connect_timeout(config.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .no_proxy();
+    let unproxied = format!(
+        "localhost,127.0.0.0/8,::1,{}",
+        config.proxies.no_proxy.as_deref().unwrap_or_default()
+    );
+    let proxies = &config.proxies;
+    let kinds: [(&Option<String>, ProxyKind); 3] = [
+        (&proxies.http, |url| reqwest::Proxy::http(url)),
+        (&proxies.https, |url| reqwest::Proxy::https(url)),
+        (&proxies.all, |url| reqwest::Proxy::all(url)),
+    ];
+    for (url, kind) in kinds {
+        let Some(url) = url.as_deref().filter(|url| !url.is_empty()) else {
+            continue;
+        };
+        let proxy = kind(url)
+            .map_err(|error| setting(format!("proxy `{}`", RedactedUrl::of_text(url)), error))?;
+        builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&unproxied)));
+    }
+    let mut authorities = Vec::new();
+    for file in &config.extra_ca {
+        authorities.extend(certificates(file)?);
+    }
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Whoever comes first wins; a loser finds an equal provider.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    builder
+        .tls_certs_merge(authorities)
+        .build()
+        .map_err(|error| setting("the certificate authorities".to_owned(), error))
+}
+
+/// Reads a PEM file of certificate authorities; those that TLS cannot use are passed over, as long as one is left.
+fn certificates(file: &NamedPem) -> Result<Vec<reqwest::Certificate>, RegistryError> {
+    let mut usable = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&file.pem).flatten() {
+        if rustls::RootCertStore::empty()
+            .add(certificate.clone())
+            .is_ok()
+        {
+            usable.extend(reqwest::Certificate::from_der(&certificate));
+        }
+    }
+    if usable.is_empty() {
+        return Err(RegistryError::Setting {
+            setting: format!(
+                "the certificate authorities in {}: there are none",
+                file.name
+            ),
+            source: None,
+        });
+    }
+    Ok(usable)
+}
+
+/// Says what a failed request means.
+pub(crate) fn failure(
+    error: reqwest::Error,
+    url: &Url,
+    connect_timeout: Duration,
+) -> RegistryError {
+    let host = authority(url).unwrap_or_default();
+    let tls = tls_fault(&error);
+    let source = error.without_url();
+    if let Some(fault) = tls {
+        return RegistryError::Tls {
+            host,
+            fault,
+            source,
+        };
+    }
+    if source.is_connect() {
+        return RegistryError::Connect { host, source };
+    }
+    if source.is_timeout() {
+        return RegistryError::Timeout {
+            url: RedactedUrl::new(url),
+            after: connect_timeout,
+        };
+    }
+    RegistryError::Broken {
+        url: RedactedUrl::new(url),
+        source: Some(source),
+    }
+}
+
+/// Looks for rustls' error among the causes; `io::Error` hides what it wraps from `source()`.
+fn tls_fault(error: &reqwest::Error) -> Option<TlsFault> {
+    use rustls::{CertificateError as Certificate, Error as Tls};
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let found = error
+            .downcast_ref::<Tls>()
+            .or_else(|| inner?.downcast_ref::<Tls>());
+        if let Some(found) = found {
+            return Some(match found {
+                Tls::InvalidCertificate(Certificate::UnknownIssuer) => TlsFault::UnknownAuthority,
+                Tls::InvalidCertificate(
+                    Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+                ) => TlsFault::WrongName,
+                Tls::InvalidCertificate(
+                    Certificate::Expired
+                    | Certificate::ExpiredContext { .. }
+                    | Certificate::NotValidYet
+                    | Certificate::NotValidYetContext { .. },
+                ) => TlsFault::Expired,
+                Tls::InvalidCertificate(_) => TlsFault::Certificate,
+                _ => TlsFault::Handshake,
+            });
+        }
+        cause = error.source();
+    }
+    None
+}
