@@ -192,9 +192,18 @@ impl Walk {
             }
         }
         if prefix.is_empty() {
-            self.is_context = found
+            let dockerfile = found
                 .iter()
-                .any(|found| found.name.as_bytes() == DOCKERFILE.as_bytes());
+                .find(|found| found.name.as_bytes() == DOCKERFILE.as_bytes());
+            if let Some(dockerfile) = dockerfile
+                && !matches!(
+                    dockerfile.kind,
+                    FileType::RegularFile | FileType::Symlink | FileType::Unknown
+                )
+            {
+                return Err(refuse(&self.root.join(DOCKERFILE), "it is no file"));
+            }
+            self.is_context = dockerfile.is_some();
             found.retain(|found| self.is_context || !others::is_hidden(found.name.as_bytes()));
         }
         found.retain(|found| {

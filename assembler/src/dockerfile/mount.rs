@@ -213,6 +213,13 @@ impl Fields {
                 "write one of them",
             ));
         }
+        if kind == "ssh" {
+            return Err(refuse(
+                line,
+                "--mount=type=ssh is not done: no agent of the host reaches a step",
+                "use `--mount=type=secret` for a key or a token",
+            ));
+        }
         let has_target = target.is_some();
         let needs_target = !has_target && kind != "secret";
         let target = match target {
@@ -254,13 +261,6 @@ impl Fields {
                 uid: self.uid.unwrap_or(0),
                 gid: self.gid.unwrap_or(0),
             },
-            "ssh" => {
-                return Err(refuse(
-                    line,
-                    "--mount=type=ssh is not done: no agent of the host reaches a step",
-                    "use `--mount=type=secret` for a key or a token",
-                ));
-            }
             other => {
                 return Err(refuse(
                     line,
@@ -354,6 +354,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
+        let ssh = mount("type=ssh").expect_err("it needs no target");
+        assert!(ssh.reason.contains("type=ssh"), "{}", ssh.reason);
         for text in [
             "type=ssh",
             "type=x,target=/a",

@@ -38,8 +38,12 @@ pub(crate) fn parse(text: &str) -> Result<Script, Refusal> {
             format!("put a line that is just `{}` behind it", open.name),
         )
     })?;
-    let parsed = crate_parser::parse(&extracted.text)
-        .map_err(|error| refuse(error.line().max(1), format!("{error:#}"), INSTRUCTIONS))?;
+    let parsed = crate_parser::parse(&extracted.text).map_err(|error| {
+        not_parsed(
+            &extracted.text,
+            (error.line().max(1), &format!("{error:#}")),
+        )
+    })?;
     let reader = Reader {
         text: &extracted.text,
         escape,
@@ -59,6 +63,32 @@ pub(crate) fn parse(text: &str) -> Result<Script, Refusal> {
         globals,
         stages,
     })
+}
+
+/// Gives what the parser says the way round that fits it.
+fn not_parsed(text: &str, (line, reason): (usize, &str)) -> Refusal {
+    let written = text.lines().nth(line - 1).unwrap_or_default();
+    let word = written.split_whitespace().next().unwrap_or_default();
+    let rest = written.trim_start().get(word.len()..).unwrap_or_default();
+    let is_known = INSTRUCTIONS
+        .split([' ', ','])
+        .any(|known| known.eq_ignore_ascii_case(word));
+    let is_empty_list = rest.split_whitespace().collect::<String>() == "[]";
+    if is_empty_list && word.eq_ignore_ascii_case("ENTRYPOINT") {
+        refuse(
+            line,
+            "an ENTRYPOINT without words is not done",
+            "leave it out: an agent's image gets an entrypoint of its own",
+        )
+    } else if is_known {
+        refuse(
+            line,
+            reason,
+            format!("correct the {} there", word.to_uppercase()),
+        )
+    } else {
+        refuse(line, reason, INSTRUCTIONS)
+    }
 }
 
 /// Reads `# escape=`, which the here-documents need before the parser has been at work.
@@ -486,6 +516,9 @@ mod tests {
         check_refused("FROM a\nHEALTHCHECK --every=3 CMD x\n", 2, "--interval=");
         check_refused("FROM a\nRUN a\u{0}b\n", 2, "control");
         check_refused("FROM a\nSHELL bash -c\n", 2, "JSON");
+        check_refused("FROM a\nSHELL bash -c\n", 2, "correct the SHELL");
+        check_refused("FROM a\nENTRYPOINT []\n", 2, "leave it out");
+        check_refused("FROM a\nFOO bar\n", 2, "the instructions are");
     }
 
     #[test]
