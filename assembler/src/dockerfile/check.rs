@@ -54,6 +54,7 @@ fn planned(
     platform: &Platform,
 ) -> Result<Option<BTreeMap<usize, PlannedStage>>, DockerfileError> {
     let script = build.script()?;
+    build.context.open().map_err(DockerfileError::from)?;
     let nothing = Digest::of(b"");
     let images = needed_images(build, platform)?.into_iter();
     let build = DockerfileBuild {
