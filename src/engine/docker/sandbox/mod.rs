@@ -15,7 +15,7 @@ mod mounts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read, Write},
+    io::{Read as _, Write},
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
