@@ -8,9 +8,12 @@ use serde::Deserialize;
 
 use super::{
     Docker,
-    error::{EngineError, WireError, is_missing},
+    error::{EngineError, WireError, is_in_use, is_missing},
     info::EngineStore,
 };
+
+/// How often images are listed again: with the containerd store an engine fails while another takes an image away.
+const LISTINGS: u32 = 8;
 
 /// An image as an engine describes it.
 #[derive(Clone, Debug)]
@@ -134,9 +137,17 @@ impl Docker {
             ""
         };
         let path = self.path(&format!("/images/json{query}"));
-        match self.endpoint.get(&path).await {
-            Ok((_, images)) => Ok(images),
-            Err(error) => Err(self.failed("list its images", error)),
+        let mut again = LISTINGS;
+        loop {
+            match self.endpoint.get(&path).await {
+                Ok((_, images)) => return Ok(images),
+                Err(WireError::Answer { message, .. })
+                    if again > 0 && message.contains("not found") =>
+                {
+                    again -= 1;
+                }
+                Err(error) => return Err(self.failed("list its images", error)),
+            }
         }
     }
 
@@ -169,6 +180,17 @@ impl Docker {
             .tag(tag)
             .build();
         self.client.tag_image(id, Some(options)).await
+    }
+
+    /// Takes a name of ours away, and the image with its last one; one that something uses keeps it.
+    pub(crate) async fn remove_name(&self, name: &str) -> Result<(), EngineError> {
+        let options = RemoveImageOptionsBuilder::new().build();
+        match self.client.remove_image(name, Some(options), None).await {
+            Err(error) if !is_missing(&error) && !is_in_use(&error) => {
+                Err(EngineError::call(format!("remove image {name}"), error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a name away, and the image with its last one; an image that is not there is no error.

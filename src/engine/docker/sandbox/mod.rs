@@ -43,7 +43,7 @@ use self::{
 };
 use super::{
     Docker,
-    error::{EngineError, is_in_use},
+    error::EngineError,
     info::{EngineFiles, EngineUsers},
     load::LoadRequest,
     owner::Owner,
@@ -146,12 +146,8 @@ impl<'a> DockerSandbox<'a> {
             std::mem::take(&mut *names)
         };
         for name in names {
-            let removed = match self.docker.remove_image(&name).await {
-                // Another step uses the image; a later run sweeps the name.
-                Err(EngineError::Call { source, .. }) if is_in_use(&source) => Ok(()),
-                removed => removed,
-            };
-            outcome = outcome.and(removed);
+            // What another step uses is swept by a later run.
+            outcome = outcome.and(self.docker.remove_name(&name).await);
         }
         outcome
     }
