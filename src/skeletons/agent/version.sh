@@ -4,6 +4,6 @@
 set -eu
 
 #npm view some-package version
-#curl -fsSL https://pypi.org/pypi/some-package/json | sed -n 's/.*"version": *"\([^"]*\)".*/\1/p'
+#python3 -m pip index versions some-package | sed -n '1s/.*(\(.*\)).*/\1/p' | grep .
 
 echo 1.0.0
