@@ -15,6 +15,8 @@
 #[cfg(target_os = "linux")]
 mod children;
 #[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
 mod session;
 #[cfg(target_os = "linux")]
 mod step;
@@ -58,8 +60,7 @@ fn main() -> ExitCode {
             }
             session::run(&rest)
         }
-        Some(verb) if verb == step::LAUNCH => step::launch(&arguments.collect::<Vec<_>>()),
-        Some(verb) if verb == session::LAUNCH => session::launch(&arguments.collect::<Vec<_>>()),
+        Some(verb) if verb == launch::LAUNCH => launch::launch(&arguments.collect::<Vec<_>>()),
         _ => usage(),
     }
 }

@@ -95,10 +95,10 @@ pub use self::{
 use crate::{descriptor::Descriptor, digest::Digest};
 
 const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
-const DIRECTORIES: [&str; 10] = [
-    "blobs/sha256",
-    "blobs/sha512",
-    "ingest",
+/// Where blobs are, and what is on its way to them.
+const BLOBS: [&str; 3] = ["blobs/sha256", "blobs/sha512", "ingest"];
+/// Where records are; a damaged one counts as none.
+const RECORDS: [&str; 7] = [
     "facts",
     "trees",
     "layers",
@@ -107,6 +107,10 @@ const DIRECTORIES: [&str; 10] = [
     "remote",
     "engines",
 ];
+
+fn directories() -> impl Iterator<Item = &'static str> {
+    BLOBS.into_iter().chain(RECORDS)
+}
 
 /// A store, by its directory. It holds no open file, so a copy of it costs nothing.
 #[derive(Debug, Clone)]
@@ -127,7 +131,7 @@ impl BlobStore {
             Ok(text) => {
                 check_layout(&layout, &text)?;
                 store.check_ours()?;
-                if DIRECTORIES.iter().any(|name| !store.path(name).is_dir()) {
+                if directories().any(|name| !store.path(name).is_dir()) {
                     store.create()?;
                 }
             }
@@ -160,7 +164,7 @@ impl BlobStore {
     /// Makes what is missing. `oci-layout` comes last: with it, the store is whole.
     fn create(&self) -> Result<(), StoreError> {
         self.check_ours()?;
-        for directory in DIRECTORIES {
+        for directory in directories() {
             let path = self.path(directory);
             fs::create_dir_all(&path)
                 .map_err(|error| StoreError::io(Doing::Create, &path, error))?;

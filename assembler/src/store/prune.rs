@@ -19,7 +19,7 @@ use std::{
 use fs_err as fs;
 
 use super::{
-    BlobStore, Doing, ExclusiveLock, KeptDockerfile, KeptLayer, RemoteRecord, StoreError,
+    BlobStore, Doing, ExclusiveLock, KeptDockerfile, KeptLayer, RECORDS, RemoteRecord, StoreError,
     mark::Marked,
     name,
     record::{DAMAGED, Look, look_at_record},
@@ -284,15 +284,7 @@ impl Planner<'_> {
     }
 
     fn damaged(&mut self) -> Result<(), StoreError> {
-        for directory in [
-            "facts",
-            "trees",
-            "layers",
-            "dockerfiles",
-            "images",
-            "remote",
-            "engines",
-        ] {
+        for directory in RECORDS {
             for path in self.store.list(directory)? {
                 if is_damaged(&path) {
                     self.remove_old(PruneKind::Damaged, path)?;

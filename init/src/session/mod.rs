@@ -21,9 +21,6 @@ use layer::capture::mountpoints;
 
 use self::contract::Contract;
 
-/// The verb by which this program starts itself once more to become the user and then the agent.
-pub(crate) const LAUNCH: &str = "launch";
-
 /// Why a session could not begin.
 #[derive(Debug, thiserror::Error)]
 enum SessionError {
@@ -93,11 +90,6 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
         program,
         arguments,
     })
-}
-
-/// Becomes the user, goes to the workspace and becomes the agent: the second half of a session's start.
-pub(crate) fn launch(arguments: &[OsString]) -> ExitCode {
-    supervise::launch(arguments)
 }
 
 /// Where something is mounted.

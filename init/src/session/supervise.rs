@@ -2,19 +2,18 @@
 //! and ends with the agent's own code.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
 
-use rustix::fs::FileType;
-use rustix::process::{Gid, Pid, Signal, Uid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::SessionError;
 use super::contract::Contract;
-use super::{LAUNCH, SessionError};
+use crate::launch::{self, Whom};
 
 /// Where images have this program, if `/proc` cannot tell.
 const OWN_PLACE: &str = "/opt/aicage/init";
@@ -64,15 +63,13 @@ pub(super) fn run(agent: &Agent<'_>) -> Result<u8, SessionError> {
 
 fn start(agent: &Agent<'_>) -> io::Result<Pid> {
     let own = std::env::current_exe().unwrap_or_else(|_no_proc| OWN_PLACE.into());
-    let groups: Vec<String> = agent.groups.iter().map(ToString::to_string).collect();
-    let child = Command::new(own)
-        .args([
-            LAUNCH,
-            &agent.contract.uid.to_string(),
-            &agent.contract.gid.to_string(),
-            &groups.join(","),
-        ])
-        .arg(&agent.contract.workspace)
+    let whom = Whom {
+        uid: agent.contract.uid,
+        gid: agent.contract.gid,
+        // Root stays in the groups that the engine gave it.
+        groups: (agent.contract.uid != 0).then_some(&agent.groups),
+    };
+    let child = launch::command(&own, &whom, agent.contract.workspace.as_os_str())
         .arg(&agent.program)
         .args(agent.arguments)
         .env_clear()
@@ -80,65 +77,4 @@ fn start(agent: &Agent<'_>) -> io::Result<Pid> {
         .process_group(0)
         .spawn()?;
     Ok(Pid::from_child(&child))
-}
-
-/// Becomes the user and then the program: `UID GID GROUPS DIRECTORY PROGRAM [ARGUMENTS]`.
-pub(super) fn launch(arguments: &[OsString]) -> ExitCode {
-    let [uid, gid, groups, directory, program, rest @ ..] = arguments else {
-        crate::say("this verb is for the program itself");
-        return ExitCode::from(2);
-    };
-    if let Err(error) = become_user(uid, gid, groups) {
-        crate::say(&format!("cannot become user {}: {error}", uid.display()));
-        return ExitCode::from(1);
-    }
-    if let Err(error) = std::env::set_current_dir(directory) {
-        crate::say(&format!("cannot go to {}: {error}", directory.display()));
-        return ExitCode::from(1);
-    }
-    let error = Command::new(program).args(rest).exec();
-    crate::say(&format!("cannot run {}: {error}", program.display()));
-    ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
-        127
-    } else {
-        126
-    })
-}
-
-fn become_user(uid: &OsStr, gid: &OsStr, groups: &OsStr) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let number = |text: &OsStr| {
-        text.to_str()
-            .and_then(|text| text.parse::<u32>().ok())
-            .ok_or(io::ErrorKind::InvalidInput)
-    };
-    let groups = groups.to_string_lossy();
-    let groups: Vec<Gid> = groups
-        .split(',')
-        .filter_map(|gid| gid.parse::<u32>().ok())
-        .map(Gid::from_raw)
-        .collect();
-    let (uid, gid) = (Uid::from_raw(number(uid)?), Gid::from_raw(number(gid)?));
-    // Else `/dev/stdout` and the terminal could not be opened by name.
-    for stream in [
-        rustix::stdio::stdin(),
-        rustix::stdio::stdout(),
-        rustix::stdio::stderr(),
-    ] {
-        let kind = rustix::fs::fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        if kind == Ok(FileType::Fifo)
-            || (kind == Ok(FileType::CharacterDevice) && rustix::termios::isatty(stream))
-        {
-            rustix::fs::fchown(stream, Some(uid), None).unwrap_or_default();
-        }
-    }
-    // Root stays in the groups that the engine gave it. There is one thread, so its rights are the program's.
-    if !uid.is_root() {
-        rustix::thread::set_thread_groups(&groups)?;
-    }
-    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-    Ok(())
 }

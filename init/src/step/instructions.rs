@@ -1,21 +1,24 @@
 //! The instructions: carried out one after the other.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use fs_err as fs;
+use rustix::process::Pid;
 
 use super::StepError;
 use super::answer::Ran;
 use super::ground::Ground;
-use super::launch::{self, Program};
 use super::place::{Given, make_directories, resolve};
 use super::scripts::Outcome;
 use super::spec::{Action, Instruction, Spec};
 use super::tars::{Tar, Tars};
 use super::unpack::{Unpacking, unpack};
 use super::users::Users;
+use crate::launch::{self, Whom};
 
 /// Where programs are looked for if the environment does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -159,22 +162,35 @@ impl Instructions {
         environment
             .entry("HOME".to_owned())
             .or_insert_with(|| who.home.clone());
-        let program = Program {
-            argv,
-            environment,
-            directory,
-            who: &who,
+        let whom = Whom {
+            uid: who.uid,
+            gid: who.gid,
+            groups: Some(&who.groups),
         };
-        let child = launch::start(&program, &self.nothing).map_err(failed)?;
+        // A script can remove this program, but not from under itself.
+        let mut command = launch::command(Path::new("/proc/self/exe"), &whom, directory.as_ref());
+        command.args(argv).env_clear().envs(&environment);
+        let child = self.spawn(&mut command).map_err(failed)?;
         crate::children::await_one(child).map_err(|error| StepError::Wait {
             name: label(),
             source: error.into(),
         })
     }
+
+    /// Starts a program; its output goes where ours does.
+    fn spawn(&self, command: &mut Command) -> io::Result<Pid> {
+        let output = || rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3).map(Stdio::from);
+        let child = command
+            .stdin(self.nothing.file().try_clone()?)
+            .stdout(output()?)
+            .stderr(output()?)
+            .spawn()?;
+        Ok(Pid::from_child(&child))
+    }
 }
 
 /// Removes what programs left in memory that the engine mounts for all of them.
-fn clear_shared_memory() -> std::io::Result<()> {
+fn clear_shared_memory() -> io::Result<()> {
     const SHARED_MEMORY: &str = "/dev/shm";
     const TMPFS: i128 = 0x0102_1994;
     let is_memory =

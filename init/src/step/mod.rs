@@ -9,7 +9,6 @@ mod certificates;
 mod ground;
 mod guests;
 mod instructions;
-mod launch;
 mod place;
 mod scripts;
 mod spec;
@@ -30,8 +29,6 @@ use layer::capture::{
 use layer::tar::{LayerWriter, WriteError};
 use layer::{IndexError, LayerPath, PathIndex};
 use rustix::fs::{Mode, OFlags};
-
-pub(crate) use self::launch::{LAUNCH, launch};
 
 use self::answer::Answer;
 use self::ground::{Ground, layer_path};

@@ -229,7 +229,7 @@ async fn build(
 
 /// Tells whether a failure says what the definition does, and nothing of this machine.
 fn is_answer(code: &str) -> bool {
-    matches!(code, "script-failed" | "check-version" | "check-program")
+    matches!(code, "script-failed" | "version-unknown" | "check-program")
 }
 
 async fn agent(context: &Context, name: &str, on: &str) -> Result<Composed, Diagnostic> {
@@ -240,14 +240,7 @@ async fn agent(context: &Context, name: &str, on: &str) -> Result<Composed, Diag
     let selection = select(context, name, &choice)?;
     let ready = ensure::base(context, selection.base).await?;
     let found = version::find(context, selection.agent, Some(&ready.image))?;
-    let version = found.map_err(|failure| {
-        Diagnostic::new(
-            "check-version",
-            ExitStatus::Failed,
-            "`version.sh` gives no version",
-        )
-        .caused_by_words(failure.reason())
-    })?;
+    let version = found.map_err(Diagnostic::from)?;
     let additions = Additions {
         agent: selection.agent,
         install: Install::Script(Some(&version.version)),
@@ -287,6 +280,7 @@ async fn extension(context: &Context, args: &CheckArgs, on: &str) -> Result<Comp
                     ExitStatus::Usage,
                     format!("no agent runs on base `{on}` here, so no extension does"),
                 )
+                .hint("`base_exclude` and `base_distro_exclude` of `aicage agent show` say why; name another base")
             })?;
         (ensure::base(context, base).await?, agent)
     };

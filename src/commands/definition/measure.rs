@@ -3,15 +3,17 @@
 use std::{
     collections::BTreeMap,
     io::Write,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use assembler::{
-    assemble::{AssembleError, assemble},
+    assemble::{AssembleError, Assembled, assemble},
     image::Image,
+    provenance::{How, LayerRecord},
     recipe::Recipe,
     sandbox::{Consume, Sandbox, SandboxError, StepNetwork, StepRequest, World},
+    store::{BlobStore, SharedLock},
 };
 use layer::IndexKind;
 use serde::Serialize;
@@ -68,19 +70,19 @@ pub(super) struct Cache {
 
 /// Executes the steps of `recipe`, with the network and then without it; returns the image of the first time.
 pub(super) fn measure(context: &Context, recipe: &Recipe) -> Result<(Image, Measures), Diagnostic> {
-    let steps = recipe.steps.len();
-    let (image, spent) = execute(context, recipe, StepNetwork::Configured)?;
-    let mut measures = look(context, &image, steps)?;
+    let store = context.store()?;
+    let (assembled, spent) = execute(context, (recipe, StepNetwork::Configured), store)?;
+    let mut measures = look(&assembled, recipe, store)?;
     measures.milliseconds = spent.as_millis();
     measures.network = if context.options.offline {
         "not needed"
-    } else if steps == 0 {
+    } else if recipe.steps.is_empty() {
         "not checked"
     } else {
         context
             .printer
             .talk("Once more without a network, to see whether it needs one.");
-        match execute(context, recipe, StepNetwork::None) {
+        match execute(context, (recipe, StepNetwork::None), store) {
             Ok(_) => "not needed",
             Err(AssembleError::Step {
                 source: SandboxError::Script { .. },
@@ -89,15 +91,15 @@ pub(super) fn measure(context: &Context, recipe: &Recipe) -> Result<(Image, Meas
             Err(error) => return Err(error.into()),
         }
     };
-    Ok((image, measures))
+    Ok((assembled.image, measures))
 }
 
 /// Executes all steps, also those whose layers are kept from before.
 fn execute(
     context: &Context,
-    recipe: &Recipe,
-    network: StepNetwork,
-) -> Result<(Image, Duration), AssembleError> {
+    (recipe, network): (&Recipe, StepNetwork),
+    (store, lock): (&BlobStore, &Arc<SharedLock>),
+) -> Result<(Assembled, Duration), AssembleError> {
     let mut recipe = recipe.clone();
     for step in &mut recipe.steps {
         // The version is part of a layer's key, so no layer of before is taken for this one.
@@ -107,9 +109,6 @@ fn execute(
         };
         step.origin.version = Some(format!("{what} {}", context.now));
     }
-    let (store, lock) = context
-        .store()
-        .map_err(|diagnostic| unexpected(&diagnostic))?;
     let logs = context.settings.logs();
     let watched = Watched {
         runner: Runner::new(context),
@@ -126,15 +125,24 @@ fn execute(
     };
     let assembled = tokio::task::block_in_place(|| assemble(&world, &recipe))?;
     let spent = *watched.spent.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok((assembled.image, spent))
+    Ok((assembled, spent))
 }
 
-fn look(context: &Context, image: &Image, steps: usize) -> Result<Measures, Diagnostic> {
-    let (store, lock) = context.store()?;
+/// Looks into the layers that the recipe's steps gave.
+fn look(
+    assembled: &Assembled,
+    recipe: &Recipe,
+    (store, lock): (&BlobStore, &Arc<SharedLock>),
+) -> Result<Measures, Diagnostic> {
     let mut measures = Measures::default();
     let mut caches: BTreeMap<String, u64> = BTreeMap::new();
-    let below = image.layers().len().saturating_sub(steps);
-    for layer in image.layers().iter().skip(below) {
+    let is_of_step = |record: &LayerRecord| {
+        let mut steps = recipe.steps.iter().map(|step| &step.origin);
+        record.how == How::Executed
+            && steps.any(|origin| (origin.kind, &origin.id) == (record.origin.kind, &record.origin.id))
+    };
+    let layers = assembled.image.layers().iter().zip(&assembled.records);
+    for (layer, _) in layers.filter(|(_, record)| is_of_step(record)) {
         measures.size += layer.descriptor.size;
         let index = store.layer_index(lock, layer)?;
         measures.entries += index.len();
@@ -171,16 +179,6 @@ fn cache_of(path: &str) -> Option<String> {
             Some(format!("/home/{user}/{name}"))
         }
         _ => None,
-    }
-}
-
-fn unexpected(diagnostic: &Diagnostic) -> AssembleError {
-    AssembleError::Step {
-        origin: crate::base_image::unknown_origin(),
-        log: std::path::PathBuf::new(),
-        source: SandboxError::Step {
-            reason: diagnostic.message().to_owned(),
-        },
     }
 }
 

@@ -1,0 +1,171 @@
+//! Creates, starts and removes containers.
+//!
+//! Invariant: what we create carries the mark of the process that made it, so that a later run knows what was left behind.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use bollard::{
+    models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType},
+    query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder},
+};
+
+use super::spec::{Access, SessionInput, SessionSpec};
+use crate::engine::docker::{
+    Docker,
+    error::{EngineError, is_missing},
+    owner::Owner,
+    throwaway::OWNER,
+};
+
+pub(super) async fn create(docker: &Docker, spec: &SessionSpec) -> Result<String, EngineError> {
+    let stdin = spec.input != SessionInput::Empty;
+    // By this a later run knows what we created and, being killed, did not start.
+    let mut labels = spec.labels.clone();
+    labels.insert(OWNER.to_owned(), Owner::this_process().to_string());
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let mounts = spec.mounts.iter().map(|mount| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(text(&mount.source)),
+        target: Some(text(&mount.target)),
+        read_only: Some(mount.access == Access::ReadOnly),
+        ..Mount::default()
+    });
+    let body = ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        entrypoint: spec.entrypoint.clone(),
+        cmd: Some(spec.command.clone()),
+        env: Some(assignments(&spec.env)),
+        working_dir: spec.working_dir.clone(),
+        user: spec.user.clone(),
+        labels: Some(labels.into_iter().collect()),
+        tty: Some(spec.input == SessionInput::Terminal),
+        open_stdin: Some(stdin),
+        stdin_once: Some(stdin),
+        attach_stdin: Some(stdin),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        host_config: Some(HostConfig {
+            auto_remove: Some(true),
+            mounts: Some(mounts.collect()),
+            network_mode: spec.network.mode(),
+            extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
+            log_config: Some(no_log()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let options = spec
+        .name
+        .as_ref()
+        .map(|name| CreateContainerOptionsBuilder::new().name(name).build());
+    docker.create_container(options, body).await
+}
+
+/// Keeps the engine from writing all that is printed to its own disk a second time.
+pub(crate) fn no_log() -> HostConfigLogConfig {
+    HostConfigLogConfig {
+        typ: Some("none".to_owned()),
+        config: None,
+    }
+}
+
+/// Spells variables as the interface does.
+pub(crate) fn assignments(env: &BTreeMap<String, String>) -> Vec<String> {
+    env.iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
+}
+
+impl Docker {
+    pub(crate) async fn create_container(
+        &self,
+        options: Option<CreateContainerOptions>,
+        body: ContainerCreateBody,
+    ) -> Result<String, EngineError> {
+        match self.client.create_container(options, body).await {
+            Ok(created) => Ok(created.id),
+            Err(error) => Err(not_started(error)),
+        }
+    }
+
+    pub(crate) async fn start_container(&self, id: &str) -> Result<(), EngineError> {
+        let started = self.client.start_container(id, None).await;
+        started.map_err(not_started)
+    }
+
+    /// Kills and removes a container with its anonymous volumes; one that is not there, or is being removed, is no
+    /// error.
+    pub(crate) async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
+        match self.remove(id, Removal::Whatever).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) || is_being_removed(&error) => Ok(()),
+            Err(error) => Err(EngineError::call("remove the container", error)),
+        }
+    }
+
+    /// Removes a container unless it runs, which it may do by now.
+    pub(crate) async fn remove_unless_running(&self, id: &str) -> Result<(), EngineError> {
+        match self.remove(id, Removal::UnlessRunning).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) || is_conflict(&error) => Ok(()),
+            Err(error) => Err(EngineError::call("remove the container", error)),
+        }
+    }
+
+    async fn remove(&self, id: &str, removal: Removal) -> Result<(), bollard::errors::Error> {
+        let options = bollard::query_parameters::RemoveContainerOptionsBuilder::new()
+            .force(removal == Removal::Whatever)
+            .v(true)
+            .build();
+        self.client.remove_container(id, Some(options)).await
+    }
+}
+
+/// Which containers may be removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    Whatever,
+    UnlessRunning,
+}
+
+fn is_conflict(error: &bollard::errors::Error) -> bool {
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 409,
+            ..
+        }
+    )
+}
+
+fn is_being_removed(error: &bollard::errors::Error) -> bool {
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError { status_code: 409, message }
+            if message.contains("already in progress")
+    )
+}
+
+/// Tells by the engine's words which exit status a shell would have given.
+fn not_started(error: bollard::errors::Error) -> EngineError {
+    let bollard::errors::Error::DockerResponseServerError { message, .. } = error else {
+        return EngineError::call("start the container", error);
+    };
+    let says = |words: &str| message.contains(words);
+    // Only the program counts: a mount's source that is not there is no missing program.
+    let program = says("exec:") || says("executable file") || says("exec user process");
+    let status =
+        if program && (says("executable file not found") || says("no such file or directory")) {
+            127
+        } else if program
+            && (says("permission denied") || says("is a directory") || says("exec format error"))
+        {
+            126
+        } else {
+            125
+        };
+    EngineError::Start {
+        message: message.trim().to_owned(),
+        status,
+    }
+}

@@ -1,0 +1,89 @@
+//! What is to be run in a container, as data.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct SessionSpec {
+    /// The image, by name or id.
+    pub image: String,
+    /// Instead of the image's entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// Arguments.
+    pub command: Vec<String>,
+    /// Environment, on top of the image's.
+    pub env: BTreeMap<String, String>,
+    /// What of this machine is seen inside.
+    pub mounts: Vec<SessionMount>,
+    /// Where it starts; the image's own if `None`.
+    pub working_dir: Option<String>,
+    /// As whom it starts; the image's own if `None`.
+    pub user: Option<String>,
+    /// The container's name; the engine makes one up if `None`.
+    pub name: Option<String>,
+    /// The container's labels.
+    pub labels: BTreeMap<String, String>,
+    /// How our stdin and terminal are connected.
+    pub input: SessionInput,
+    /// Its network.
+    pub network: Network,
+    /// `name:address` for its hosts file.
+    pub extra_hosts: Vec<String>,
+}
+
+/// A file or directory of this machine, inside the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionMount {
+    /// What, on the engine's machine; any characters but NUL.
+    pub source: PathBuf,
+    /// Where in the container.
+    pub target: PathBuf,
+    /// Whether it can be changed from inside.
+    pub access: Access,
+}
+
+/// Whether a mount can be changed from inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It can.
+    ReadWrite,
+    /// It cannot.
+    ReadOnly,
+}
+
+/// How our stdin and terminal are connected to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionInput {
+    /// The container gets a terminal, connected to ours.
+    Terminal,
+    /// Our stdin is its stdin; stdout and stderr stay apart.
+    Pipe,
+    /// Its stdin is empty; stdout and stderr stay apart.
+    Empty,
+}
+
+/// A container's network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// What the engine does by default.
+    #[default]
+    Bridge,
+    /// None.
+    None,
+    /// That of the engine's machine.
+    Host,
+    /// A network of the engine.
+    Named(String),
+}
+
+impl Network {
+    /// Spells it as the interface does; `None` for the default.
+    pub(crate) fn mode(&self) -> Option<String> {
+        match self {
+            Self::Bridge => None,
+            Self::None => Some("none".to_owned()),
+            Self::Host => Some("host".to_owned()),
+            Self::Named(name) => Some(name.clone()),
+        }
+    }
+}
