@@ -1,0 +1,107 @@
+//! Failures of engines.
+
+use std::io;
+
+use assembler::store::StoreError;
+
+use super::{denied, full, io_error, store};
+use crate::{
+    diagnostic::Diagnostic,
+    engine::docker::{EngineError, WireError},
+};
+
+pub(super) fn engines() -> Vec<Diagnostic> {
+    let endpoint = || "unix:///var/run/docker.sock".to_owned();
+    let start = |status| EngineError::Start {
+        message: "exec: not found".to_owned(),
+        status,
+    };
+    vec![
+        EngineError::Absent {
+            tried: vec![endpoint()],
+        }
+        .into(),
+        EngineError::Stopped {
+            endpoint: endpoint(),
+            source: io_error(io::ErrorKind::ConnectionRefused),
+        }
+        .into(),
+        EngineError::NotPermitted {
+            socket: "/var/run/docker.sock".into(),
+            group: "docker".to_owned(),
+            source: denied(),
+        }
+        .into(),
+        EngineError::Unreachable {
+            endpoint: endpoint(),
+            source: WireError::Silent { seconds: 10 },
+        }
+        .into(),
+        EngineError::UnknownContext {
+            name: "desktop".to_owned(),
+            path: "/home/me/.docker/contexts".into(),
+            source: denied(),
+        }
+        .into(),
+        EngineError::BadConfiguration {
+            path: "/home/me/.docker/config.json".into(),
+            reason: "no object".to_owned(),
+        }
+        .into(),
+        EngineError::UnsupportedEndpoint {
+            endpoint: "ssh://host".to_owned(),
+            reason: "forward its socket with `ssh -L`",
+        }
+        .into(),
+        EngineError::Left {
+            container: "0123456789ab".to_owned(),
+            removal: Box::new(EngineError::Refused {
+                what: "remove the container".to_owned(),
+                message: "device or resource busy".to_owned(),
+            }),
+            source: Box::new(EngineError::Interrupted),
+        }
+        .into(),
+        EngineError::TooOld {
+            endpoint: endpoint(),
+            api: "1.39".to_owned(),
+        }
+        .into(),
+        EngineError::Refused {
+            what: "create a container".to_owned(),
+            message: "no space left".to_owned(),
+        }
+        .into(),
+        EngineError::Call {
+            what: "list images".to_owned(),
+            source: bollard::errors::Error::RequestTimeoutError,
+        }
+        .into(),
+        EngineError::Archive { source: full() }.into(),
+        EngineError::Foreign {
+            reference: "mine/tools:1".to_owned(),
+        }
+        .into(),
+        EngineError::Load {
+            reference: "aicage:codex-debian".to_owned(),
+            reason: "it has other layers".to_owned(),
+        }
+        .into(),
+        EngineError::Memory {
+            source: StoreError::Full {
+                path: store("engines"),
+                source: full(),
+            },
+        }
+        .into(),
+        start(127).into(),
+        start(126).into(),
+        start(125).into(),
+        EngineError::Interrupted.into(),
+        EngineError::Host {
+            what: "read the terminal",
+            source: denied(),
+        }
+        .into(),
+    ]
+}
