@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(target_os = "linux")]
 
+mod caches;
 mod connect;
 mod instructions;
 mod load;
+mod mounts;
 mod session;
+mod step_failures;
 mod steps;
 mod support;

@@ -17,6 +17,7 @@ mod extensions;
 mod failures;
 mod ground;
 mod guides;
+mod image_trees;
 mod matrix;
 mod named;
 mod nasty;
