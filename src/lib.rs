@@ -32,6 +32,7 @@ pub mod matrix;
 pub mod memory;
 pub mod names;
 pub mod network;
+pub mod overview;
 pub mod plan;
 pub mod printer;
 pub mod program;

@@ -5,6 +5,7 @@
 
 mod asking;
 mod keeping;
+mod on_page;
 mod sharing;
 
 use assembler::reference::ImageReference;
@@ -17,7 +18,7 @@ use crate::{
     extended_image::{ExtendedImage, ExtendedImages},
     names,
     project::{Found, Projects, StoredChoice},
-    prompt,
+    prompt::{self, Menu},
     selection::{Choice, default_base, find_agent, possible, select},
 };
 
@@ -64,19 +65,19 @@ pub async fn choose(
     } else if let Some(stored) = stored.filter(|_| !wanted.choose) {
         match usable(context, agent, &found, stored) {
             Ok(choice) if may_ask && is_half(stored) => {
-                (ask(context, agent, &choice).await?, Origin::Answers)
+                (put(context, agent, &choice).await?, Origin::Answers)
             }
             Ok(choice) => (choice, Origin::Store),
             Err(error) if may_ask => {
                 offer_way_out(context, error).await?;
                 let remaining = remaining(context, agent, stored);
-                (ask(context, agent, &remaining).await?, Origin::Answers)
+                (put(context, agent, &remaining).await?, Origin::Answers)
             }
             Err(error) => return Err(error),
         }
     } else if may_ask {
         let before = stored.map(|stored| remaining(context, agent, stored));
-        let answers = ask(context, agent, &before.unwrap_or_default()).await?;
+        let answers = put(context, agent, &before.unwrap_or_default()).await?;
         (answers, Origin::Answers)
     } else if wanted.choose {
         return Err(Diagnostic::new(
@@ -116,6 +117,18 @@ pub async fn choose(
         keep_choice(context, &selection, stored)?;
     }
     Ok(choice)
+}
+
+/// Asks on one page, or in lines where that was asked for.
+async fn put(
+    context: &Context,
+    agent: &AgentDefinition,
+    before: &Choice,
+) -> Result<Choice, Diagnostic> {
+    match context.options.menu {
+        Menu::Ui => on_page::ask(context, agent, before).await,
+        Menu::Plain | Menu::None => ask(context, agent, before).await,
+    }
 }
 
 /// Where a choice comes from.

@@ -12,7 +12,7 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 9] = [
+const WITH_VALUE: [&str; 10] = [
     "--base",
     "--extension",
     "--image-name",
@@ -20,6 +20,7 @@ const WITH_VALUE: [&str; 9] = [
     "-e",
     "--share",
     "--extension-shares",
+    "--menu",
     "--progress",
     "--secret",
 ];

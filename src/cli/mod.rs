@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand};
 pub use grammar::{Refused, arrange};
 
 use crate::{
-    build_secrets::SecretOption, commands, printer::ProgressMode, selection::Choice, update_check,
+    build_secrets::SecretOption, commands, printer::ProgressMode, prompt::Menu, selection::Choice,
+    update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -61,6 +62,15 @@ pub struct GlobalOptions {
         value_name = "HOW"
     )]
     pub progress: ProgressMode,
+    /// How to ask what is not said yet: on one page, in lines, or not at all.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "ui",
+        value_name = "HOW"
+    )]
+    pub menu: Menu,
     /// Print results as one JSON object.
     #[arg(long, global = true)]
     pub json: bool,

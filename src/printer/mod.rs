@@ -149,6 +149,37 @@ impl Drop for Meter {
     }
 }
 
+/// That stderr is kept; what was kept is written when this goes.
+pub struct Held {
+    printer: Printer,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let shared = &self.printer.shared;
+        shared
+            .bars
+            .set_draw_target(target(shared.settings.progress));
+        lock(&shared.stderr).release();
+    }
+}
+
+/// Returns where live lines go.
+fn target(progress: ProgressMode) -> ProgressDrawTarget {
+    match progress {
+        ProgressMode::Tty => ProgressDrawTarget::stderr_with_hz(10),
+        ProgressMode::Auto | ProgressMode::Plain | ProgressMode::Json | ProgressMode::Quiet => {
+            ProgressDrawTarget::hidden()
+        }
+    }
+}
+
 impl ProgressMode {
     /// Replaces `Auto` by what suits stderr; `CI` (any value but empty and `false`) and `TERM=dumb` ask for plain lines.
     #[must_use]
@@ -165,10 +196,7 @@ impl ProgressMode {
 impl Printer {
     /// Makes the printer of the program's own streams.
     pub fn new(settings: PrinterSettings) -> Self {
-        let target = match settings.progress {
-            ProgressMode::Tty => ProgressDrawTarget::stderr_with_hz(10),
-            _ => ProgressDrawTarget::hidden(),
-        };
+        let target = target(settings.progress);
         let stdout = Sink::new(Box::new(io::BufWriter::new(io::stdout())));
         let stderr = Sink::new(Box::new(io::stderr()));
         Self::over(settings, (stdout, stderr), target)
@@ -224,6 +252,15 @@ impl Printer {
     /// Returns how many columns a line on stderr may have.
     pub fn talk_columns(&self) -> usize {
         self.shared.settings.stderr.width.unwrap_or(USUAL_WIDTH)
+    }
+
+    /// Keeps what is said on stderr from now on until the returned value goes: the terminal has a picture on it.
+    pub fn hold(&self) -> Held {
+        lock(&self.shared.stderr).hold();
+        self.bars().set_draw_target(ProgressDrawTarget::hidden());
+        Held {
+            printer: self.clone(),
+        }
     }
 
     /// Returns the live lines, for [`crate::progress`].

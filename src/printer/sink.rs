@@ -12,6 +12,7 @@ pub(super) struct Sink {
     stream: Box<dyn Write + Send>,
     ended: bool,
     failure: Option<io::Error>,
+    held: Option<Vec<u8>>,
 }
 
 impl Sink {
@@ -20,11 +21,25 @@ impl Sink {
             stream,
             ended: false,
             failure: None,
+            held: None,
         }
     }
 
+    /// Keeps what is written from now on.
+    pub(super) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Writes what was kept.
+    pub(super) fn release(&mut self) {
+        let held = self.held.take();
+        self.write(&held.unwrap_or_default());
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        if !self.ended {
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(bytes);
+        } else if !self.ended {
             let outcome = self.stream.write_all(bytes);
             self.note(outcome);
         }

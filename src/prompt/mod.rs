@@ -20,7 +20,22 @@ pub use question::{Item, ask_extensions, ask_image_name, ask_one};
 
 /// Tells whether there is somebody who can answer.
 pub fn can_ask(context: &Context) -> bool {
-    context.printer.can_ask() && context.settings.environment.term.as_deref() != Some("dumb")
+    context.options.menu != Menu::None
+        && context.printer.can_ask()
+        && context.settings.environment.term.as_deref() != Some("dumb")
+}
+
+/// How questions are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Menu {
+    /// All on one page.
+    #[default]
+    Ui,
+    /// One after the other, in lines.
+    #[value(alias = "simple")]
+    Plain,
+    /// Not at all: what is stored or usual is taken.
+    None,
 }
 
 /// Asks for yes or no; nothing but Enter means yes for [`Usually::Yes`].

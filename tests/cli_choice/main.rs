@@ -8,6 +8,7 @@
 
 mod flags;
 mod home;
+mod overview;
 mod questions;
 mod refused;
 mod shares;

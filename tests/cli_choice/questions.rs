@@ -13,7 +13,7 @@ fn a_first_run_on_a_terminal_asks_for_base_extensions_in_order_and_name() {
     if !Home::has_tmux() {
         return;
     }
-    let terminal = Terminal::new(&home, "--offline two");
+    let terminal = Terminal::new(&home, "--menu plain --offline two");
     terminal.shows("Which base for Agent two?");
     let screen = terminal.shows("(custom) A large one");
     assert!(!screen.contains("A small one"), "excluded: {screen}");
@@ -39,7 +39,7 @@ fn a_first_run_on_a_terminal_asks_for_base_extensions_in_order_and_name() {
     assert_eq!(out, "", "questions are not a result");
     drop(terminal);
     // The choice is not asked for again.
-    let terminal = Terminal::new(&home, "--offline two");
+    let terminal = Terminal::new(&home, "--menu plain --offline two");
     terminal.shows("code 4");
     assert!(!terminal.screen().contains("Which base"), "asked again");
 }
@@ -62,7 +62,7 @@ fn an_extended_image_is_offered_beside_the_bases_and_asks_for_no_extensions() {
         "agent: one\nbase: small\nextensions:\n- gone\nimage_ref: aicage-extended:one-small-gone\n";
     fs_err::write(old.join("image-extended.yml"), text).unwrap();
 
-    let terminal = Terminal::new(&home, "--offline one");
+    let terminal = Terminal::new(&home, "--menu plain --offline one");
     terminal.shows("Which base for Agent one?");
     terminal.keys(&["e", "x", "t", "e", "n", "d", "e", "d"]);
     terminal.shows("aicage-extended:tools");
@@ -89,7 +89,7 @@ fn ctrl_c_and_escape_end_with_130_and_store_nothing() {
         return;
     }
     for key in ["C-c", "Escape"] {
-        let terminal = Terminal::new(&home, "--offline one");
+        let terminal = Terminal::new(&home, "--menu plain --offline one");
         terminal.shows("Which base for Agent one?");
         terminal.keys(&[key]);
         terminal.shows("code 130");
@@ -104,7 +104,7 @@ fn a_question_that_is_killed_leaves_the_terminal_as_it_was() {
     if !Home::has_tmux() {
         return;
     }
-    let terminal = Terminal::new(&home, "--offline one");
+    let terminal = Terminal::new(&home, "--menu plain --offline one");
     terminal.shows("Which base for Agent one?");
     let list = terminal
         .tmux(&["list-panes", "-F", "#{pane_pid}"])
@@ -130,7 +130,7 @@ fn no_color_leaves_questions_without_colours() {
     for (environment, is_painted) in [("", true), ("env NO_COLOR=1 ", false)] {
         // `script` keeps every byte that the terminal got.
         let command = format!(
-            "{environment}{} --offline one",
+            "{environment}{} --menu plain --offline one",
             env!("CARGO_BIN_EXE_aicage")
         );
         let bytes = home.path("bytes");
@@ -161,14 +161,14 @@ fn what_is_stored_and_gone_offers_to_choose_anew_on_a_terminal() {
     }
     let text = stored("one", "small", &["gone", "jq"], "aicage-extended:x");
     home.store(&text);
-    let terminal = Terminal::new(&home, "--offline one");
+    let terminal = Terminal::new(&home, "--menu plain --offline one");
     terminal.shows("there is no extension `gone`");
     terminal.shows("Choose anew?");
     terminal.keys(&["n", "Enter"]);
     terminal.shows("code 2");
     assert_eq!(home.stored(), text);
     drop(terminal);
-    let terminal = Terminal::new(&home, "--offline one");
+    let terminal = Terminal::new(&home, "--menu plain --offline one");
     terminal.shows("Choose anew?");
     terminal.keys(&["Enter"]);
     terminal.shows("Which base for Agent one?");
@@ -190,7 +190,7 @@ fn what_is_wrong_with_an_extended_image_is_told_once_however_often_they_are_read
         return;
     }
     home.write("image-extended/bad/image-extended.yml", "agent: one\n");
-    let terminal = Terminal::new(&home, "--offline one");
+    let terminal = Terminal::new(&home, "--menu plain --offline one");
     terminal.shows("Which base for Agent one?");
     terminal.keys(&["Enter"]);
     terminal.shows("Add an extension?");

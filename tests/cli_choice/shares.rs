@@ -84,7 +84,7 @@ fn a_terminal_is_asked_once_and_enter_alone_gives_nothing_away() {
     assert!(!screen.contains("Mount them?"), "asked again: {screen}");
     drop(terminal);
     // Who chooses anew is asked for this, too.
-    let terminal = Terminal::new(&home, "--offline --choose one");
+    let terminal = Terminal::new(&home, "--menu plain --offline --choose one");
     for question in ["Which base", "Add another after gh?", "Name of the image:"] {
         terminal.shows(question);
         terminal.keys(&["Enter"]);
@@ -95,7 +95,7 @@ fn a_terminal_is_asked_once_and_enter_alone_gives_nothing_away() {
     let yes = answered(&home, "true", kept) + two;
     assert_eq!(home.stored(), yes);
     drop(terminal);
-    let terminal = Terminal::new(&home, "--offline --choose one");
+    let terminal = Terminal::new(&home, "--menu plain --offline --choose one");
     for question in ["Which base", "Add another after gh?", "Name of the image:"] {
         terminal.shows(question);
         terminal.keys(&["Enter"]);

@@ -15,6 +15,11 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn new(home: &Home, arguments: &str) -> Self {
+        Self::with_term(home, arguments, "xterm")
+    }
+
+    /// The same, with what the terminal is said to be.
+    pub(crate) fn with_term(home: &Home, arguments: &str, term: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let socket = format!("tmux-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let terminal = Self {
@@ -23,7 +28,7 @@ impl Terminal {
         let aicage = home.aicage(&[]);
         // The shell tells how the program ended, and whether the terminal is as it was.
         let script = format!(
-            "stty >before; {} {arguments} >out; echo code $?; stty >after; \
+            "export TERM={term}; stty >before; {} {arguments} >out; echo code $?; stty >after; \
              cmp before after && echo terminal as before; exec sleep 600",
             env!("CARGO_BIN_EXE_aicage")
         );

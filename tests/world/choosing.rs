@@ -32,7 +32,7 @@ fn what_was_answered_is_built_and_the_agent_gets_the_terminal() {
         extension(ground, "second");
         let mut tmux = Tmux::new(ground);
         let run = format!(
-            "{} {}; echo code $?; stty -a | grep -o ' icanon'; exec sleep 600",
+            "{} --menu plain {}; echo code $?; stty -a | grep -o ' icanon'; exec sleep 600",
             env!("CARGO_BIN_EXE_aicage"),
             ground.agent
         );

@@ -139,7 +139,8 @@ fn look(
     let is_of_step = |record: &LayerRecord| {
         let mut steps = recipe.steps.iter().map(|step| &step.origin);
         record.how == How::Executed
-            && steps.any(|origin| (origin.kind, &origin.id) == (record.origin.kind, &record.origin.id))
+            && steps
+                .any(|origin| (origin.kind, &origin.id) == (record.origin.kind, &record.origin.id))
     };
     let layers = assembled.image.layers().iter().zip(&assembled.records);
     for (layer, _) in layers.filter(|(_, record)| is_of_step(record)) {
