@@ -29,7 +29,7 @@ pub(crate) struct NewLayer<'a> {
 impl Image {
     /// Returns this image with one more layer on top.
     pub(crate) fn append(&self, new: &NewLayer<'_>) -> Result<Self, ManifestError> {
-        let mut config = json_of(self.config());
+        let mut config = self.config().json();
         balance_history(&mut config, self.layers().len());
         list(object(&mut config, "rootfs"), "diff_ids").push(json!(new.diff_id));
         list(root(&mut config), "history").push(history_line(new.label));
@@ -73,7 +73,7 @@ impl Image {
         run: &Map<String, Value>,
         author: Option<&str>,
     ) -> Result<Self, ManifestError> {
-        let mut config = json_of(self.config());
+        let mut config = self.config().json();
         root(&mut config).insert("config".to_owned(), Value::Object(run.clone()));
         if let Some(author) = author {
             root(&mut config).insert("author".to_owned(), json!(author));
@@ -91,7 +91,7 @@ impl Image {
         if self.config().value().config.volumes.is_empty() {
             return Ok(self.clone());
         }
-        let mut config = json_of(self.config());
+        let mut config = self.config().json();
         object(&mut config, "config").remove("Volumes");
         let layers = self
             .layers()
@@ -107,7 +107,7 @@ impl Image {
         change: &ConfigChange,
         provenance: &Provenance,
     ) -> Result<Self, ManifestError> {
-        let mut config = json_of(self.config());
+        let mut config = self.config().json();
         balance_history(&mut config, self.layers().len());
         let run = object(&mut config, "config");
         set_environment(run, &change.env);
@@ -159,7 +159,7 @@ fn rebuild(
 ) -> Result<Image, ManifestError> {
     let config_bytes = serde_json::to_vec(config).expect("a JSON value is serialisable");
     let config_descriptor = Descriptor::of(media_type::OCI_CONFIG, &config_bytes);
-    let mut manifest = json_of(below.manifest());
+    let mut manifest = below.manifest().json();
     let root = root(&mut manifest);
     // One family of media types throughout: Podman refuses a mixture.
     root.insert("mediaType".to_owned(), json!(media_type::OCI_MANIFEST));
@@ -181,10 +181,6 @@ fn rebuild(
         Raw::<Manifest>::read(bytes)?,
         Raw::<ImageConfig>::read(config_bytes)?,
     )
-}
-
-fn json_of<T>(raw: &Raw<T>) -> Value {
-    serde_json::from_slice(raw.bytes()).expect("the bytes were parsed when they came in")
 }
 
 /// Returns the map at the top; both documents were parsed as objects.

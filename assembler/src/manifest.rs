@@ -1,11 +1,12 @@
 //! Manifests, indexes and configs: the received bytes, what we read in them, and the digest of the bytes.
 //!
 //! Invariant: a digest is always of bytes that were received or written, never of a value serialised again; fields we do
-//! not know survive because edits go through `serde_json::Value`.
+//! not know survive because edits go through [`Raw::json`], which every document that was taken has.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::{
     descriptor::{Descriptor, media_type, null_as_default},
@@ -19,6 +20,9 @@ pub const MANIFEST_LIMIT: u64 = 8 << 20;
 pub const CONFIG_LIMIT: u64 = 32 << 20;
 /// The most layers an image may have; engines refuse more than 127.
 pub const LAYER_LIMIT: usize = 1024;
+
+/// What is an object wherever a document of any kind has it.
+const OBJECTS: [&str; 2] = ["config", "rootfs"];
 
 /// A JSON document as received, with what we read in it.
 #[derive(Clone, Debug)]
@@ -180,7 +184,7 @@ pub struct RunConfig {
     pub labels: BTreeMap<String, String>,
     /// Paths that engines mount a volume on.
     #[serde(default, deserialize_with = "null_as_default")]
-    pub volumes: BTreeMap<String, serde_json::Value>,
+    pub volumes: BTreeMap<String, Value>,
 }
 
 /// The layers of a config.
@@ -247,16 +251,35 @@ impl<T> Raw<T> {
             return Err(ManifestError::TooLarge { what, size, limit });
         }
         let digest = Digest::of(&bytes);
-        let value = serde_json::from_slice(&bytes).map_err(|source| ManifestError::Json {
+        let wrong = |source| ManifestError::Json {
             what,
             digest,
             source,
-        })?;
+        };
+        // What we do not know must be readable too, because it is kept; a type of ours would also take a list.
+        let document: Map<String, Value> = serde_json::from_slice(&bytes).map_err(wrong)?;
+        for name in OBJECTS {
+            let member = document.get(name).unwrap_or(&Value::Null);
+            if !member.is_object() && !member.is_null() {
+                return Err(ManifestError::Invalid {
+                    what,
+                    digest,
+                    reason: format!("`{name}` is no object"),
+                });
+            }
+        }
+        drop(document);
+        let value = serde_json::from_slice(&bytes).map_err(wrong)?;
         Ok(Self {
             bytes: bytes.into(),
             value,
             digest,
         })
+    }
+
+    /// Returns the whole document, with what we do not know.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).expect("the bytes were parsed when they came in")
     }
 }
 
@@ -382,6 +405,115 @@ impl ImageConfig {
             os: self.os.clone(),
             architecture: self.architecture.clone(),
             variant: self.variant.clone().filter(|variant| !variant.is_empty()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::image::Image;
+
+    const DIFF_ID: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn config(rest: &str) -> Vec<u8> {
+        format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"diff_ids":["{DIFF_ID}"]}}{rest}}}"#
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_config_that_no_value_can_hold_is_refused_and_named() {
+        let deep = format!(r#","x":{}{}"#, "[".repeat(500), "]".repeat(500));
+        for (bytes, said) in [
+            (config(r#","x":1e999"#), "out of range"),
+            (config(&deep), "recursion limit"),
+            (config(r#","x":"\ud800""#), "hex escape"),
+            (config(r#","config":["root"]"#), "`config` is no object"),
+            (config(r#","config":7"#), "`config` is no object"),
+            (
+                format!(r#"["amd64","linux",null,null,{{}},{{"diff_ids":["{DIFF_ID}"]}}]"#)
+                    .into_bytes(),
+                "sequence",
+            ),
+            (
+                format!(r#"{{"rootfs":[["{DIFF_ID}"]]}}"#).into_bytes(),
+                "`rootfs` is no object",
+            ),
+        ] {
+            let digest = Digest::of(&bytes).to_string();
+            let error = Raw::<ImageConfig>::read(bytes).unwrap_err();
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let words = format!("{error}: {}", source.unwrap_or_default());
+            assert!(words.contains(said), "{words}");
+            assert!(
+                words.contains("image config") && words.contains(&digest),
+                "{words}"
+            );
+        }
+        Raw::<ImageConfig>::read(config(r#","config":null,"x":[[1]]"#)).unwrap();
+    }
+
+    fn any_json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("1e999".to_owned()),
+            Just("-0".to_owned()),
+            Just("99999999999999999999".to_owned()),
+            Just(r#""\udfff""#.to_owned()),
+            Just(r#"["A=b","C"]"#.to_owned()),
+            Just(r#"[{"empty_layer":true},7]"#.to_owned()),
+            any::<bool>().prop_map(|value| value.to_string()),
+            "[a-z=/]{0,6}".prop_map(|text| json!(text).to_string()),
+        ];
+        leaf.prop_recursive(4, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3)
+                    .prop_map(|all| format!("[{}]", all.join(","))),
+                prop::collection::vec(("[a-z]{1,3}", inner), 0..3).prop_map(|all| {
+                    let all: Vec<String> = all
+                        .iter()
+                        .map(|(name, value)| format!("\"{name}\":{value}"))
+                        .collect();
+                    format!("{{{}}}", all.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_taken_can_be_edited(
+            run in prop::option::of((prop_oneof![Just("Env"), Just("Labels"), Just("Volumes"), Just("x")], any_json())),
+            other in prop::option::of((prop_oneof![Just("config"), Just("history"), Just("rootfs"), Just("x")], any_json())),
+            whole in prop::option::weighted(0.1, any_json()),
+        ) {
+            let run = run.map(|(name, value)| format!(r#","config":{{"{name}":{value}}}"#));
+            let other = other.map(|(name, value)| format!(r#","{name}":{value}"#));
+            let bytes = match whole {
+                Some(whole) => whole.into_bytes(),
+                None => config(&format!("{}{}", run.unwrap_or_default(), other.unwrap_or_default())),
+            };
+            if let Ok(config) = Raw::<ImageConfig>::read(bytes) {
+                let manifest = json!({
+                    "schemaVersion": 2,
+                    "config": {"mediaType": media_type::OCI_CONFIG, "digest": config.digest(), "size": config.size()},
+                    "layers": [{"mediaType": media_type::OCI_LAYER, "digest": DIFF_ID, "size": 0}],
+                });
+                let manifest = Raw::<Manifest>::read(manifest.to_string().into_bytes()).unwrap();
+                if let Ok(image) = Image::new(manifest, config) {
+                    let _edited = image.without_volumes();
+                    let _edited = image.with_run_config(&Map::new(), Some("me"));
+                    let provenance = crate::provenance::Provenance { v: 1, base: None, layers: BTreeMap::new() };
+                    image.with_config(&crate::recipe::ConfigChange::default(), &provenance).unwrap();
+                }
+            }
         }
     }
 }

@@ -263,8 +263,7 @@ fn open_more(
 }
 
 fn config_of(image: &Image) -> BaseConfig {
-    let document: Value = serde_json::from_slice(image.config().bytes())
-        .expect("the bytes were parsed when they came in");
+    let document = image.config().json();
     let config = document
         .get("config")
         .and_then(Value::as_object)
