@@ -42,15 +42,16 @@ pub(crate) fn read(directory: &Path, dockerfile: &Path) -> Result<Ignore, Contex
         if !fs::metadata(&path).map_err(failed)?.is_file() {
             return Err(wrong("is no regular file"));
         }
-        let mut text = String::new();
+        let mut text = Vec::new();
         fs::File::open(&path)
             .map_err(failed)?
             .take(LIMIT + 1)
-            .read_to_string(&mut text)
+            .read_to_end(&mut text)
             .map_err(failed)?;
         if text.len() as u64 > LIMIT {
             return Err(wrong("is larger than 1 MiB"));
         }
+        let text = String::from_utf8(text).map_err(|_invalid| wrong("is not UTF-8"))?;
         return Ignore::read(&text).map_err(|(line, pattern)| ContextError::Pattern {
             path,
             line,
@@ -76,7 +77,7 @@ mod tests {
     fn a_list_of_what_is_ignored_that_cannot_be_one_is_refused() {
         use std::os::unix::fs::symlink;
         type Make = fn(&Path);
-        let cases: [(Make, &str); 5] = [
+        let cases: [(Make, &str); 7] = [
             (
                 |path| {
                     let mode = rustix::fs::Mode::RUSR;
@@ -95,6 +96,15 @@ mod tests {
             (
                 |path| fs::write(path, "a\n".repeat(600_000)).unwrap(),
                 "larger than 1 MiB",
+            ),
+            (
+                // What is read of it ends in the middle of a letter.
+                |path| fs::write(path, "ä".repeat(600_000)).unwrap(),
+                "larger than 1 MiB",
+            ),
+            (
+                |path| fs::write(path, b"caf\xe9\n").unwrap(),
+                ".dockerignore is not UTF-8",
             ),
             (
                 |path| fs::write(path, "# list\nok\n[x\n").unwrap(),
