@@ -80,12 +80,12 @@ pub(crate) enum Need {
     Optional,
 }
 
-/// Returns what a mount is made from, as it is written.
+/// Returns what a mount is made from, as it is written; of two, the last.
 pub(crate) fn from_of(text: &str) -> Option<String> {
     lines::split_fields(text)?
         .iter()
         .filter_map(|field| field.split_once('='))
-        .find(|(key, _)| key.eq_ignore_ascii_case("from"))
+        .rfind(|(key, _)| key.eq_ignore_ascii_case("from"))
         .map(|(_, value)| value.to_owned())
 }
 
@@ -349,7 +349,17 @@ mod tests {
             };
             assert_eq!((named.as_str(), secret.target.as_str()), (id, target));
         }
-        assert_eq!(from_of("type=bind,from=x").as_deref(), Some("x"));
+        for text in ["type=bind,from=x", "from=y,FROM=x,type=bind"] {
+            assert_eq!(from_of(text).as_deref(), Some("x"), "{text}");
+            let Kind::Bind { from, .. } = mount(&format!("{text},target=/x")).unwrap().kind else {
+                panic!("no bind");
+            };
+            assert_eq!(
+                from.as_deref(),
+                Some("x"),
+                "what is planned is what is mounted: {text}"
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use parse_dockerfile as crate_parser;
+use parse_dockerfile::{self as crate_parser, Instruction as Parsed};
 
 use super::{
     heredoc::{self, Heredoc},
@@ -38,25 +38,36 @@ pub(crate) fn parse(text: &str) -> Result<Script, Refusal> {
             format!("put a line that is just `{}` behind it", open.name),
         )
     })?;
-    let parsed = crate_parser::parse(&extracted.text).map_err(|error| {
+    let reader = Reader {
+        text: &extracted.text,
+        lines: extracted
+            .text
+            .match_indices('\n')
+            .map(|(at, _)| at)
+            .collect(),
+        escape,
+        documents: &extracted.documents,
+    };
+    let refused = |error: crate_parser::Error| {
         not_parsed(
             &extracted.text,
             (error.line().max(1), &format!("{error:#}")),
         )
-    })?;
-    let reader = Reader {
-        text: &extracted.text,
-        escape,
-        documents: &extracted.documents,
     };
     let mut globals = Vec::new();
-    for argument in parsed.global_args() {
-        let line = reader.line(argument.arg.span.start);
-        globals.push((line, reader.arguments(&argument.arguments.value, line)?));
-    }
-    let mut stages = Vec::new();
-    for stage in parsed.stages() {
-        stages.push(reader.stage(&stage)?);
+    let mut stages: Vec<Stage> = Vec::new();
+    // One by one: a file may have two stages of one name, which the parser refuses when it is asked for all.
+    for instruction in crate_parser::parse_iter(&extracted.text).map_err(refused)? {
+        let instruction = instruction.map_err(refused)?;
+        match (&instruction, stages.last_mut()) {
+            (Parsed::From(from), _) => stages.push(reader.stage(from)?),
+            (Parsed::Arg(argument), None) => {
+                let line = reader.line(argument.arg.span.start);
+                globals.push((line, reader.arguments(&argument.arguments.value, line)?));
+            }
+            (_, Some(stage)) => stage.instructions.push(reader.instruction(&instruction)?),
+            (_, None) => return Err(not_parsed(&extracted.text, (1, "expected FROM"))),
+        }
     }
     Ok(Script {
         escape,
@@ -121,22 +132,18 @@ fn escape_of(text: &str) -> Result<char, Refusal> {
 
 pub(crate) struct Reader<'a> {
     pub(crate) text: &'a str,
+    /// Where its lines end.
+    lines: Vec<usize>,
     escape: char,
     documents: &'a BTreeMap<usize, Vec<Heredoc>>,
 }
 
 impl Reader<'_> {
     fn line(&self, at: usize) -> usize {
-        self.text
-            .get(..at)
-            .unwrap_or_default()
-            .matches('\n')
-            .count()
-            + 1
+        self.lines.partition_point(|end| *end < at) + 1
     }
 
-    fn stage(&self, stage: &crate_parser::Stage<'_, '_>) -> Result<Stage, Refusal> {
-        let from = stage.from;
+    fn stage(&self, from: &crate_parser::FromInstruction<'_>) -> Result<Stage, Refusal> {
         let line = self.line(from.from.span.start);
         let mut platform = None;
         for option in &from.options {
@@ -159,21 +166,17 @@ impl Reader<'_> {
                 ));
             }
         }
-        let mut instructions = Vec::new();
-        for instruction in stage.instructions {
-            instructions.push(self.instruction(instruction)?);
-        }
         Ok(Stage {
             line,
             base: from.image.value.to_string(),
             name,
             platform,
-            instructions,
+            instructions: Vec::new(),
         })
     }
 
-    fn instruction(&self, instruction: &crate_parser::Instruction<'_>) -> Result<Located, Refusal> {
-        use crate_parser::Instruction as I;
+    fn instruction(&self, instruction: &Parsed<'_>) -> Result<Located, Refusal> {
+        use Parsed as I;
         let at = start_of(instruction);
         let line = self.line(at);
         let what = match instruction {
@@ -403,7 +406,7 @@ impl Reader<'_> {
         onbuild: &crate_parser::OnbuildInstruction<'_>,
         line: usize,
     ) -> Result<String, Refusal> {
-        use crate_parser::Instruction as I;
+        use Parsed as I;
         let forbidden = match &*onbuild.instruction {
             I::From(_) => Some("FROM"),
             I::Maintainer(_) => Some("MAINTAINER"),
@@ -451,8 +454,8 @@ pub(crate) fn unknown_option(line: usize, instruction: &str, name: &str, known: 
     )
 }
 
-fn start_of(instruction: &crate_parser::Instruction<'_>) -> usize {
-    use crate_parser::Instruction as I;
+fn start_of(instruction: &Parsed<'_>) -> usize {
+    use Parsed as I;
     let span = match instruction {
         I::Add(i) => &i.add.span,
         I::Arg(i) => &i.arg.span,
@@ -510,7 +513,6 @@ mod tests {
         check_refused("FROM a\nENV A\n", 2, "no value");
         check_refused("FROM a\nRUN <<EOF\nx\n", 2, "just `EOF`");
         check_refused("FROM a AS 1x\n", 1, "letter");
-        check_refused("FROM a AS x\nFROM b AS x\n", 2, "duplicate");
         check_refused("# escape=x\nFROM a\n", 1, "escape");
         check_refused("FROM a\nONBUILD FROM b\n", 2, "ONBUILD FROM");
         check_refused("FROM a\nHEALTHCHECK --every=3 CMD x\n", 2, "--interval=");

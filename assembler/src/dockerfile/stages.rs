@@ -40,6 +40,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) globals: Environment,
     /// What stands for [`IMAGE_SO_FAR`] wherever it is not built from.
     pub(crate) so_far_name: String,
+    /// Where the stages of each name are, in order.
+    names: BTreeMap<&'a str, Vec<usize>>,
     /// What images leave to whoever builds on them, as far as they were opened.
     left: BTreeMap<Base, Vec<String>>,
 }
@@ -76,6 +78,7 @@ impl<'a> Stages<'a> {
             needed: BTreeSet::new(),
             globals,
             so_far_name: IMAGE_SO_FAR.to_owned(),
+            names: names_of(script),
             left: BTreeMap::new(),
         };
         for (index, stage) in script.stages.iter().enumerate() {
@@ -151,12 +154,11 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Finds a stage before `end` by its name.
+    /// Finds a stage before `end` by its name, the last of them, or by its number.
     fn index_of(&self, name: &str, end: usize) -> Option<usize> {
-        let stages = self.script.stages.get(..end).unwrap_or_default();
-        stages
-            .iter()
-            .rposition(|stage| stage.name.as_deref() == Some(name))
+        let mut named = self.names.get(name).into_iter().flatten().copied();
+        named
+            .rfind(|index| *index < end)
             .or_else(|| name.parse().ok().filter(|index| *index < end))
     }
 
@@ -169,16 +171,17 @@ impl<'a> Stages<'a> {
                 "write `FROM $VARIABLE AS name` before, and `from=name`",
             ));
         }
-        let name = from.to_lowercase();
-        if let Some(found) = self.index_of(&name, index) {
-            return Ok(Base::Stage(found));
-        }
-        if self.index_of(&name, self.script.stages.len()).is_some() {
-            return Err(refuse(
-                line,
-                format!("stage `{from}` is not there yet"),
-                "put the stage before the one that copies from it",
-            ));
+        match self.index_of(&from.to_lowercase(), self.script.stages.len()) {
+            Some(found) if found < index => return Ok(Base::Stage(found)),
+            // Also where an earlier stage has the name: it is the last one's.
+            Some(_) => {
+                return Err(refuse(
+                    line,
+                    format!("stage `{from}` is not there yet"),
+                    "put the stage before the one that copies from it",
+                ));
+            }
+            None => {}
         }
         if from.parse::<usize>().is_ok() {
             return Err(refuse(
@@ -234,14 +237,16 @@ impl<'a> Stages<'a> {
     }
 
     fn need(&mut self, index: usize) -> Result<(), Refusal> {
-        // A base comes before what is built on it, so this ends.
-        if !self.needed.insert(index) {
-            return Ok(());
-        }
-        for base in self.sources_of(index)? {
-            if let Base::Stage(stage) = base {
-                self.need(stage)?;
+        let mut ahead = vec![index];
+        while let Some(index) = ahead.pop() {
+            if !self.needed.insert(index) {
+                continue;
             }
+            let sources = self.sources_of(index)?;
+            ahead.extend(sources.into_iter().filter_map(|base| match base {
+                Base::Stage(stage) => Some(stage),
+                _ => None,
+            }));
         }
         Ok(())
     }
@@ -295,6 +300,16 @@ impl<'a> Stages<'a> {
         all.extend(stage.instructions.iter().cloned());
         Ok(all)
     }
+}
+
+fn names_of(script: &Script) -> BTreeMap<&str, Vec<usize>> {
+    let mut names: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, stage) in script.stages.iter().enumerate() {
+        if let Some(name) = &stage.name {
+            names.entry(name).or_default().push(index);
+        }
+    }
+    names
 }
 
 /// Understands what an image or a stage left to whoever builds on it.
@@ -379,6 +394,28 @@ mod tests {
         );
         assert_eq!(needed, [0, 1, 3]);
         assert_eq!(stages_of(text, Some("A")).unwrap().1, [0]);
+    }
+
+    #[test]
+    fn of_two_stages_with_one_name_the_last_is_taken() {
+        let text = "FROM a AS x\nFROM b AS X\nFROM x AS y\nFROM c\nCOPY --from=x /a /b\n";
+        let (bases, needed) = stages_of(text, None).unwrap();
+        assert_eq!(bases[2], Base::Stage(1));
+        assert_eq!(needed, [1, 3]);
+        assert_eq!(stages_of(text, Some("x")).unwrap().1, [1]);
+        let later = "FROM a AS x\nFROM b\nCOPY --from=x /a /b\nFROM c AS x\n";
+        let refusal = stages_of(later, Some("1")).expect_err("the last `x` is below");
+        assert_eq!(
+            (refusal.line, refusal.reason.as_str()),
+            (3, "stage `x` is not there yet")
+        );
+    }
+
+    #[test]
+    fn a_long_chain_of_stages_is_followed_without_a_deep_stack() {
+        let chain: Vec<String> = (0..50_000).map(|below| format!("FROM {below}\n")).collect();
+        let text = format!("FROM a\n{}", chain.concat());
+        assert_eq!(stages_of(&text, None).unwrap().1.len(), 50_001);
     }
 
     #[test]
