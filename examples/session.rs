@@ -53,6 +53,8 @@ async fn main() -> ExitCode {
         mounts,
         working_dir: None,
         user: None,
+        userns: None,
+        security: Vec::new(),
         name: None,
         labels: BTreeMap::from([("io.github.aicage.session".to_owned(), label)]),
         input,

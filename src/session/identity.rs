@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use crate::settings::Settings;
+use crate::{
+    engine::docker::{EngineInfo, EngineUsers},
+    settings::Settings,
+};
 
 /// Who the agent is inside the container, in the words of the environment contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,45 @@ pub struct Identity {
     pub mount_home: Option<PathBuf>,
 }
 
+/// What is asked of the engine so that the agent can be who it is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// How users inside relate to those outside.
+    pub userns: Option<String>,
+    /// As whom the container's first program starts.
+    pub user: Option<String>,
+    /// Options for what confines it.
+    pub security: Vec<String>,
+}
+
+/// Decides who the agent is on this engine, and what of the engine that takes.
+///
+/// Invariant: what the agent writes into the project belongs to the caller, as far as the engine can have it at all.
+pub fn on(info: &EngineInfo, settings: &Settings) -> (Identity, Asked) {
+    let mut asked = Asked::default();
+    let identity = match info.users {
+        EngineUsers::Same => Identity::caller(settings),
+        // Root inside is the engine's user outside; nobody else there is anybody of this machine.
+        EngineUsers::Rootless => Identity::root_inside(settings),
+        EngineUsers::RootlessKeepId => {
+            asked.userns = Some("keep-id".to_owned());
+            // Else the first program would be the caller already, and could not make the caller known inside.
+            asked.user = Some("0:0".to_owned());
+            Identity::caller(settings)
+        }
+        EngineUsers::Remapped => {
+            // In the engine's own range nobody is the caller, and nobody could write into the project.
+            asked.userns = Some("host".to_owned());
+            Identity::caller(settings)
+        }
+    };
+    if info.labels {
+        // A label of the container's on the caller's files would stay on them.
+        asked.security.push("label=disable".to_owned());
+    }
+    (identity, asked)
+}
+
 impl Identity {
     /// The caller, with the same numbers, name and home.
     pub fn caller(settings: &Settings) -> Self {
@@ -32,7 +74,7 @@ impl Identity {
     }
 
     /// Root inside, which a rootless engine maps to the caller outside.
-    pub fn rootless(settings: &Settings) -> Self {
+    pub fn root_inside(settings: &Settings) -> Self {
         let home = PathBuf::from("/root");
         let mount_home = (settings.user_home != home).then(|| settings.user_home.clone());
         Self {

@@ -14,10 +14,9 @@ use crate::{
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
-    engine::docker::{Docker, EngineUsers, Network, SessionInput, SessionSpec},
+    engine::docker::{Docker, Network, SessionInput, SessionSpec},
 };
 
-use identity::Identity;
 use share::Share;
 
 /// What is started.
@@ -43,10 +42,7 @@ pub fn compose(
     docker: &Docker,
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
-    let identity = match docker.info().users {
-        EngineUsers::Rootless => Identity::rootless(&context.settings),
-        EngineUsers::Same | EngineUsers::Remapped => Identity::caller(&context.settings),
-    };
+    let (identity, asked) = identity::on(docker.info(), &context.settings);
     let mut mounts = mounts::compose(context, start.agent, &start.shares)?;
     let mut env = environment::compose(context, &identity, &start.options.env)?;
     if let Some(bundle) = environment::certificates(context)? {
@@ -60,7 +56,9 @@ pub fn compose(
         env,
         mounts,
         working_dir: None,
-        user: None,
+        user: asked.user,
+        userns: asked.userns,
+        security: asked.security,
         name: None,
         labels: [
             ("io.github.aicage.agent".to_owned(), start.agent.id.clone()),

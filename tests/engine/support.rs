@@ -17,22 +17,35 @@ use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-/// The engines of the world: name and address.
+/// The engines that the world may have.
+const ENGINES: [&str; 5] = [
+    "AICAGE_TEST_DOCKER_OLD",
+    "AICAGE_TEST_DOCKER_NEW",
+    "AICAGE_TEST_DOCKER_ROOTLESS",
+    "AICAGE_TEST_PODMAN",
+    "AICAGE_TEST_PODMAN_ROOTLESS",
+];
+
+/// The engines of the world: name and address. Those of the unprivileged user are used by root here, who may.
 #[expect(
     clippy::disallowed_methods,
     reason = "the world is described by variables"
 )]
 pub(crate) fn engines() -> Vec<(&'static str, String)> {
-    ["AICAGE_TEST_DOCKER_OLD", "AICAGE_TEST_DOCKER_NEW"]
+    ENGINES
         .into_iter()
         .filter_map(|name| Some((name, std::env::var(name).ok()?)))
         .collect()
 }
 
 /// Says that a test has nothing to run on.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn skip(reason: &str) {
-    eprintln!("SKIP: {reason}");
+    say(&format!("SKIP: {reason}"));
+}
+
+#[expect(clippy::print_stderr, reason = "what a failed test was at")]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 /// A store, an engine, and an image with a shell in the store.
@@ -50,14 +63,16 @@ pub(crate) struct Ground {
 pub(crate) fn on_each_engine(salt: &str, test: impl Fn(&Ground)) {
     let engines = engines();
     if engines.is_empty() {
-        skip("no container engine (AICAGE_TEST_DOCKER_OLD, AICAGE_TEST_DOCKER_NEW)");
+        skip(&format!("no container engine ({})", ENGINES.join(", ")));
         return;
     }
     let Some(busybox) = busybox() else {
         skip("no static busybox (package busybox-static)");
         return;
     };
-    for (_, address) in engines {
+    for (name, address) in engines {
+        // On which engine it failed is the last that a failed test says.
+        say(&format!("on {name}"));
         test(&Ground::new(address, salt, &busybox));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -37,6 +38,68 @@ pub(crate) fn on_every_engine(test: impl Fn(&Ground)) {
     }
 }
 
+/// Runs a test on each engine that there is, of each kind, as each caller who may use it.
+pub(crate) fn on_all_engines(test: impl Fn(&Ground)) {
+    let Some(registry) = variable("AICAGE_TEST_REGISTRY") else {
+        return;
+    };
+    let user = variable("AICAGE_TEST_USER").map(|name| Caller::named(&name));
+    for (name, callers) in ENGINES {
+        let Some(engine) = variable(name) else {
+            continue;
+        };
+        for who in callers {
+            let caller = match (who, &user) {
+                (Who::Root, _) => None,
+                (Who::User, Some(user)) => Some(user.clone()),
+                (Who::User, None) => continue,
+            };
+            eprintln!("on {name} as {who:?}");
+            let mut ground = Ground::new(&engine, &registry);
+            ground.name = name;
+            ground.be(caller);
+            test(&ground);
+        }
+    }
+}
+
+/// Every engine of the world, and who uses it: a rootless one sees only what its user may see.
+const ENGINES: [(&str, &[Who]); 5] = [
+    ("AICAGE_TEST_DOCKER_OLD", &[Who::Root, Who::User]),
+    ("AICAGE_TEST_DOCKER_NEW", &[Who::Root]),
+    ("AICAGE_TEST_DOCKER_ROOTLESS", &[Who::User]),
+    ("AICAGE_TEST_PODMAN", &[Who::Root, Who::User]),
+    ("AICAGE_TEST_PODMAN_ROOTLESS", &[Who::User]),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    Root,
+    User,
+}
+
+/// An unprivileged user who runs the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Caller {
+    fn named(name: &str) -> Self {
+        let number = |option: &str| {
+            let said = Said::of(Command::new("id").args([option, name]), 0);
+            said.stdout.trim().parse().unwrap()
+        };
+        Self {
+            name: name.to_owned(),
+            uid: number("-u"),
+            gid: number("-g"),
+        }
+    }
+}
+
 /// Runs a test on one engine: for what no engine has a part in.
 pub(crate) fn on_one_engine(test: impl Fn(&Ground)) {
     let registry = variable("AICAGE_TEST_REGISTRY");
@@ -55,6 +118,10 @@ pub(crate) struct Ground {
     pub(crate) registry: String,
     /// The agent that the test is about.
     pub(crate) agent: String,
+    /// The variable that named the engine.
+    pub(crate) name: &'static str,
+    /// Who runs the program, if not root.
+    pub(crate) caller: Option<Caller>,
 }
 
 impl Ground {
@@ -66,11 +133,53 @@ impl Ground {
             engine: engine.to_owned(),
             registry: registry.to_owned(),
             agent: format!("t{}-{count}", std::process::id()),
+            name: "",
+            caller: None,
         };
         for directory in [ground.home(), ground.aicage_home(), ground.project()] {
             fs_err::create_dir_all(directory).unwrap();
         }
         ground
+    }
+
+    /// Has the program run by somebody from now on.
+    pub(crate) fn be(&mut self, caller: Option<Caller>) {
+        if caller.is_some() {
+            // The build's directory may be closed to all others; a second name of the program is not.
+            let program = env!("CARGO_BIN_EXE_aicage");
+            fs_err::hard_link(program, self.program())
+                .or_else(|_other_disk| fs_err::copy(program, self.program()).map(drop))
+                .unwrap();
+        }
+        self.caller = caller;
+    }
+
+    fn program(&self) -> PathBuf {
+        self.path("aicage")
+    }
+
+    /// Returns the numbers of who runs the program.
+    pub(crate) fn owner(&self) -> (u32, u32) {
+        self.caller
+            .as_ref()
+            .map_or((0, 0), |caller| (caller.uid, caller.gid))
+    }
+
+    /// Gives all that the test has written so far to who runs the program.
+    fn give(&self, path: &Path) {
+        let there = fs_err::symlink_metadata(path).unwrap();
+        if path == self.program() {
+            return;
+        }
+        if there.uid() == 0 {
+            let (uid, gid) = self.owner();
+            std::os::unix::fs::lchown(path, Some(uid), Some(gid)).unwrap();
+        }
+        if there.is_dir() {
+            for entry in fs_err::read_dir(path).unwrap() {
+                self.give(&entry.unwrap().path());
+            }
+        }
     }
 
     /// Returns a path below the test's own directory.
@@ -132,7 +241,7 @@ impl Ground {
 
     /// Returns the program with these arguments, in the project directory, in a small environment.
     pub(crate) fn aicage(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aicage"));
+        let mut command = self.command();
         command
             .args(arguments)
             .current_dir(self.project())
@@ -143,6 +252,24 @@ impl Ground {
             .env("DOCKER_HOST", &self.engine)
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null());
+        command
+    }
+
+    /// The program, run by who is to run it; in the group of the engine's socket, as people are.
+    fn command(&self) -> Command {
+        let Some(caller) = &self.caller else {
+            return Command::new(env!("CARGO_BIN_EXE_aicage"));
+        };
+        self.give(self.directory.path());
+        let socket = self.engine.strip_prefix("unix://").unwrap();
+        let group = fs_err::metadata(socket).unwrap().gid();
+        let mut command = Command::new("setpriv");
+        command
+            .arg(format!("--reuid={}", caller.uid))
+            .arg(format!("--regid={}", caller.gid))
+            .arg(format!("--groups={group}"))
+            .arg("--inh-caps=-all")
+            .arg(self.program());
         command
     }
 

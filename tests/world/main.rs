@@ -17,6 +17,7 @@ mod extensions;
 mod failures;
 mod ground;
 mod guides;
+mod identity;
 mod image_trees;
 mod matrix;
 mod named;

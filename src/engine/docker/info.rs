@@ -18,6 +18,8 @@ pub struct EngineInfo {
     pub store: EngineStore,
     /// How its users' numbers relate to ours.
     pub users: EngineUsers,
+    /// Whether it labels containers and confines them by their labels (`SELinux`).
+    pub labels: bool,
     /// What it runs.
     pub platform: Platform,
     /// What its containers see of our files.
@@ -42,6 +44,8 @@ pub enum EngineUsers {
     Same,
     /// The engine runs as its user: root in a container is that user.
     Rootless,
+    /// The same, and the engine's user is the caller and can be kept as the caller in a container (`keep-id`).
+    RootlessKeepId,
     /// All are moved to a range of their own (`userns-remap`).
     Remapped,
 }
@@ -68,6 +72,8 @@ pub(crate) struct InfoAnswer {
     security_options: Option<Vec<String>>,
     docker_root_dir: Option<String>,
     operating_system: Option<String>,
+    /// Podman's own; older ones say it nowhere else.
+    rootless: Option<bool>,
     #[serde(rename = "OSType")]
     os_type: Option<String>,
     architecture: Option<String>,
@@ -81,7 +87,10 @@ impl EngineInfo {
 
     /// Whether it runs as an ordinary user.
     pub fn is_rootless(&self) -> bool {
-        self.users == EngineUsers::Rootless
+        matches!(
+            self.users,
+            EngineUsers::Rootless | EngineUsers::RootlessKeepId
+        )
     }
 
     pub(crate) fn new(
@@ -100,17 +109,20 @@ impl EngineInfo {
                 .iter()
                 .any(|option| option.split(',').any(|part| part == wanted))
         };
-        let users = if has("name=rootless") || has("rootless") {
+        let rootless = answer.rootless == Some(true) || has("name=rootless") || has("rootless");
+        let system = answer.operating_system.unwrap_or_default();
+        let same = cfg!(target_os = "linux")
+            && matches!(endpoint, Endpoint::Unix(_))
+            && !system.contains("Docker Desktop");
+        let users = if rootless && podman.is_some() && same && endpoint.is_callers() {
+            EngineUsers::RootlessKeepId
+        } else if rootless {
             EngineUsers::Rootless
         } else if has("name=userns") {
             EngineUsers::Remapped
         } else {
             EngineUsers::Same
         };
-        let system = answer.operating_system.unwrap_or_default();
-        let same = cfg!(target_os = "linux")
-            && matches!(endpoint, Endpoint::Unix(_))
-            && !system.contains("Docker Desktop");
         let root = answer.docker_root_dir.unwrap_or_default();
         let driver = answer.driver.unwrap_or_default();
         let id = match (answer.id.filter(|id| !id.is_empty()), podman) {
@@ -131,6 +143,7 @@ impl EngineInfo {
                 EngineStore::GraphDriver
             },
             users,
+            labels: has("name=selinux") || has("selinux"),
             platform: Platform {
                 os: answer.os_type.unwrap_or_else(|| "linux".to_owned()),
                 ..Platform::linux(&answer.architecture.unwrap_or_default())

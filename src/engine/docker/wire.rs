@@ -53,6 +53,16 @@ impl std::fmt::Display for Endpoint {
 }
 
 impl Endpoint {
+    /// Tells whether it is a socket that the caller made: then the engine behind it runs as the caller.
+    pub(crate) fn is_callers(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let Self::Unix(path) = self else {
+            return false;
+        };
+        fs_err::metadata(path)
+            .is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw())
+    }
+
     /// Sends a request and returns the answer, whatever its status.
     pub(crate) async fn send(
         &self,

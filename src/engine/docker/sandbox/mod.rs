@@ -106,8 +106,11 @@ impl<'a> DockerSandbox<'a> {
         settings: SandboxSettings,
         reporter: impl Reporter + 'a,
     ) -> Self {
-        let uploads = docker.info().files == EngineFiles::Elsewhere
-            || docker.info().users == EngineUsers::Remapped;
+        let info = docker.info();
+        let uploads = info.files == EngineFiles::Elsewhere
+            || info.users == EngineUsers::Remapped
+            // A labelled container may not run a program of ours where it lies; a script is better confined than fast.
+            || info.labels;
         Self {
             docker,
             runtime,

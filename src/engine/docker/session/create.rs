@@ -50,6 +50,8 @@ pub(super) async fn create(docker: &Docker, spec: &SessionSpec) -> Result<String
             network_mode: spec.network.mode(),
             extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
             log_config: Some(no_log()),
+            userns_mode: spec.userns.clone(),
+            security_opt: (!spec.security.is_empty()).then(|| spec.security.clone()),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()

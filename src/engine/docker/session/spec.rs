@@ -19,6 +19,10 @@ pub struct SessionSpec {
     pub working_dir: Option<String>,
     /// As whom it starts; the image's own if `None`.
     pub user: Option<String>,
+    /// How its users relate to the machine's, in the engine's words; as the engine has it if `None`.
+    pub userns: Option<String>,
+    /// Options for what confines it, such as `label=disable`.
+    pub security: Vec<String>,
     /// The container's name; the engine makes one up if `None`.
     pub name: Option<String>,
     /// The container's labels.
