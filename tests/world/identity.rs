@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use crate::ground::{BASE, Ground, on_all_engines};
+use crate::ground::{Ground, on_all_engines};
 
 const BUSYBOX: &str = "library/busybox:latest";
 
@@ -69,7 +69,6 @@ fn what_the_agent_writes_belongs_to_the_caller() {
             0,
         );
         assert!(!ground.project().join("made").exists());
-        let _base = BASE;
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });
 }
