@@ -52,4 +52,5 @@ pub mod supply;
 pub mod transport;
 pub mod update_check;
 pub mod version;
+pub mod whole_file;
 pub mod yaml;

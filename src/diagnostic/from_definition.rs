@@ -3,7 +3,7 @@
 use super::verdict::{Explain, Verdict};
 use crate::{
     definition::DefinitionError, extended_image::ExtendedImageError, project::ProjectError,
-    settings::SettingsError, yaml::YamlError,
+    settings::SettingsError, whole_file::WholeFileError, yaml::YamlError,
 };
 
 impl Explain for YamlError {
@@ -60,9 +60,17 @@ impl Explain for ProjectError {
             Self::Shape { path, .. } => Verdict::usage("project-shape").hint(aside(path)),
             Self::Newer { .. } => Verdict::usage("project-newer")
                 .hint("use the newer aicage; this one neither reads nor changes the file"),
-            Self::Write { source, .. } => Verdict::system("project-write", source),
+            Self::Write(error) => error.verdict(),
+        }
+    }
+}
+
+impl Explain for WholeFileError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Write { source, .. } => Verdict::system("file-write", source),
             Self::Busy { .. } => {
-                Verdict::failed("project-busy").hint("end the other aicage, then try again")
+                Verdict::failed("file-busy").hint("end the other aicage, then try again")
             }
         }
     }

@@ -11,13 +11,13 @@ use std::{
 
 use assembler::reference::ImageReference;
 use registry::Artifact;
-use rustix::fs::{FlockOperation, flock};
 
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     small_file::{self, SmallFile},
+    whole_file,
 };
 
 use super::{Entry, SCHEMA, State};
@@ -134,10 +134,6 @@ fn parse(bytes: Option<&[u8]>, name: &str) -> Result<State, Diagnostic> {
     serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
 }
 
-fn failed(error: &io::Error) -> Diagnostic {
-    Diagnostic::of("matrix-state-file", ExitStatus::Failed, error)
-}
-
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
     let refused = |error: &io::Error| {
         let message = format!("cannot read {}", path.display());
@@ -152,27 +148,12 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
 }
 
 fn record_in_file(path: &Path, entries: &[Entry]) -> Result<(), Diagnostic> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut lock = path.as_os_str().to_owned();
     lock.push(".lock");
-    let failed_to = |error: io::Error| failed(&error);
-    fs_err::create_dir_all(directory).map_err(failed_to)?;
-    let lock = fs_err::File::create(PathBuf::from(lock)).map_err(failed_to)?;
-    tokio::task::block_in_place(|| flock(&lock, FlockOperation::LockExclusive))
-        .map_err(|error| failed(&error.into()))?;
+    let lock = tokio::task::block_in_place(|| whole_file::lock(Path::new(&lock)))?;
     let state = parse(read_file(path)?.as_deref(), &path.display().to_string())?;
-    let bytes = state.with(entries).to_bytes();
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        io::Write::write_all(&mut file, &bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(failed_to)
+    whole_file::replace(&lock, path, &state.with(entries).to_bytes())?;
+    Ok(())
 }
 
 async fn record_in_registry(

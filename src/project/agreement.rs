@@ -8,9 +8,12 @@ use std::path::Path;
 use super::{
     ProjectError, Projects,
     file::{AGREED, MOUNTED, ProjectFile, mapping_of},
-    file_name, resolved, write,
+    file_name, resolved,
 };
-use crate::yaml::tree::{Mapping, Node};
+use crate::{
+    whole_file,
+    yaml::tree::{Mapping, Node},
+};
 
 /// What is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +36,14 @@ impl Projects {
     ) -> Result<(), ProjectError> {
         let directory = resolved(directory);
         let path = self.home.join("projects").join(file_name(&directory));
-        let lock = write::lock(&self.home.join("projects"))?;
+        let lock = whole_file::lock(&self.lock())?;
         let mut file = ProjectFile::read(&path)?;
         let mut entry = file.entry_to_change(agent)?;
         set(&mut entry, extension, agreement);
         file.change(agent, |there| *there = entry);
         file.set_path(&directory.to_string_lossy());
         if file.is_changed() {
-            write::replace(&lock, &path, &file.to_text()?)?;
+            whole_file::replace(&lock, &path, file.to_text()?.as_bytes())?;
         }
         Ok(())
     }

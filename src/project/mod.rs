@@ -6,7 +6,6 @@
 
 mod agreement;
 mod file;
-mod write;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +15,11 @@ use std::{
 
 use assembler::digest::Digest;
 
-use crate::{settings::Settings, yaml::YamlError};
+use crate::{
+    settings::Settings,
+    whole_file::{self, WholeFileError},
+    yaml::YamlError,
+};
 
 pub use agreement::Agreement;
 use file::{Inherited, ProjectFile};
@@ -101,22 +104,8 @@ pub enum ProjectError {
         version: String,
     },
     /// It cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Another program holds the lock.
-    #[error("cannot lock {}: another program has held it for {seconds} seconds", path.display())]
-    Busy {
-        /// The lock.
-        path: PathBuf,
-        /// How long we waited.
-        seconds: u64,
-    },
+    #[error(transparent)]
+    Write(#[from] WholeFileError),
 }
 
 impl Projects {
@@ -171,7 +160,7 @@ impl Projects {
     ) -> Result<PathBuf, ProjectError> {
         let directory = resolved(directory);
         let path = self.home.join("projects").join(file_name(&directory));
-        let lock = write::lock(&self.home.join("projects"))?;
+        let lock = whole_file::lock(&self.lock())?;
         let mut inherited = Inherited::Nothing;
         for path in self.inherited(&directory) {
             let above = ProjectFile::read(&path)?.agent(agent, &mut Vec::new())?;
@@ -183,9 +172,14 @@ impl Projects {
         file.set(agent, choice, inherited)?;
         file.set_path(&directory.to_string_lossy());
         if file.is_changed() {
-            write::replace(&lock, &path, &file.to_text()?)?;
+            whole_file::replace(&lock, &path, file.to_text()?.as_bytes())?;
         }
         Ok(path)
+    }
+
+    /// The lock that all projects share.
+    fn lock(&self) -> PathBuf {
+        self.home.join("projects/.lock")
     }
 
     /// Lists the files that a project inherits from, the most general first.

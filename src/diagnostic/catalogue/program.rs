@@ -8,7 +8,7 @@ use super::{denied, full, json};
 use crate::{
     definition::DefinitionError, diagnostic::Diagnostic, extended_image::ExtendedImageError,
     init_program::InitProgramError, printer::PrintError, project::ProjectError,
-    settings::SettingsError, yaml::YamlError,
+    settings::SettingsError, whole_file::WholeFileError, yaml::YamlError,
 };
 
 pub(super) fn program() -> Vec<Diagnostic> {
@@ -99,7 +99,7 @@ pub(super) fn projects() -> Vec<Diagnostic> {
             version: "2".to_owned(),
         }
         .into(),
-        ProjectError::Write {
+        WholeFileError::Write {
             path: file(),
             source: full(),
         }
@@ -114,7 +114,7 @@ pub(super) fn projects() -> Vec<Diagnostic> {
             source: full(),
         }
         .into(),
-        ProjectError::Busy {
+        WholeFileError::Busy {
             path: "/home/me/.aicage/projects/.lock".into(),
             seconds: 10,
         }
