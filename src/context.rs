@@ -56,6 +56,7 @@ pub struct Context {
     pub news: News,
     platform: Platform,
     catalogue: OnceLock<Catalogue>,
+    without_definitions: OnceLock<Diagnostic>,
     warned: Mutex<BTreeSet<String>>,
     store: OnceLock<(BlobStore, Arc<SharedLock>)>,
     client: OnceLock<Client>,
@@ -81,6 +82,7 @@ impl Context {
             news: News::Asked,
             platform: Platform::linux(std::env::consts::ARCH),
             catalogue: OnceLock::new(),
+            without_definitions: OnceLock::new(),
             warned: Mutex::default(),
             store: OnceLock::new(),
             client: OnceLock::new(),
@@ -99,8 +101,11 @@ impl Context {
         self.catalogue.get_or_init(|| {
             let catalogue = {
                 let published = definition_bundle::configured(self).unwrap_or_else(|diagnostic| {
-                    let why = diagnostic.sentence();
-                    self.printer.warn(&format!("there are only your own definitions, because those of `definitions` cannot be had: {why}"));
+                    if diagnostic.status() != ExitStatus::Interrupted {
+                        let why = diagnostic.sentence();
+                        self.printer.warn(&format!("there are only your own definitions, because those of `definitions` cannot be had: {why}"));
+                    }
+                    drop(self.without_definitions.set(diagnostic));
                     Published::Missing
                 });
                 Catalogue::read(&published, &self.settings.custom_roots())
@@ -113,6 +118,11 @@ impl Context {
             }
             catalogue
         })
+    }
+
+    /// Returns why there are none but the user's own definitions, if they should be there.
+    pub fn without_definitions(&self) -> Option<&Diagnostic> {
+        self.without_definitions.get()
     }
 
     /// Warns of what may be found several times in one run.

@@ -22,7 +22,7 @@ use crate::{
     leftovers,
     printer::{Colour, ColourWish, Format, Printer, PrinterSettings, Prompts, Stream},
     progress, runner,
-    settings::{Environment, Settings},
+    settings::{Environment, Faults, Settings},
     update_check,
 };
 
@@ -53,7 +53,14 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         printer.bytes(&script);
         return Ok(ExitStatus::Done);
     }
-    let settings = Settings::read()?;
+    let faults = match cli.command {
+        Command::Config(_) => Faults::LeftOut,
+        _ => Faults::Refused,
+    };
+    let settings = Settings::read(&cli.global.set, faults)?;
+    for warning in &settings.warnings {
+        printer.warn(warning);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -69,7 +76,14 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
             (printer.clone(), progress),
             interrupt,
         );
-        let outcome = dispatch(&mut context, cli).await;
+        let outcome = match dispatch(&mut context, cli).await {
+            // What was interrupted before it began is not done, even if nothing is wrong with the rest.
+            Ok(ExitStatus::Done) => match context.without_definitions() {
+                Some(why) if why.status() == ExitStatus::Interrupted => Err(why.clone()),
+                Some(_) | None => Ok(ExitStatus::Done),
+            },
+            other => other,
+        };
         // What the engine holds for steps only goes, whether they succeeded or not; what this misses the next run sweeps.
         runner::clean(&context).await;
         leftovers::leave_scratch(&context.settings);
@@ -128,7 +142,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
                 .await
         }
         Command::Definitions(command) => commands::definitions::definitions(context, &command),
-        Command::Config(command) => commands::config::config(context, &command),
+        Command::Config(command) => commands::config::config(context, &command).await,
         Command::Version => commands::version::version(context),
         Command::Matrix(args) => {
             context
@@ -146,14 +160,19 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
 
 /// Reads the command line; help, the version and mistakes are printed by clap, in its own words.
 fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let arranged = cli::arrange(arguments).map_err(|refused| {
-        Cli::command().error(
+    let refused =
+        |words: String| Cli::command().error(clap::error::ErrorKind::UnknownArgument, words);
+    let arguments = cli::older_config(arguments).map_err(refused);
+    let arranged = arguments.and_then(|arguments| {
+        cli::arrange(arguments).map_err(|refused| {
+            Cli::command().error(
             clap::error::ErrorKind::UnknownArgument,
             format!(
                 "`{}` before `--` is no option of aicage; see `aicage --help` for those there are",
                 refused.option
             ),
         )
+        })
     });
     let parsed = arranged.and_then(Cli::try_parse_from);
     parsed.map_err(|error| {

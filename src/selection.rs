@@ -14,6 +14,7 @@ use crate::{
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     names,
+    settings::Origin,
 };
 
 /// An agent, the base it is to run on, and what is added on top.
@@ -94,7 +95,7 @@ impl Selection<'_> {
     }
 }
 
-/// Finds the agent, the base and the extensions; without a base the host's own distribution, then the configured one.
+/// Finds the agent, the base and the extensions; without a base the usual one.
 pub fn select<'a>(
     context: &'a Context,
     agent: &str,
@@ -151,13 +152,19 @@ fn select_base<'a>(
     default_base(context, agent)
 }
 
-/// Returns the base that is used where nothing else decides: the host's own distribution, then the configured one.
+/// Returns the base that is used where nothing else decides: the one that was configured, the host's own distribution,
+/// the one that the program has.
 pub fn default_base<'a>(
     context: &'a Context,
     agent: &'a AgentDefinition,
 ) -> Result<&'a BaseDefinition, Diagnostic> {
+    let settings = &context.settings;
     let mut candidates = host_distribution();
-    candidates.push(context.settings.config.default_base.clone());
+    let configured = match settings.origin("default_base") {
+        Origin::Default => candidates.len(),
+        Origin::File { .. } | Origin::Variable(_) | Origin::Flag => 0,
+    };
+    candidates.insert(configured, settings.config.default_base.clone());
     let chosen = candidates
         .iter()
         .find_map(|name| possible(context, agent).find(|base| base.id == *name))
@@ -178,7 +185,7 @@ pub fn find_agent<'a>(context: &'a Context, name: &str) -> Result<&'a AgentDefin
     let known = &catalogue.agents;
     known
         .get(name)
-        .ok_or_else(|| absent(catalogue, ("agent", name), known.keys()))
+        .ok_or_else(|| absent(context, ("agent", name), known.keys()))
 }
 
 /// Finds a base by name; a near miss is suggested.
@@ -187,7 +194,7 @@ pub fn find_base<'a>(context: &'a Context, name: &str) -> Result<&'a BaseDefinit
     let known = &catalogue.bases;
     known
         .get(name)
-        .ok_or_else(|| absent(catalogue, ("base", name), known.keys()))
+        .ok_or_else(|| absent(context, ("base", name), known.keys()))
 }
 
 /// Finds an extension by name; a near miss is suggested.
@@ -199,7 +206,7 @@ pub fn find_extension<'a>(
     let known = &catalogue.extensions;
     known
         .get(name)
-        .ok_or_else(|| absent(catalogue, ("extension", name), known.keys()))
+        .ok_or_else(|| absent(context, ("extension", name), known.keys()))
 }
 
 /// Returns the bases that `agent` can run on here.
@@ -226,13 +233,21 @@ fn is_about(problem: &Problem, noun: &str, name: &str) -> bool {
 
 /// Says why a definition cannot be chosen: it is broken, or there is none.
 fn absent<'a>(
-    catalogue: &Catalogue,
+    context: &Context,
     (noun, name): (&str, &str),
     known: impl Iterator<Item = &'a String>,
 ) -> Diagnostic {
-    let mut problems = catalogue.problems.iter();
+    let mut problems = catalogue_for(context, noun, name).problems.iter();
     let Some(problem) = problems.find(|problem| is_about(problem, noun, name)) else {
-        return unknown(noun, name, known);
+        return match context.without_definitions() {
+            Some(why) if why.status() == ExitStatus::Interrupted => why.clone(),
+            // An extension is the user's own in any case.
+            Some(why) if noun != "extension" => {
+                let shown: String = name.chars().take(100).collect();
+                Diagnostic::because(format!("{noun} `{shown}` is not to be had"), why.clone())
+            }
+            Some(_) | None => unknown(noun, name, known),
+        };
     };
     let message = format!("{noun} `{name}` cannot be used: its definition is not right");
     let hint = format!("correct it; `aicage {noun} check {name} --no-build` looks at it again");

@@ -12,7 +12,7 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 10] = [
+const WITH_VALUE: [&str; 11] = [
     "--base",
     "--extension",
     "--image-name",
@@ -23,6 +23,7 @@ const WITH_VALUE: [&str; 10] = [
     "--menu",
     "--progress",
     "--secret",
+    "--set",
 ];
 /// Options of ours without a value.
 const WITHOUT_VALUE: [&str; 11] = [

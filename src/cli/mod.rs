@@ -4,16 +4,18 @@
 //! word that is a verb is the verb; no built-in agent has a verb's name (a test holds the two lists against each other).
 
 mod grammar;
+mod older_config;
 
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use grammar::{Refused, arrange};
+pub use older_config::older_config;
 
 use crate::{
     build_secrets::SecretOption, commands, printer::ProgressMode, prompt::Menu, selection::Choice,
-    update_check,
+    settings::SetOption, update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -71,6 +73,9 @@ pub struct GlobalOptions {
         value_name = "HOW"
     )]
     pub menu: Menu,
+    /// Set one setting for this run, over all files and variables; may be given several times.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<SetOption>,
     /// Print results as one JSON object.
     #[arg(long, global = true)]
     pub json: bool,

@@ -42,10 +42,7 @@ impl Projects {
         set(&mut entry, extension, agreement);
         file.change(agent, |there| *there = entry);
         file.set_path(&directory.to_string_lossy());
-        if file.is_changed() {
-            whole_file::replace(&lock, &path, file.to_text()?.as_bytes())?;
-        }
-        Ok(())
+        self.write(&lock, &path, &file)
     }
 }
 

@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{ProjectError, StoredAgent, StoredChoice};
+use crate::settings::{self, SETTINGS, Scope};
 use crate::yaml::{
-    self,
+    self, YamlError,
     tree::{self, Mapping, Node, Value},
 };
 
@@ -23,12 +24,27 @@ pub(super) const MOUNTED: &str = "extension_mounts";
 /// Our own key: what of it was agreed to.
 pub(super) const AGREED: &str = "agreed_shares";
 
+/// The keys of an agent.
+pub(super) const KEYS: [&str; 8] = [
+    "base",
+    "extensions",
+    "image_ref",
+    "docker_args",
+    "shares",
+    MOUNTED,
+    AGREED,
+    "mounts",
+];
+
 /// A file that may be there.
+#[derive(Debug)]
 pub(super) struct ProjectFile {
     path: PathBuf,
     /// As it was read.
     before: Mapping,
     root: Mapping,
+    /// As it was read, if it has settings of the program.
+    bytes: Vec<u8>,
 }
 
 /// Whether there are inherited extensions, which what is stored must keep out.
@@ -43,16 +59,26 @@ pub(super) struct Layer {
     pub(super) agent: StoredAgent,
     /// Whether base and extensions are those stored here, and none is inherited.
     pub(super) stands_alone: bool,
+    /// The keys that are said here, with their lines.
+    pub(super) lines: BTreeMap<&'static str, u64>,
 }
 
 impl ProjectFile {
     /// Reads a file; one that is not there is empty.
     pub(super) fn read(path: &Path) -> Result<Self, ProjectError> {
+        let bytes = yaml::read_bytes(path).map_err(|source| ProjectError::Damaged {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::of(bytes.unwrap_or_default(), path)
+    }
+
+    /// Reads the text of a file.
+    pub(super) fn of(bytes: Vec<u8>, path: &Path) -> Result<Self, ProjectError> {
         let damaged = |source| ProjectError::Damaged {
             path: path.to_owned(),
             source,
         };
-        let bytes = yaml::read_bytes(path).map_err(damaged)?.unwrap_or_default();
         let node = tree::parse(&bytes, path).map_err(damaged)?;
         let line = node.line;
         let root = match node.value {
@@ -75,11 +101,36 @@ impl ProjectFile {
                 version: number.or(text).unwrap_or_else(|| "unknown".to_owned()),
             });
         }
+        let has_settings = root.get(SETTINGS).is_some();
         Ok(Self {
             path: path.to_owned(),
             before: root.clone(),
             root,
+            bytes: if has_settings { bytes } else { Vec::new() },
         })
+    }
+
+    /// Returns the settings of the program that the file has.
+    pub(super) fn settings(&self, scope: &Scope) -> Result<settings::Layer, YamlError> {
+        if self.bytes.is_empty() {
+            return Ok(settings::Layer::default());
+        }
+        settings::Layer::of_section((&self.bytes, &self.root), &self.path, scope)
+    }
+
+    /// Returns the line of the settings of the program.
+    pub(super) fn line_of_settings(&self) -> u64 {
+        self.root.line_of(SETTINGS)
+    }
+
+    /// Lists the agents that have something to say.
+    pub(super) fn names(&self) -> Result<Vec<String>, ProjectError> {
+        self.agents()
+    }
+
+    /// Returns all keys for changing them.
+    pub(super) fn root_mut(&mut self) -> &mut Mapping {
+        &mut self.root
     }
 
     /// Returns what the file says of `agent`.
@@ -115,6 +166,11 @@ impl ProjectFile {
         Ok(Some(Layer {
             agent: stored,
             stands_alone,
+            lines: KEYS
+                .into_iter()
+                .filter(|key| entry.get(key).is_some_and(|node| !node.is_nothing()))
+                .map(|key| (key, entry.line_of(key)))
+                .collect(),
         }))
     }
 

@@ -5,29 +5,35 @@
 //! are; a damaged file, or one of a newer version, is never written over; two programs at once lose nothing.
 
 mod agreement;
+mod change;
 mod file;
+mod in_force;
 
 use std::{
     collections::BTreeMap,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use assembler::digest::Digest;
 
 use crate::{
-    settings::Settings,
-    whole_file::{self, WholeFileError},
+    settings::{Origin, Scope, Settings},
+    whole_file::{self, Lock, WholeFileError},
     yaml::YamlError,
 };
 
 pub use agreement::Agreement;
-use file::{Inherited, ProjectFile};
+pub use change::{AgentKey, check, lock_of};
+use file::{Inherited, Layer, ProjectFile};
 
 /// The projects of this user.
 #[derive(Clone, Debug)]
 pub struct Projects {
     home: PathBuf,
+    /// What was read, so that a start reads each file once.
+    files: Arc<Mutex<BTreeMap<PathBuf, Arc<ProjectFile>>>>,
 }
 
 /// What was chosen for an agent in a project.
@@ -69,6 +75,8 @@ pub struct Found {
     pub warnings: Vec<String>,
     /// The files that have `docker_args` for the agent.
     pub with_docker_args: Vec<PathBuf>,
+    /// Where each key of the agent is said; those that add to each other are said in several places.
+    pub origins: BTreeMap<&'static str, Vec<Origin>>,
 }
 
 /// Why a project's file cannot be used.
@@ -111,8 +119,14 @@ pub enum ProjectError {
 impl Projects {
     /// Returns the projects of this user.
     pub fn open(settings: &Settings) -> Self {
+        settings.projects.clone()
+    }
+
+    /// Returns the projects below a directory such as `~/.aicage`.
+    pub fn below(home: &Path) -> Self {
         Self {
-            home: settings.home.clone(),
+            home: home.to_owned(),
+            files: Arc::default(),
         }
     }
 
@@ -130,14 +144,15 @@ impl Projects {
             file: own.clone(),
             ..Found::default()
         };
-        for path in self.inherited(&directory).into_iter().chain([own]) {
-            let read = ProjectFile::read(&path)?;
+        for (scope, path) in self.places(&directory) {
+            let read = self.read(&path)?;
             let Some(layer) = read.agent(agent, &mut found.warnings)? else {
                 continue;
             };
             if layer.agent.docker_args.is_some() {
-                found.with_docker_args.push(path);
+                found.with_docker_args.push(path.clone());
             }
+            note_origins(&mut found.origins, &layer, (&scope, &path));
             found.agent = Some(match found.agent.take() {
                 Some(mut below) => {
                     if layer.stands_alone {
@@ -162,8 +177,11 @@ impl Projects {
         let path = self.home.join("projects").join(file_name(&directory));
         let lock = whole_file::lock(&self.lock())?;
         let mut inherited = Inherited::Nothing;
-        for path in self.inherited(&directory) {
-            let above = ProjectFile::read(&path)?.agent(agent, &mut Vec::new())?;
+        for (scope, path) in self.places(&directory) {
+            if scope == Scope::Project {
+                continue;
+            }
+            let above = self.read(&path)?.agent(agent, &mut Vec::new())?;
             if above.is_some_and(|above| !above.agent.choice.extensions.is_empty()) {
                 inherited = Inherited::Extensions;
             }
@@ -171,9 +189,7 @@ impl Projects {
         let mut file = ProjectFile::read(&path)?;
         file.set(agent, choice, inherited)?;
         file.set_path(&directory.to_string_lossy());
-        if file.is_changed() {
-            whole_file::replace(&lock, &path, file.to_text()?.as_bytes())?;
-        }
+        self.write(&lock, &path, &file)?;
         Ok(path)
     }
 
@@ -182,16 +198,62 @@ impl Projects {
         self.home.join("projects/.lock")
     }
 
-    /// Lists the files that a project inherits from, the most general first.
-    fn inherited(&self, directory: &Path) -> Vec<PathBuf> {
+    /// Reads a file, unless that was done already.
+    fn read(&self, path: &Path) -> Result<Arc<ProjectFile>, ProjectError> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(ProjectFile::read(path)?);
+        files.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Writes what was changed in a file.
+    fn write(&self, lock: &Lock, path: &Path, file: &ProjectFile) -> Result<(), ProjectError> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.remove(path);
+        if file.is_changed() {
+            whole_file::replace(lock, path, file.to_text()?.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Lists the files that say something of a project, the most general first, its own last.
+    fn places(&self, directory: &Path) -> Vec<(Scope, PathBuf)> {
         let config = self.home.join("config");
-        let mut trees: Vec<PathBuf> = directory
-            .ancestors()
-            .map(|directory| config.join("trees").join(file_name(directory)))
-            .collect();
-        trees.push(config.join("global.yml"));
-        trees.reverse();
-        trees
+        let own = self.home.join("projects").join(file_name(directory));
+        let trees = directory.ancestors().map(|tree| {
+            let path = config.join("trees").join(file_name(tree));
+            (Scope::Tree(tree.to_owned()), path)
+        });
+        let mut places = vec![(Scope::Project, own)];
+        places.extend(trees);
+        places.push((Scope::User, config.join("global.yml")));
+        places.reverse();
+        places
+    }
+}
+
+/// Notes where the keys of an agent are said; one that takes the place of others leaves none of them.
+fn note_origins(
+    origins: &mut BTreeMap<&'static str, Vec<Origin>>,
+    layer: &Layer,
+    (scope, path): (&Scope, &Path),
+) {
+    if layer.stands_alone {
+        origins.remove("extensions");
+    }
+    for (key, line) in &layer.lines {
+        let places = origins.entry(key).or_default();
+        if matches!(*key, "base" | "image_ref") {
+            places.clear();
+        }
+        places.push(Origin::File {
+            scope: scope.clone(),
+            path: path.to_owned(),
+            line: *line,
+        });
     }
 }
 

@@ -17,7 +17,7 @@ impl Home {
         fs_err::create_dir_all(directory.path().join("work/project")).unwrap();
         Self {
             directory,
-            projects: Projects { home },
+            projects: Projects::below(&home),
         }
     }
 
@@ -38,7 +38,8 @@ impl Home {
     }
 
     fn found(&self, agent: &str) -> Result<Found, ProjectError> {
-        self.projects.choice(&self.project(), agent)
+        // As a program that starts: what was read before is not known to it.
+        Projects::below(&self.projects.home).choice(&self.project(), agent)
     }
 
     fn choice(&self, agent: &str) -> StoredChoice {
@@ -88,9 +89,7 @@ path: /home/me/project
 
 #[test]
 fn the_file_is_named_after_the_resolved_path_as_the_python_program_names_it() {
-    let projects = Projects {
-        home: "/home/me/.aicage".into(),
-    };
+    let projects = Projects::below(Path::new("/home/me/.aicage"));
     // hashlib.sha256(b"/nonexistent/project").hexdigest()
     assert_eq!(
         projects.file(Path::new("/nonexistent/project")),
@@ -271,11 +270,11 @@ fn a_file_that_is_a_link_stays_one_and_what_a_killed_program_left_goes() {
     let kept = home.directory.path().join("dotfiles.yml");
     fs_err::write(&kept, OLDER).unwrap();
     std::os::unix::fs::symlink(&kept, home.file()).unwrap();
-    fs_err::write(kept.with_file_name(".new"), "half of a fi").unwrap();
+    fs_err::write(kept.with_file_name(".dotfiles.yml.new"), "half of a fi").unwrap();
     home.store("codex", &choice("debian", &[])).unwrap();
     assert!(fs_err::symlink_metadata(home.file()).unwrap().is_symlink());
     assert_eq!(home.choice("codex"), choice("debian", &[]));
-    assert!(!kept.with_file_name(".new").exists());
+    assert!(!kept.with_file_name(".dotfiles.yml.new").exists());
 }
 
 #[test]

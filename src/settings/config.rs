@@ -1,18 +1,16 @@
-//! `config.yml`: what forks, companies and users set once.
+//! Settings of the program: what forks, companies and users set once, in a file of any scope or a variable.
 //!
 //! Invariant: every constant that a fork or a company would want to change is here with its default; an unknown key is
 //! an error with its line, so that a misspelt setting is not silently without effect.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::yaml::{self, YamlError};
 
 /// The file's name below `~/.aicage`.
 pub const FILE: &str = "config.yml";
@@ -125,16 +123,14 @@ impl Default for UpdateConfig {
 }
 
 impl Config {
-    /// Reads `config.yml` below `home`; all defaults where there is none.
-    pub fn read(home: &Path) -> Result<Self, YamlError> {
-        let path = home.join(FILE);
-        let config: Self = yaml::read(&path)?.unwrap_or_default();
-        config.check().map_err(|reason| YamlError::Content {
-            path,
-            line: 1,
-            reason,
-        })?;
-        Ok(config)
+    /// Returns it as data.
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a configuration is plain data")
+    }
+
+    /// Makes it of data.
+    pub fn of_value(value: serde_json::Value) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(value)
     }
 
     /// Returns what is wrong with the values, if anything is.

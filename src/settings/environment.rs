@@ -6,7 +6,8 @@
 )]
 
 use std::{
-    env::{var, var_os},
+    env::{var, var_os, vars_os},
+    ffi::OsString,
     path::PathBuf,
 };
 
@@ -17,6 +18,14 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// `AICAGE_HOME`.
     pub aicage_home: Option<PathBuf>,
+    /// `AICAGE_SYSTEM_CONFIG`, the settings of all users in place of `/etc/aicage/config.yml`.
+    pub system_config: Option<PathBuf>,
+    /// All variables that begin with `AICAGE_`, sorted by name; some of them set one setting each.
+    pub aicage: Vec<(String, OsString)>,
+    /// `VISUAL`.
+    pub visual: Option<String>,
+    /// `EDITOR`.
+    pub editor: Option<String>,
     /// `USER` or `LOGNAME`.
     pub user: Option<String>,
     /// `PATH`, where credential helpers are looked for.
@@ -83,6 +92,10 @@ impl Environment {
         Self {
             home: path("HOME"),
             aicage_home: path("AICAGE_HOME"),
+            system_config: path("AICAGE_SYSTEM_CONFIG"),
+            aicage: own(),
+            visual: text("VISUAL"),
+            editor: text("EDITOR"),
             user: text("USER").or_else(|| text("LOGNAME")),
             path: text("PATH"),
             docker_host: text("DOCKER_HOST"),
@@ -121,4 +134,13 @@ impl Environment {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
+}
+
+fn own() -> Vec<(String, OsString)> {
+    let mut own: Vec<(String, OsString)> = vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with("AICAGE_"))
+        .collect();
+    own.sort();
+    own
 }

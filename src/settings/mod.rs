@@ -1,23 +1,40 @@
-//! Settings: what the environment, the configuration file and the account say, read once at the start.
+//! Settings: what files, the environment, the command line and the account say, read once at the start.
 //!
-//! Invariant: nothing else in the program reads an environment variable, the account or the configuration file; flags
-//! are laid over this by the commands.
+//! Each key is taken from the strongest place that sets it: `--set`, a variable `AICAGE_…`, the project's file, the files
+//! of the directories above it, nearest first, `~/.aicage/config.yml`, `/etc/aicage/config.yml`, the program.
+//!
+//! Invariant: nothing else in the program reads an environment variable, the account or a configuration file; each file is
+//! read once.
 
 pub mod account;
 pub mod config;
 pub mod edit;
 pub mod environment;
+mod flags;
+pub mod keys;
+pub mod layers;
+mod origin;
+mod variables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use account::Account;
 pub use config::Config;
 pub use environment::Environment;
+pub use flags::SetOption;
+pub use layers::{Layer, Origins, SETTINGS};
+pub use origin::{Origin, Scope};
 
-use crate::definition::catalogue::CustomRoots;
-use crate::yaml::YamlError;
+use crate::{
+    definition::catalogue::CustomRoots,
+    project::Projects,
+    yaml::{self, YamlError},
+};
 
-/// Everything that was said before the command line.
+/// Where the settings of all users of a machine are.
+const SYSTEM: &str = "/etc/aicage/config.yml";
+
+/// Everything that was said before the command line, and `--set`.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `~/.aicage`, or where `AICAGE_HOME` says.
@@ -26,13 +43,33 @@ pub struct Settings {
     pub user_home: PathBuf,
     /// The directory that the program was started in.
     pub directory: PathBuf,
-    /// What `config.yml` says.
+    /// What is in force.
     pub config: Config,
+    /// Where it comes from; what is not there is a default.
+    pub origins: Origins,
+    /// What the projects of this user say.
+    pub projects: Projects,
+    /// What is wrong with files and variables that were left out, where [`Faults::LeftOut`] was asked for.
+    pub faults: Vec<SettingsFault>,
+    /// What is to be told at the start.
+    pub warnings: Vec<String>,
     /// What the environment says.
     pub environment: Environment,
     /// Who the caller is.
     pub account: Account,
 }
+
+/// What happens if settings are not right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// Nothing else happens.
+    Refused,
+    /// They count as absent, for commands that help to put them right.
+    LeftOut,
+}
+
+/// What is wrong with some settings.
+pub type SettingsFault = std::sync::Arc<SettingsError>;
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +80,30 @@ pub enum SettingsError {
     /// The current directory is gone or unreadable.
     #[error("cannot tell the current directory")]
     Directory(#[source] std::io::Error),
-    /// The configuration file is not right.
+    /// A configuration file is not right.
     #[error(transparent)]
     Config(#[from] YamlError),
+    /// A variable is not right.
+    #[error("the variable `{name}` is not right: {reason}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An option is not right.
+    #[error("`--set {key}=…` is not right: {reason}")]
+    Flag {
+        /// The setting.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl Settings {
-    /// Reads everything.
-    pub fn read() -> Result<Self, SettingsError> {
+    /// Reads everything; `options` are laid over it.
+    pub fn read(options: &[SetOption], faults: Faults) -> Result<Self, SettingsError> {
         let environment = Environment::read();
         let account = Account::read(environment.user.as_deref());
         let user_home = environment
@@ -66,15 +119,77 @@ impl Settings {
         let directory = std::env::current_dir().map_err(SettingsError::Directory)?;
         // The store's paths go into other processes' mounts; a relative `AICAGE_HOME` is meant from here.
         let home = directory.join(home);
-        let config = Config::read(&home)?;
-        Ok(Self {
+        let projects = Projects::below(&home);
+        let mut settings = Self {
             home,
             user_home,
             directory,
-            config,
+            config: Config::default(),
+            origins: Origins::new(),
+            projects,
+            faults: Vec::new(),
+            warnings: Vec::new(),
             environment,
             account,
-        })
+        };
+        settings.lay_over_each_other(options, faults)?;
+        Ok(settings)
+    }
+
+    fn lay_over_each_other(
+        &mut self,
+        options: &[SetOption],
+        faults: Faults,
+    ) -> Result<(), SettingsError> {
+        let mut left_out = Vec::new();
+        let mut layers = Vec::new();
+        let mut add = |read: Result<Vec<Layer>, SettingsError>| match read {
+            Ok(read) => {
+                layers.extend(read);
+                Ok(())
+            }
+            Err(error) if faults == Faults::LeftOut => {
+                left_out.push(SettingsFault::new(error));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        add(of_file(&self.system_file(), &Scope::System))?;
+        add(of_file(&self.user_file(), &Scope::User))?;
+        add(self
+            .projects
+            .settings(&self.directory)
+            .map(|layers| layers.into_iter().map(|(_, layer)| layer).collect())
+            .map_err(SettingsError::from))?;
+        let mut warnings = Vec::new();
+        let variables = variables::layer(&self.environment.aicage);
+        add(variables.map(|(layer, told)| {
+            warnings = told;
+            vec![layer]
+        }))?;
+        add(flags::layer(options).map(|layer| vec![layer]))?;
+        let (config, origins) = layers::merged(&layers);
+        self.config = config;
+        self.origins = origins;
+        self.faults = left_out;
+        self.warnings = warnings;
+        Ok(())
+    }
+
+    /// Returns the file with the settings of all users of this machine.
+    pub fn system_file(&self) -> PathBuf {
+        let named = self.environment.system_config.clone();
+        named.unwrap_or_else(|| PathBuf::from(SYSTEM))
+    }
+
+    /// Returns the file with the settings of this user.
+    pub fn user_file(&self) -> PathBuf {
+        self.home.join(config::FILE)
+    }
+
+    /// Returns where the value of a key comes from.
+    pub fn origin(&self, key: &str) -> &Origin {
+        self.origins.get(key).unwrap_or(&Origin::Default)
     }
 
     /// Returns where the store is.
@@ -108,6 +223,13 @@ impl Settings {
                 .join(".aicage-custom"),
             state: Some(self.state()),
         }
+    }
+}
+
+fn of_file(path: &Path, scope: &Scope) -> Result<Vec<Layer>, SettingsError> {
+    match yaml::read_bytes(path)? {
+        Some(bytes) => Ok(vec![Layer::of_file(&bytes, path, scope)?]),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Scalar {
     text: String,
     /// Whether it was written without quotes, so that it may be something else than text.
     plain: bool,
+    /// The line where it stands as a key, from 1; else 0.
+    line: u64,
 }
 
 /// Keys and their values, sorted by key.
@@ -94,10 +96,16 @@ impl Node {
         Self::unquoted("false")
     }
 
+    /// Makes a number, as it is to be written.
+    pub fn number(text: &str) -> Self {
+        Self::unquoted(text)
+    }
+
     fn unquoted(text: &str) -> Self {
         Self::new(Value::Scalar(Scalar {
             text: text.to_owned(),
             plain: true,
+            line: 0,
         }))
     }
 
@@ -179,6 +187,14 @@ impl Mapping {
             .find_map(|(name, node)| (name.text == key).then_some(node))
     }
 
+    /// Returns the line of a key, from 1; 0 for one that was not read.
+    pub fn line_of(&self, key: &str) -> u64 {
+        let mut names = self.entries.keys();
+        names
+            .find(|name| name.text == key)
+            .map_or(0, |name| name.line)
+    }
+
     /// Returns keys and values, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.entries
@@ -215,6 +231,7 @@ impl Scalar {
         Self {
             text: text.to_owned(),
             plain: false,
+            line: 0,
         }
     }
 }
@@ -298,6 +315,7 @@ impl Builder {
                 let scalar = Scalar {
                     text: text.into_owned(),
                     plain: style == ScalarStyle::Plain && !tagged,
+                    line: 0,
                 };
                 let value = Value::Scalar(scalar);
                 self.add(Node { line, value }, anchor, 1)
@@ -362,7 +380,12 @@ impl Builder {
                 (None, Value::Scalar(name)) if mapping.get(&name.text).is_some() => {
                     return Err(format!("the key `{}` is there twice", name.text));
                 }
-                (None, Value::Scalar(name)) => *key = Some(name),
+                (None, Value::Scalar(name)) => {
+                    *key = Some(Scalar {
+                        line: node.line,
+                        ..name
+                    });
+                }
                 (None, Value::Sequence(_) | Value::Mapping(_)) => {
                     return Err("a key is not one word".to_owned());
                 }

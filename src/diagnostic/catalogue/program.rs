@@ -72,6 +72,18 @@ pub(super) fn program() -> Vec<Diagnostic> {
         .into(),
         SettingsError::NoHome.into(),
         SettingsError::Directory(denied()).into(),
+        SettingsError::Variable {
+            name: "AICAGE_UPDATE_POLICY".to_owned(),
+            reason:
+                "`update.policy`: unknown variant `nevr`, expected one of `ask`, `auto`, `never`"
+                    .to_owned(),
+        }
+        .into(),
+        SettingsError::Flag {
+            key: "update.polcy".to_owned(),
+            reason: "there is no setting `update.polcy`; did you mean `update.policy`?".to_owned(),
+        }
+        .into(),
     ]
 }
 

@@ -1,0 +1,41 @@
+//! `--set KEY=VALUE`: one setting for one run.
+
+use std::str::FromStr;
+
+use super::{Origin, SettingsError, keys, layers::Layer};
+
+/// What `--set` was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetOption {
+    key: String,
+    value: String,
+}
+
+impl FromStr for SetOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| "it is KEY=VALUE".to_owned())?;
+        Ok(Self {
+            key: key.trim().to_owned(),
+            value: value.to_owned(),
+        })
+    }
+}
+
+/// Makes settings of options; of two for one key the last counts.
+pub(super) fn layer(options: &[SetOption]) -> Result<Layer, SettingsError> {
+    let mut layer = Layer::default();
+    for option in options {
+        let refused = |reason| SettingsError::Flag {
+            key: option.key.clone(),
+            reason,
+        };
+        let key = keys::find(&option.key).map_err(refused)?;
+        let value = key.value_of_text(&option.value).map_err(refused)?;
+        layer.set(&key.name, value, Origin::Flag).map_err(refused)?;
+    }
+    Ok(layer)
+}
