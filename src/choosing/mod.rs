@@ -16,7 +16,7 @@ use crate::{
     diagnostic::{self, Diagnostic},
     exit_status::ExitStatus,
     extended_image::{ExtendedImage, ExtendedImages},
-    names,
+    names, overview,
     project::{Found, Projects, StoredChoice},
     prompt::{self, Menu},
     selection::{Choice, default_base, find_agent, possible, select},
@@ -126,8 +126,8 @@ async fn put(
     before: &Choice,
 ) -> Result<Choice, Diagnostic> {
     match context.options.menu {
-        Menu::Ui => on_page::ask(context, agent, before).await,
-        Menu::Plain | Menu::None => ask(context, agent, before).await,
+        Menu::Ui if overview::has_room() => on_page::ask(context, agent, before).await,
+        Menu::Ui | Menu::Plain | Menu::None => ask(context, agent, before).await,
     }
 }
 

@@ -26,6 +26,11 @@ pub trait Desk {
     fn follow(&self, page: &mut Page, section: SectionId);
 }
 
+/// Tells whether the terminal says how large it is; some, of programs, have no size.
+pub fn has_room() -> bool {
+    ratatui::crossterm::terminal::size().is_ok_and(|(width, height)| width > 0 && height > 0)
+}
+
 /// Shows `page` until it is started or left, and returns it as it is then.
 pub async fn show(context: &Context, page: Page, desk: &impl Desk) -> Result<Page, Diagnostic> {
     let _held = context.printer.hold();
