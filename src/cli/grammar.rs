@@ -12,7 +12,9 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 11] = [
+const WITH_VALUE: &[&str] = &[
+    "--allow",
+    "--deny",
     "--base",
     "--extension",
     "--image-name",
@@ -26,7 +28,12 @@ const WITH_VALUE: [&str; 11] = [
     "--set",
 ];
 /// Options of ours without a value.
-const WITHOUT_VALUE: [&str; 11] = [
+const WITHOUT_VALUE: &[&str] = &[
+    "--git",
+    "--git=on",
+    "--git=off",
+    "--docker",
+    "--keep-shares",
     "--no-extensions",
     "--no-extension-shares",
     "--choose",

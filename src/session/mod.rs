@@ -10,6 +10,7 @@ pub mod mounts;
 pub mod share;
 
 use crate::{
+    access::Settlement,
     cli::RunOptions,
     context::Context,
     definition::agent::AgentDefinition,
@@ -30,6 +31,8 @@ pub struct Start<'a> {
     pub arguments: Vec<String>,
     /// What of this machine it is to see beyond the project and the agent's own.
     pub shares: Vec<Share>,
+    /// What it gets beyond that.
+    pub access: &'a Settlement,
     /// What the command line adds.
     pub options: &'a RunOptions,
     /// How our own stdin and stdout are connected.
@@ -43,8 +46,13 @@ pub fn compose(
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
     let (identity, asked) = identity::on(docker.info(), &context.settings);
-    let mut mounts = mounts::compose(context, start.agent, &start.shares)?;
+    let (given, variables) = start.access.mounts(docker.endpoint())?;
+    let mut mounts = mounts::compose(context, start.agent, (&start.shares, given))?;
     let mut env = environment::compose(context, &identity, &start.options.env)?;
+    for (name, value) in variables {
+        // What was asked for wins.
+        env.entry(name).or_insert(value);
+    }
     if let Some(bundle) = environment::certificates(context)? {
         env.extend(bundle.variables);
         mounts.push(bundle.mount);
