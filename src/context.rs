@@ -230,11 +230,6 @@ impl Context {
     pub fn platform(&self) -> Platform {
         self.platform.clone()
     }
-
-    /// Returns the extra certificate authorities, concatenated; `None` when none are configured.
-    pub fn extra_ca(&self) -> Result<Option<Vec<u8>>, Diagnostic> {
-        network::extra_ca(self)
-    }
 }
 
 impl std::fmt::Debug for Context {

@@ -4,12 +4,12 @@
 //! [`compose`] (recipe) → [`plan`] → [`supply`] and [`ensure`] (fetch, assemble) → [`engine`] (load) → [`session`] →
 //! [`exit_status`].
 
-pub mod access;
 pub mod aside;
 pub mod base_build;
 pub mod base_drift;
 pub mod base_image;
 pub mod build_secrets;
+pub mod certificates;
 pub mod choosing;
 pub mod cli;
 pub mod clock;

@@ -2,39 +2,20 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use registry::{ClientConfig, CredentialSources, Mirror, NamedPem, Proxies};
+use registry::{ClientConfig, CredentialSources, Mirror, NamedPem};
 
-use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
+use crate::{certificates, context::Context, diagnostic::Diagnostic, proxy::Proxies};
 
-/// Returns the extra certificate authorities, concatenated; `None` when none are configured.
-pub fn extra_ca(context: &Context) -> Result<Option<Vec<u8>>, Diagnostic> {
-    let mut bundle = Vec::new();
-    for file in ca_files(context)? {
-        bundle.extend_from_slice(&file.pem);
-        bundle.push(b'\n');
-    }
-    Ok((!bundle.is_empty()).then_some(bundle))
-}
-
-fn ca_files(context: &Context) -> Result<Vec<NamedPem>, Diagnostic> {
-    let mut files = Vec::new();
-    for path in &context.settings.config.network.ca {
-        let path = context.settings.user_path(path);
-        let pem = fs_err::read(&path).map_err(|error| {
-            Diagnostic::new(
-                "network-ca",
-                ExitStatus::Usage,
-                "cannot read a certificate authority of `network.ca`",
-            )
-            .caused_by(Some(&error))
-            .hint("correct `network.ca` in `config.yml`")
-        })?;
-        files.push(NamedPem {
-            name: path.display().to_string(),
-            pem,
-        });
-    }
-    Ok(files)
+/// Returns the extra certificate authorities, a file each.
+fn authorities(context: &Context) -> Result<Vec<NamedPem>, Diagnostic> {
+    let files = certificates::read(context)?.into_iter().map(|file| {
+        let texts = file.authorities.into_iter().map(|authority| authority.pem);
+        NamedPem {
+            name: file.path.display().to_string(),
+            pem: texts.collect::<String>().into_bytes(),
+        }
+    });
+    Ok(files.collect())
 }
 
 /// Returns where Docker keeps its settings.
@@ -70,7 +51,6 @@ fn credential_sources(context: &Context) -> CredentialSources {
 /// Returns what the registry client works with.
 pub fn client_config(context: &Context) -> Result<ClientConfig, Diagnostic> {
     let config = &context.settings.config;
-    let proxy = |name| context.settings.environment.proxy(name).map(str::to_owned);
     let mut client = ClientConfig::new(system_time);
     client.credentials = credential_sources(context);
     client.mirrors = config
@@ -83,13 +63,8 @@ pub fn client_config(context: &Context) -> Result<ClientConfig, Diagnostic> {
         })
         .collect();
     client.plain_http.clone_from(&config.registry.plain_http);
-    client.proxies = Proxies {
-        http: proxy("HTTP_PROXY"),
-        https: proxy("HTTPS_PROXY"),
-        all: proxy("ALL_PROXY"),
-        no_proxy: proxy("NO_PROXY"),
-    };
-    client.extra_ca = ca_files(context)?;
+    client.proxies = Proxies::of(&context.settings).for_client();
+    client.extra_ca = authorities(context)?;
     client.token_cache = Some(context.settings.state().join("tokens"));
     Ok(client)
 }

@@ -8,9 +8,11 @@ use assembler::sandbox::{Consume, Sandbox, SandboxError, StepRequest};
 use tokio::runtime::Handle;
 
 use crate::{
+    certificates,
     context::Context,
     engine::docker::{DockerSandbox, Network, SandboxSettings},
-    init_program, leftovers, proxy,
+    init_program, leftovers,
+    proxy::{self, Proxies, Redacting},
 };
 
 /// Runs steps in the context's engine.
@@ -46,17 +48,18 @@ impl<'a> Runner<'a> {
         let init = init_program::init_for(&architecture).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
         })?;
+        let told = proxy::for_containers(self.context, docker.info());
         let settings = SandboxSettings {
             init,
             scratch: leftovers::scratch(&self.context.settings),
             locks: self.context.settings.state().join("caches"),
-            env: proxy::for_containers(self.context),
-            ca: self
-                .context
-                .extra_ca()
+            env: told.variables,
+            hosts: told.hosts,
+            ca: certificates::configured(self.context)
                 .map_err(|diagnostic| SandboxError::Step {
                     reason: diagnostic.sentence(),
-                })?,
+                })?
+                .map(String::into_bytes),
             // `--offline` is a promise for scripts too.
             network: if self.context.options.offline {
                 Network::None
@@ -82,7 +85,9 @@ impl Sandbox for Runner<'_> {
         log: &mut (dyn Write + Send),
         consume: &mut Consume<'_>,
     ) -> Result<(), SandboxError> {
-        self.sandbox(request)?.run(request, log, consume)
+        let secrets = Proxies::of(&self.context.settings).secrets();
+        let mut log = Redacting::new(secrets, log);
+        self.sandbox(request)?.run(request, &mut log, consume)
     }
 
     fn query(
@@ -91,7 +96,9 @@ impl Sandbox for Runner<'_> {
         log: &mut (dyn Write + Send),
         limit: Duration,
     ) -> Result<Vec<u8>, SandboxError> {
-        self.sandbox(request)?.query(request, log, limit)
+        let secrets = Proxies::of(&self.context.settings).secrets();
+        let mut log = Redacting::new(secrets, log);
+        self.sandbox(request)?.query(request, &mut log, limit)
     }
 
     fn runner(&self) -> String {

@@ -1,5 +1,4 @@
-//! Recipes: what is in an image, as data. Nothing is decided here any more; files of definitions and build contexts may be
-//! read as late as when something runs.
+//! Recipes: what is in an image, as data. No I/O, no decision: those were made before.
 //!
 //! Invariant: a recipe names its base by digest; what is hashed of a definition is what runs, or the step fails when the
 //! definition is edited meanwhile.
@@ -30,7 +29,7 @@ pub struct Recipe {
     pub source_date: Option<i64>,
 }
 
-/// One addition: one layer, or of a Dockerfile any number.
+/// One addition: one layer.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Who contributes it.

@@ -2,12 +2,14 @@
 //!
 //! Invariants: it follows no redirect and retries nothing by itself; what it says of a failure bears no URL that was not redacted.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, io};
 
 use reqwest::Url;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::{ClientConfig, NamedPem, RedactedUrl, RegistryError, TlsFault, endpoint::authority};
+use crate::{
+    ClientConfig, NamedPem, ProxyFault, RedactedUrl, RegistryError, TlsFault, endpoint::authority,
+};
 
 /// Which requests a proxy is for.
 type ProxyKind = fn(&str) -> reqwest::Result<reqwest::Proxy>;
@@ -81,15 +83,59 @@ fn certificates(file: &NamedPem) -> Result<Vec<reqwest::Certificate>, RegistryEr
     Ok(usable)
 }
 
+/// Returns the proxy that requests for a URL go through, unless they go without one.
+fn proxy_for(config: &ClientConfig, url: &Url) -> Option<RedactedUrl> {
+    let proxies = &config.proxies;
+    let own = match url.scheme() {
+        "http" => &proxies.http,
+        _ => &proxies.https,
+    };
+    let proxy = own.as_ref().or(proxies.all.as_ref())?;
+    Some(RedactedUrl::of_proxy(proxy))
+}
+
+/// Says that the proxy wants to know who asks; for answers to requests that it passes on in clear.
+pub(crate) fn proxy_login(config: &ClientConfig, url: &Url) -> Option<RegistryError> {
+    Some(RegistryError::Proxy {
+        proxy: proxy_for(config, url)?,
+        host: authority(url).unwrap_or_default(),
+        fault: ProxyFault::Login,
+        source: None,
+    })
+}
+
+/// Looks for what a proxy did; the library that says so keeps its type to itself, but not its words.
+fn proxy_fault(error: &reqwest::Error) -> Option<ProxyFault> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if let Some(words) = words.strip_prefix("tunnel error: ") {
+            return match words {
+                "proxy authorization required" => Some(ProxyFault::Login),
+                "unsuccessful" => Some(ProxyFault::Refusal),
+                "failed to create underlying connection" => Some(ProxyFault::Absent),
+                _ => None,
+            };
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// Says what a failed request means.
-pub(crate) fn failure(
-    error: reqwest::Error,
-    url: &Url,
-    connect_timeout: Duration,
-) -> RegistryError {
+pub(crate) fn failure(config: &ClientConfig, error: reqwest::Error, url: &Url) -> RegistryError {
     let host = authority(url).unwrap_or_default();
     let tls = tls_fault(&error);
+    let fault = proxy_fault(&error).zip(proxy_for(config, url));
     let source = error.without_url();
+    if let Some((fault, proxy)) = fault {
+        return RegistryError::Proxy {
+            proxy,
+            host,
+            fault,
+            source: Some(source),
+        };
+    }
     if let Some(fault) = tls {
         return RegistryError::Tls {
             host,
@@ -103,7 +149,7 @@ pub(crate) fn failure(
     if source.is_timeout() {
         return RegistryError::Timeout {
             url: RedactedUrl::new(url),
-            after: connect_timeout,
+            after: config.connect_timeout,
         };
     }
     RegistryError::Broken {

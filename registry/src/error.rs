@@ -100,6 +100,19 @@ pub enum RegistryError {
         #[source]
         source: reqwest::Error,
     },
+    /// The proxy on the way did not let the request through.
+    #[error("the proxy {proxy} {fault}, on the way to {host}")]
+    Proxy {
+        /// The proxy.
+        proxy: RedactedUrl,
+        /// The host that was asked.
+        host: String,
+        /// What the proxy did.
+        fault: ProxyFault,
+        /// What the connection said, where it said anything.
+        #[source]
+        source: Option<reqwest::Error>,
+    },
     /// Nothing came for too long.
     #[error("{url} sent nothing for {} s", after.as_secs_f32())]
     Timeout {
@@ -190,6 +203,17 @@ pub enum RegistryError {
     },
 }
 
+/// What a proxy did instead of letting a request through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyFault {
+    /// It does not know who asks.
+    Login,
+    /// It does not let anybody there, or cannot reach it.
+    Refusal,
+    /// It is not there itself.
+    Absent,
+}
+
 /// What is wrong with a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsFault {
@@ -213,6 +237,7 @@ impl RegistryError {
             | Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Broken { .. } => true,
+            Self::Proxy { fault, .. } => *fault == ProxyFault::Absent,
             Self::Status { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),
             Self::Unauthorized { .. }
             | Self::Credentials { .. }
@@ -233,7 +258,11 @@ impl RegistryError {
 
     /// Tells whether the registry could not be reached at all, as without a network.
     pub fn is_offline(&self) -> bool {
-        matches!(self, Self::Connect { .. })
+        match self {
+            Self::Connect { .. } => true,
+            Self::Proxy { fault, .. } => *fault == ProxyFault::Absent,
+            _ => false,
+        }
     }
 
     /// Returns how long the server asked to be left alone.
@@ -257,6 +286,16 @@ fn after(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| {
         format!("; it asks to wait {} s", wait.as_secs())
     })
+}
+
+impl std::fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Login => "wants a name and a password that it knows",
+            Self::Refusal => "refuses",
+            Self::Absent => "cannot be reached",
+        })
+    }
 }
 
 impl std::fmt::Display for TlsFault {

@@ -25,7 +25,7 @@ mod transport;
 
 pub use client::{Client, ClientConfig, Destination, Head, Mirror, NamedPem, Proxies, Resolved};
 pub use credentials::{CredentialError, CredentialSources};
-pub use error::{RegistryError, TlsFault};
+pub use error::{ProxyFault, RegistryError, TlsFault};
 pub use freshness::{BuiltOn, Freshness};
-pub use push::{ARTIFACT_LIMIT, Artifact, Pushed};
+pub use push::{Artifact, Pushed};
 pub use redact::RedactedUrl;

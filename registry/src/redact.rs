@@ -39,6 +39,16 @@ impl RedactedUrl {
         Self(printable(&text, 300))
     }
 
+    /// Redacts a proxy's address, which may be written without its scheme.
+    pub fn of_proxy(text: &str) -> Self {
+        let shown = if text.contains("://") {
+            Self::of_text(text)
+        } else {
+            Self::of_text(&format!("http://{text}"))
+        };
+        Self(shown.0.trim_end_matches('/').to_owned())
+    }
+
     /// Redacts a text that should be a URL but need not be one.
     pub fn of_text(text: &str) -> Self {
         Url::parse(text).map_or_else(

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     ClientConfig, RedactedUrl, RegistryError,
-    connection::{connect, failure},
+    connection::{connect, failure, proxy_login},
     endpoint::allows_http,
     protocol,
 };
@@ -146,8 +146,12 @@ impl Transport {
         }
         let limit = self.config.connect_timeout + self.config.idle_timeout;
         match timeout(limit, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(failure(error, url, self.config.connect_timeout)),
+            Ok(Ok(response)) => {
+                let is_login = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+                let login = is_login.then(|| proxy_login(&self.config, url));
+                login.flatten().map_or(Ok(response), Err)
+            }
+            Ok(Err(error)) => Err(failure(&self.config, error, url)),
             Err(_elapsed) => Err(RegistryError::Timeout {
                 url: RedactedUrl::new(url),
                 after: limit,

@@ -12,9 +12,7 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: &[&str] = &[
-    "--allow",
-    "--deny",
+const WITH_VALUE: [&str; 11] = [
     "--base",
     "--extension",
     "--image-name",
@@ -28,12 +26,7 @@ const WITH_VALUE: &[&str] = &[
     "--set",
 ];
 /// Options of ours without a value.
-const WITHOUT_VALUE: &[&str] = &[
-    "--git",
-    "--git=on",
-    "--git=off",
-    "--docker",
-    "--keep-shares",
+const WITHOUT_VALUE: [&str; 11] = [
     "--no-extensions",
     "--no-extension-shares",
     "--choose",

@@ -2,22 +2,20 @@
 
 use std::{
     ffi::OsString,
-    io::{IsTerminal as _, stderr, stdin, stdout},
+    io::{IsTerminal as _, stdin, stdout},
 };
 
 use assembler::image::Image;
 
 use crate::{
-    access::{self, Before, Settlement, banner::Banner},
     choosing::{Purpose, choose, shares},
     cli::RunOptions,
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{LoadRequest, SessionInput, SessionSpec, run_session},
+    engine::docker::{LoadRequest, SessionInput, run_session},
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
-    printer::ProgressMode,
     runner,
     selection::{Selection, select},
     session,
@@ -41,13 +39,6 @@ pub async fn run(
     let selection = select(context, &name, &choice)?;
     session::mounts::check(&context.settings, selection.agent)?;
     let shares = shares(context, &selection, options).await?;
-    let before = if options.choice.choose {
-        Before::AskedAgain
-    } else {
-        Before::Counts
-    };
-    let typed = (&options.access, before);
-    let access = access::settle(context, selection.agent, typed).await?;
     let reference = context
         .unless_interrupted(prepare(context, &selection, options))
         .await?;
@@ -63,47 +54,15 @@ pub async fn run(
         image: reference,
         arguments,
         shares,
-        access: &access,
         options,
         input: input(),
     };
     let spec = session::compose(context, docker, start)?;
-    tell_access(context, (&selection, &access), &spec);
     context.interrupt.give_away();
     // The agent has the terminal to itself.
     context.printer.settle();
     let status = run_session(docker, &spec).await?;
     Ok(ExitStatus::Agent(u8::try_from(status).unwrap_or(1)))
-}
-
-/// Says what the agent gets, where somebody looks.
-fn tell_access(
-    context: &Context,
-    (selection, access): (&Selection<'_>, &Settlement),
-    spec: &SessionSpec,
-) {
-    let asked_for = context.options.progress == ProgressMode::Plain;
-    if !asked_for && !stderr().is_terminal() {
-        return;
-    }
-    let settings = &context.settings;
-    let account = &settings.account;
-    let extensions = selection.extensions.iter();
-    let banner = Banner {
-        agent: &selection.agent.settings.agent_full_name,
-        parts: std::iter::once(selection.base.id.as_str())
-            .chain(extensions.map(|extension| extension.id.as_str()))
-            .collect(),
-        image: &spec.image,
-        project: &settings.directory,
-        home: &settings.user_home,
-        user: (&account.name, account.uid, account.gid),
-        access,
-        mounts: &spec.mounts,
-    };
-    for line in banner.lines() {
-        context.printer.talk(&line);
-    }
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.

@@ -1,6 +1,6 @@
 //! Words for the errors of `registry`.
 
-use registry::{CredentialError, RegistryError, TlsFault};
+use registry::{CredentialError, ProxyFault, RegistryError, TlsFault};
 
 use super::verdict::{Explain, Verdict};
 
@@ -60,8 +60,9 @@ impl Explain for RegistryError {
             Self::Status { .. } => Verdict::failed("registry-status").hint(SERVER),
             Self::Tls { fault, .. } => tls(*fault),
             Self::Connect { .. } => Verdict::failed("unreachable").hint(
-                "check the network and the proxy variables; with `--offline` aicage uses what is in the store",
+                "check the network, and behind a proxy `HTTPS_PROXY` or `network.proxy`; with `--offline` aicage uses what is in the store",
             ),
+            Self::Proxy { fault, .. } => proxy(*fault),
             Self::Timeout { .. } => Verdict::failed("registry-timeout")
                 .hint("try again: what arrived is kept and the download goes on where it stopped"),
             Self::Broken { .. } => Verdict::failed("connection-broken")
@@ -83,10 +84,27 @@ impl Explain for RegistryError {
     }
 }
 
+fn proxy(fault: ProxyFault) -> Verdict {
+    match fault {
+        ProxyFault::Login => Verdict::failed("proxy-login").hint(
+            "name them in `HTTPS_PROXY`, or with `aicage config set network.proxy http://USER:PASSWORD@HOST:PORT`, signs such \
+             as `@` as `%40` (doc/company-networks.md)",
+        ),
+        ProxyFault::Refusal => Verdict::failed("proxy-refusal").hint(
+            "ask who runs the proxy, name a mirror with `aicage config set registry.mirrors HOST=URL`, or add the host to \
+             `NO_PROXY` or `network.no_proxy` (doc/company-networks.md)",
+        ),
+        ProxyFault::Absent => Verdict::failed("proxy-absent").hint(
+            "check `HTTPS_PROXY` and its like, and `network.proxy`; with `--offline` aicage uses what is in the store \
+             (doc/company-networks.md)",
+        ),
+    }
+}
+
 fn tls(fault: TlsFault) -> Verdict {
     match fault {
         TlsFault::UnknownAuthority => Verdict::failed("tls-unknown-authority").hint(
-            "if your network inspects TLS, name its CA file: `aicage config set network.ca /path/to/ca.pem`",
+            "if your network inspects TLS, name its CA file: `aicage config set network.ca /path/to/ca.pem` (doc/company-networks.md)",
         ),
         TlsFault::WrongName => Verdict::failed("tls-wrong-name")
             .hint("check the registry's name; a login page of the network may be answering in its place"),

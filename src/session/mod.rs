@@ -10,12 +10,13 @@ pub mod mounts;
 pub mod share;
 
 use crate::{
-    access::Settlement,
+    certificates,
     cli::RunOptions,
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
     engine::docker::{Docker, Network, SessionInput, SessionSpec},
+    proxy,
 };
 
 use share::Share;
@@ -31,8 +32,6 @@ pub struct Start<'a> {
     pub arguments: Vec<String>,
     /// What of this machine it is to see beyond the project and the agent's own.
     pub shares: Vec<Share>,
-    /// What it gets beyond that.
-    pub access: &'a Settlement,
     /// What the command line adds.
     pub options: &'a RunOptions,
     /// How our own stdin and stdout are connected.
@@ -46,17 +45,14 @@ pub fn compose(
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
     let (identity, asked) = identity::on(docker.info(), &context.settings);
-    let (given, variables) = start.access.mounts(docker.endpoint())?;
-    let mut mounts = mounts::compose(context, start.agent, (&start.shares, given))?;
-    let mut env = environment::compose(context, &identity, &start.options.env)?;
-    for (name, value) in variables {
-        // What was asked for wins.
-        env.entry(name).or_insert(value);
+    let mut mounts = mounts::compose(context, start.agent, &start.shares)?;
+    let told = proxy::for_containers(context, docker.info());
+    let mut network = told.variables;
+    if let Some(given) = certificates::for_session(context)? {
+        network.extend(given.variables);
+        mounts.push(given.mount);
     }
-    if let Some(bundle) = environment::certificates(context)? {
-        env.extend(bundle.variables);
-        mounts.push(bundle.mount);
-    }
+    let env = environment::compose(context, &identity, network, &start.options.env)?;
     Ok(SessionSpec {
         image: start.image,
         entrypoint: None,
@@ -78,6 +74,6 @@ pub fn compose(
         .into(),
         input: start.input,
         network: Network::default(),
-        extra_hosts: Vec::new(),
+        extra_hosts: told.hosts,
     })
 }

@@ -12,6 +12,8 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::proxy::{Address, ON_MACHINE};
+
 /// The file's name below `~/.aicage`.
 pub const FILE: &str = "config.yml";
 
@@ -53,6 +55,15 @@ pub struct RegistryConfig {
 pub struct NetworkConfig {
     /// PEM files with certificate authorities to trust besides the system's, here and in containers.
     pub ca: Vec<PathBuf>,
+    /// The proxy for `http://` and `https://`, as `http://[USER:PASSWORD@]HOST:PORT`, where no variable such as
+    /// `HTTPS_PROXY` names one.
+    pub proxy: String,
+    /// What is reached without a proxy, where the variable `NO_PROXY` says nothing: names with all below them, addresses,
+    /// networks such as `10.0.0.0/8`, or `*` for everything.
+    pub no_proxy: Vec<String>,
+    /// The proxy as containers reach it, where that differs: `host` for the same one, listening on this machine, or
+    /// another address.
+    pub proxy_in_containers: String,
 }
 
 /// When registries are asked for something newer.
@@ -150,6 +161,18 @@ impl Config {
                         "`registry.mirrors` of `{host}`: `{url}` starts with neither `http://` nor `https://`"
                     ));
                 }
+            }
+        }
+        let network = &self.network;
+        for (key, proxy) in [
+            ("proxy", network.proxy.as_str()),
+            ("proxy_in_containers", network.proxy_in_containers.as_str()),
+        ] {
+            let is_word = proxy.is_empty() || (key != "proxy" && proxy == ON_MACHINE);
+            if !is_word {
+                Address::new(proxy)
+                    .check()
+                    .map_err(|reason| format!("`network.{key}`: {reason}"))?;
             }
         }
         for (key, repository) in [

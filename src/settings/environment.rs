@@ -46,12 +46,6 @@ pub struct Environment {
     pub runtime_directory: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`.
     pub config_home: Option<PathBuf>,
-    /// `SSH_AUTH_SOCK`.
-    pub ssh_auth_sock: Option<PathBuf>,
-    /// `GIT_CONFIG_GLOBAL`.
-    pub git_config_global: Option<PathBuf>,
-    /// `GNUPGHOME`.
-    pub gnupg_home: Option<PathBuf>,
     /// Proxies, as name and value, in the order of [`PROXIES`].
     pub proxies: Vec<(String, String)>,
     /// `SSL_CERT_FILE`.
@@ -75,15 +69,17 @@ pub struct Environment {
 }
 
 /// The variables that name proxies, in both spellings that programs look for.
+///
+/// The lower-case ones come first and count first, as for curl.
 pub const PROXIES: [&str; 8] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
     "http_proxy",
     "https_proxy",
     "all_proxy",
     "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
 ];
 
 impl Environment {
@@ -112,11 +108,10 @@ impl Environment {
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_directory: path("XDG_RUNTIME_DIR"),
             config_home: path("XDG_CONFIG_HOME"),
-            ssh_auth_sock: path("SSH_AUTH_SOCK"),
-            git_config_global: path("GIT_CONFIG_GLOBAL"),
-            gnupg_home: path("GNUPGHOME"),
             proxies: PROXIES
                 .iter()
+                // A web server lets whoever asks it set this one (CVE-2016-5385).
+                .filter(|name| **name != "HTTP_PROXY" || text("REQUEST_METHOD").is_none())
                 .filter_map(|name| Some(((*name).to_owned(), text(name)?)))
                 .collect(),
             ssl_cert_file: path("SSL_CERT_FILE"),
@@ -136,7 +131,7 @@ impl Environment {
         var(name).ok()
     }
 
-    /// Returns a proxy variable by its upper-case name, in either spelling.
+    /// Returns a proxy variable by its upper-case name, in either spelling, the lower-case one first.
     pub fn proxy(&self, name: &str) -> Option<&str> {
         self.proxies
             .iter()

@@ -22,9 +22,10 @@ use tokio::{
 };
 
 use crate::{
+    certificates,
     context::Context,
     definition::agent::{AgentDefinition, VERSION},
-    session::environment::{BUNDLE_VARIABLES, certificates},
+    leftovers, proxy,
     settings::Environment,
 };
 
@@ -40,7 +41,7 @@ pub(super) async fn run(
     log: &Path,
 ) -> Result<Vec<u8>, String> {
     let failed = |error: io::Error| format!("it could not be run: {error}");
-    let scratch = context.settings.home.join("scratch");
+    let scratch = leftovers::scratch(&context.settings);
     let files = agent.files.load().map_err(|error| error.to_string())?;
     let directory = copy(&files, &scratch).map_err(failed)?;
     let mut command = command(directory.path()).map_err(failed)?;
@@ -170,22 +171,15 @@ fn command(directory: &Path) -> io::Result<Command> {
 
 fn environment(context: &Context) -> Result<Vec<(String, String)>, String> {
     let settings = &context.settings;
-    let mut variables = settings.environment.proxies.clone();
+    let mut variables: Vec<(String, String)> =
+        proxy::for_this_machine(context).into_iter().collect();
     let home = settings.user_home.display().to_string();
     variables.push(("HOME".to_owned(), home));
-    let handed_on = ["PATH", "LANG"].iter().chain(&BUNDLE_VARIABLES);
+    let handed_on = ["PATH", "LANG"].iter().chain(&certificates::VARIABLES);
     variables.extend(
         handed_on.filter_map(|name| Some(((*name).to_owned(), Environment::variable(name)?))),
     );
-    let bundle = certificates(context).map_err(|diagnostic| diagnostic.sentence())?;
-    if let Some(bundle) = bundle {
-        let file = bundle.mount.source.display().to_string();
-        variables.extend(
-            bundle
-                .variables
-                .into_keys()
-                .map(|name| (name, file.clone())),
-        );
-    }
+    let bundle = certificates::for_this_machine(context);
+    variables.extend(bundle.map_err(|diagnostic| diagnostic.sentence())?);
     Ok(variables)
 }

@@ -75,6 +75,7 @@ impl<'a> Step<'a> {
             scratch: self.ground.scratch(),
             locks: self.ground.directory.path().join("locks"),
             env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
+            hosts: Vec::new(),
             ca: None,
             network: self.network.clone(),
             interrupt: self.interrupt.clone(),

@@ -71,6 +71,7 @@ impl<'a> Step<'a> {
             scratch: self.ground.scratch(),
             locks: self.ground.directory.path().join("locks"),
             env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
+            hosts: Vec::new(),
             ca: self.ca.clone(),
             network: Network::None,
             interrupt: self.interrupt.clone(),

@@ -18,9 +18,7 @@ use aicage::{
 };
 use assembler::{
     assemble::{AssembleError, assemble},
-    dockerfile::{
-        BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, SecretFile, SecretSource,
-    },
+    dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, SecretSource},
     image::Image,
     platform::Platform,
     provenance::{BaseRecord, Kind, Origin},
@@ -102,7 +100,7 @@ impl Case {
             let (id, source) = text.split_once(',').unwrap();
             let id = id.strip_prefix("id=").unwrap().to_owned();
             let file = PathBuf::from(source.strip_prefix("src=").unwrap());
-            (id, SecretSource::File(SecretFile::new(file)))
+            (id, SecretSource::File(file))
         };
         DockerfileBuild {
             file: "Dockerfile".to_owned(),
@@ -211,6 +209,7 @@ impl Yard {
             scratch: self.path("scratch"),
             locks: self.path("locks"),
             env: BTreeMap::new(),
+            hosts: Vec::new(),
             ca: None,
             network: Network::Bridge,
             interrupt: CancellationToken::new(),

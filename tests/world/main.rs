@@ -12,6 +12,7 @@
 mod asked_for;
 mod bundle;
 mod choosing;
+mod company;
 mod dockerfiles;
 mod extensions;
 mod failures;

@@ -60,9 +60,9 @@ pub use self::{
     build::ForeseenGroup,
     check::{check, check_extends},
     context::{BuildContext, ContextEntry, ContextKind, ContextLimits, LazyContext},
-    error::{ArchiveFault, ContextError, DockerfileError, TreeError},
+    error::{ContextError, DockerfileError, TreeError},
     listing::{ContextListing, ContextPlace},
-    secret::{SecretFile, SecretSource},
+    secret::SecretSource,
 };
 pub(crate) use self::{
     build::{Walk, walk},

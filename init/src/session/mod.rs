@@ -4,6 +4,7 @@
 //! `AICAGE_ENTRYPOINT_CMD`, `AICAGE_UID`, `AICAGE_GID`, `AICAGE_HOST_USER` (or `AICAGE_USERNAME`), `AICAGE_HOME`,
 //! `AICAGE_MOUNT_HOME` and `TZ`. Nothing of the image is needed for that, neither a shell nor `useradd`.
 
+mod certificates;
 mod command;
 mod contract;
 mod home;
@@ -81,7 +82,8 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
         contract.stay_who_we_are();
     }
     home::workspace(&contract, &mounted)?;
-    let environment = contract.environment();
+    let mut environment = contract.environment();
+    certificates::install(&mut environment, &mounted);
     let program = command::find(contract.command.as_deref(), &environment)?;
     supervise::run(&supervise::Agent {
         contract: &contract,
@@ -107,6 +109,12 @@ impl Mounted {
 
     fn contains(&self, path: &Path) -> bool {
         self.0.contains(path)
+    }
+
+    /// Tells whether a path is in what is mounted, and not the container's own.
+    fn leads_to(&self, path: &Path) -> bool {
+        let mut places = path.ancestors().filter(|place| place.parent().is_some());
+        places.any(|place| self.contains(place))
     }
 
     /// Returns the mountpoints below a directory that are not below another one of them.

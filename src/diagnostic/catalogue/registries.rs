@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use assembler::{manifest::ManifestError, store::StoreError};
-use registry::{CredentialError, RegistryError, TlsFault};
+use registry::{CredentialError, ProxyFault, RedactedUrl, RegistryError, TlsFault};
 
 use super::{denied, digest, http, json, url};
 use crate::diagnostic::Diagnostic;
@@ -50,6 +50,16 @@ pub(super) fn credentials() -> Vec<Diagnostic> {
         .into(),
         CredentialError::HelperAnswer { program: program() }.into(),
     ]
+}
+
+fn proxy(fault: ProxyFault) -> Diagnostic {
+    RegistryError::Proxy {
+        proxy: RedactedUrl::of_proxy("me:secret@proxy.example:3128"),
+        host: "ghcr.io".to_owned(),
+        fault,
+        source: None,
+    }
+    .into()
 }
 
 pub(super) fn registries() -> Vec<Diagnostic> {
@@ -169,6 +179,9 @@ pub(super) fn registries() -> Vec<Diagnostic> {
             },
         }
         .into(),
+        proxy(ProxyFault::Login),
+        proxy(ProxyFault::Refusal),
+        proxy(ProxyFault::Absent),
         RegistryError::Setting {
             setting: "proxy `http://[`".to_owned(),
             source: None,

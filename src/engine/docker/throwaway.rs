@@ -44,6 +44,8 @@ pub(crate) struct Throwaway {
     pub(crate) labels: BTreeMap<String, String>,
     /// Its network.
     pub(crate) network: Network,
+    /// `name:address` for its hosts file.
+    pub(crate) hosts: Vec<String>,
     /// How our files get in and its answer out.
     pub(crate) way: Way,
     /// The volumes that are made for it.
@@ -275,6 +277,7 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
             mounts: Some(mounts),
             tmpfs: Some(throwaway.memory.clone().into_iter().collect()),
             network_mode: throwaway.network.mode(),
+            extra_hosts: (!throwaway.hosts.is_empty()).then(|| throwaway.hosts.clone()),
             init: Some(false),
             ..HostConfig::default()
         }),

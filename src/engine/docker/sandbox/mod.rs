@@ -63,6 +63,8 @@ pub struct SandboxSettings {
     pub locks: PathBuf,
     /// Variables that scripts need to reach the network, such as proxies; no part of a step's meaning.
     pub env: BTreeMap<String, String>,
+    /// `name:address` for the hosts file of the containers.
+    pub hosts: Vec<String>,
     /// Certificates to trust besides the image's own, PEM.
     pub ca: Option<Vec<u8>>,
     /// The steps' network.
@@ -272,6 +274,7 @@ impl<'a> DockerSandbox<'a> {
                 StepNetwork::Configured => self.settings.network.clone(),
                 StepNetwork::None => Network::None,
             },
+            hosts: self.settings.hosts.clone(),
             way,
             volumes: mounts.volumes,
             mounted: mounts.mounted,

@@ -1,0 +1,128 @@
+//! The company's certificate authorities, `network.ca`: read, looked through, and written for those who need them.
+//!
+//! Invariant: what leaves here is certificates in PEM, each as OpenSSL writes it, each once, and nothing else of the files:
+//! a private key that stands in one goes nowhere.
+
+mod authority;
+mod bundle;
+mod pem;
+
+pub use authority::Authority;
+pub(crate) use bundle::VARIABLES;
+pub use bundle::{Given, for_session, for_this_machine};
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    small_file::{self, SmallFile},
+};
+
+/// Most files that `network.ca` may name.
+const FILES: usize = 64;
+/// Most bytes of one.
+const BYTES: u64 = 16 << 20;
+
+/// A file of certificate authorities.
+#[derive(Clone, Debug)]
+pub struct AuthorityFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds, at least one.
+    pub authorities: Vec<Authority>,
+}
+
+/// Reads the files that `network.ca` names; what is odd about a certificate is told once.
+pub fn read(context: &Context) -> Result<Vec<AuthorityFile>, Diagnostic> {
+    let named = &context.settings.config.network.ca;
+    if named.len() > FILES {
+        return Err(refused(&format!(
+            "`network.ca` names {} files, and {FILES} are allowed",
+            named.len()
+        ))
+        .hint("put the certificates into one file"));
+    }
+    named
+        .iter()
+        .map(|path| read_one(context, &context.settings.user_path(path)))
+        .collect()
+}
+
+/// Returns all of them in one text of PEM; `None` when there are none.
+pub fn configured(context: &Context) -> Result<Option<String>, Diagnostic> {
+    let mut seen = Vec::new();
+    for file in read(context)? {
+        for authority in file.authorities {
+            if !seen.contains(&authority.pem) {
+                seen.push(authority.pem);
+            }
+        }
+    }
+    Ok((!seen.is_empty()).then(|| seen.concat()))
+}
+
+fn read_one(context: &Context, path: &Path) -> Result<AuthorityFile, Diagnostic> {
+    const HINT: &str = "correct `network.ca`: `aicage config set network.ca FILE…`";
+    let name = path.display();
+    let content = match small_file::read(path, BYTES) {
+        Ok(SmallFile::Content(content)) => content,
+        Ok(SmallFile::Missing) => {
+            return Err(
+                refused(&format!("`network.ca` names {name}, which is not there")).hint(HINT),
+            );
+        }
+        Ok(SmallFile::TooLarge(size)) => {
+            return Err(refused(&format!(
+                "{name} of `network.ca` has {size} bytes or more, and {BYTES} are allowed"
+            ))
+            .hint(HINT));
+        }
+        Err(error) => {
+            return Err(refused(&format!("cannot read {name} of `network.ca`"))
+                .caused_by(Some(&error))
+                .hint(HINT));
+        }
+    };
+    let sections = pem::read(&content).map_err(|reason| {
+        refused(&format!("{name} of `network.ca` {reason}"))
+            .hint(pem::remedy(path, &content).as_str())
+    })?;
+    if sections.has_key {
+        context.warn_once(format!(
+            "{name} of `network.ca` holds a private key; it is not used, and should not be there"
+        ));
+    }
+    let mut authorities = Vec::new();
+    for der in sections.certificates {
+        match Authority::of(&der) {
+            Ok(authority) => {
+                if let Some(oddity) = authority.oddity(&context.now) {
+                    context.warn_once(format!(
+                        "`{}` in {name} of `network.ca` {oddity}",
+                        authority.subject
+                    ));
+                }
+                authorities.push(authority);
+            }
+            Err(error) => context.warn_once(format!(
+                "a certificate in {name} of `network.ca` cannot be read and is left out: {error}"
+            )),
+        }
+    }
+    if authorities.is_empty() {
+        return Err(refused(&format!(
+            "{name} of `network.ca` holds no certificate that can be read"
+        ))
+        .hint(HINT));
+    }
+    Ok(AuthorityFile {
+        path: path.to_owned(),
+        authorities,
+    })
+}
+
+fn refused(what: &str) -> Diagnostic {
+    Diagnostic::new("network-ca", ExitStatus::Usage, what)
+}

@@ -1,0 +1,125 @@
+//! The files and variables by which programs find authorities: in a session, and on this machine.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    context::Context,
+    diagnostic::Diagnostic,
+    engine::docker::{Access, SessionMount},
+    exit_status::ExitStatus,
+};
+
+/// Where a session's first process finds the configured authorities.
+const GIVEN: &str = "/run/aicage/ca.pem";
+/// Where it writes the image's own and the configured ones together.
+const BUNDLE: &str = "/run/aicage/ca-bundle.pem";
+
+/// Variables that programs read to find certificate authorities; the program inside has the same list.
+pub(crate) const VARIABLES: [&str; 11] = [
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "CURL_CA_BUNDLE",
+    "DENO_CERT",
+    "GIT_SSL_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+];
+
+/// What a session is given.
+#[derive(Debug)]
+pub struct Given {
+    /// Variables that name the bundle inside.
+    pub variables: BTreeMap<String, String>,
+    /// The mount that brings the configured authorities.
+    pub mount: SessionMount,
+}
+
+/// Has the configured authorities ready for a session; `None` when none are configured.
+///
+/// The container's first process puts them behind the image's own: the variables replace a program's list.
+pub fn for_session(context: &Context) -> Result<Option<Given>, Diagnostic> {
+    let Some(given) = super::configured(context)? else {
+        return Ok(None);
+    };
+    let source = written(context, given.as_bytes())?;
+    Ok(Some(Given {
+        variables: named(BUNDLE),
+        mount: SessionMount {
+            source,
+            target: PathBuf::from(GIVEN),
+            access: Access::ReadOnly,
+        },
+    }))
+}
+
+/// Writes the bundle of this machine's authorities and the configured ones, and returns the variables that name it; none
+/// when none are configured.
+pub fn for_this_machine(context: &Context) -> Result<BTreeMap<String, String>, Diagnostic> {
+    let Some(given) = super::configured(context)? else {
+        return Ok(BTreeMap::new());
+    };
+    let mut bundle = of_this_machine(context);
+    if !bundle.is_empty() && !bundle.ends_with(b"\n") {
+        bundle.push(b'\n');
+    }
+    bundle.extend_from_slice(given.as_bytes());
+    let path = written(context, &bundle)?;
+    Ok(named(&path.display().to_string()))
+}
+
+fn named(file: &str) -> BTreeMap<String, String> {
+    let names = VARIABLES.iter();
+    names
+        .map(|name| ((*name).to_owned(), file.to_owned()))
+        .collect()
+}
+
+/// Writes a file that is named by its content, so that a session that runs keeps what it was given.
+fn written(context: &Context, content: &[u8]) -> Result<PathBuf, Diagnostic> {
+    let directory = context.settings.state().join("certificates");
+    let digest = assembler::digest::Digest::of(content);
+    let path = directory.join(format!("{}.pem", digest.short()));
+    write(&directory, &path, content).map_err(|error| {
+        Diagnostic::new(
+            "ca-bundle",
+            ExitStatus::Failed,
+            "cannot write the certificate authorities for the session",
+        )
+        .caused_by(Some(&error))
+    })?;
+    Ok(path)
+}
+
+fn write(directory: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if fs_err::read(path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    fs_err::create_dir_all(directory)?;
+    let file = tempfile::NamedTempFile::new_in(directory)?;
+    fs_err::write(file.path(), content)?;
+    fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn of_this_machine(context: &Context) -> Vec<u8> {
+    let usual = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    let named = context.settings.environment.ssl_cert_file.iter().cloned();
+    named
+        .chain(usual.iter().map(PathBuf::from))
+        .find_map(|path| fs_err::read(path).ok())
+        .unwrap_or_default()
+}
