@@ -9,8 +9,8 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use aicage::engine::docker::{
-    Access, EngineError, EngineSettings, Network, SessionInput, SessionMount, SessionSpec, connect,
-    run_session,
+    Access, DetachKeys, Ending, EngineError, EngineSettings, Network, SessionInput, SessionMount,
+    SessionName, SessionSpec, Talk, WhenEnded, connect, run_session,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -55,18 +55,28 @@ async fn main() -> ExitCode {
         user: None,
         userns: None,
         security: Vec::new(),
-        name: None,
+        name: SessionName::Any,
         labels: BTreeMap::from([("io.github.aicage.session".to_owned(), label)]),
         input,
+        ended: WhenEnded::Removed,
         network: Network::None,
         extra_hosts: Vec::new(),
     };
+    let talk = Talk {
+        input,
+        keys: &DetachKeys::default(),
+        tell: &|text| eprintln!("{text}"),
+    };
     let outcome = match connect(&settings).await {
-        Ok(docker) => run_session(&docker, &spec).await,
+        Ok(docker) => run_session(&docker, &spec, &talk).await,
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(255)),
+        Ok(Ending::Exited { status, .. }) => ExitCode::from(u8::try_from(status).unwrap_or(255)),
+        Ok(ending) => {
+            eprintln!("{ending:?}");
+            ExitCode::from(125)
+        }
         Err(error) => {
             eprintln!("{error}");
             let mut cause = std::error::Error::source(&error);

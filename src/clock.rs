@@ -12,6 +12,11 @@ pub fn now() -> String {
         .to_string()
 }
 
+/// Writes seconds since 1970 as RFC 3339; `None` where that is no time.
+pub fn time_of(seconds: i64) -> Option<String> {
+    Some(Timestamp::from_second(seconds).ok()?.to_string())
+}
+
 /// Returns a time of ours as the system counts it.
 pub fn system(time: &str) -> Result<SystemTime, jiff::Error> {
     Ok(time.parse::<Timestamp>()?.into())

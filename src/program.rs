@@ -101,6 +101,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
             let options = cli.run.overridden_by(run.options);
             commands::run::run(context, &options, run.command).await
         }
+        Command::Session(command) => commands::session::session(context, &cli.run, command).await,
         Command::Build(args) => {
             context
                 .unless_interrupted(commands::build::build(context, &args))

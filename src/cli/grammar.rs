@@ -12,7 +12,7 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 11] = [
+const WITH_VALUE: [&str; 13] = [
     "--base",
     "--extension",
     "--image-name",
@@ -24,9 +24,11 @@ const WITH_VALUE: [&str; 11] = [
     "--progress",
     "--secret",
     "--set",
+    "--name",
+    "--detach-keys",
 ];
 /// Options of ours without a value.
-const WITHOUT_VALUE: [&str; 11] = [
+const WITHOUT_VALUE: [&str; 13] = [
     "--no-extensions",
     "--no-extension-shares",
     "--choose",
@@ -34,6 +36,8 @@ const WITHOUT_VALUE: [&str; 11] = [
     "--update",
     "--no-update",
     "--json",
+    "-d",
+    "--detach",
     "-h",
     "--help",
     "-V",

@@ -15,7 +15,7 @@ pub use older_config::older_config;
 
 use crate::{
     build_secrets::SecretOption, commands, printer::ProgressMode, prompt::Menu, selection::Choice,
-    settings::SetOption, update_check,
+    session::options::SessionOptions, settings::SetOption, update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -112,6 +112,9 @@ pub struct RunOptions {
     /// Neither ask nor say whether there is something newer.
     #[arg(long)]
     pub no_update: bool,
+    /// The session.
+    #[command(flatten)]
+    pub session: SessionOptions,
 }
 
 impl RunOptions {
@@ -135,6 +138,7 @@ impl RunOptions {
             no_extension_shares: self.no_extension_shares || after.no_extension_shares,
             update: self.update || after.update,
             no_update: self.no_update || after.no_update,
+            session: self.session.overridden_by(after.session),
         }
     }
 }
@@ -144,6 +148,9 @@ impl RunOptions {
 pub enum Command {
     /// Run an agent; the same as `aicage <AGENT>`, for scripts.
     Run(RunCommand),
+    /// Sessions.
+    #[command(flatten)]
+    Session(commands::session::SessionCommand),
     /// Build or pull an agent's image without running it.
     Build(commands::build::BuildArgs),
     /// Say what a run would do to the image, and why; does nothing.

@@ -1,9 +1,6 @@
 //! `aicage <agent>`: makes sure of the image, starts the agent in it, and ends as the agent ends.
 
-use std::{
-    ffi::OsString,
-    io::{IsTerminal as _, stdin, stdout},
-};
+use std::ffi::OsString;
 
 use assembler::image::Image;
 
@@ -12,13 +9,13 @@ use crate::{
     cli::RunOptions,
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{LoadRequest, SessionInput, run_session},
+    engine::docker::{Created, Docker, LoadRequest, SessionName, SessionSpec, create_session},
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
     runner,
     selection::{Selection, select},
-    session,
+    session::{self, inside, talking},
     supply::Ask,
     update_check,
 };
@@ -29,14 +26,49 @@ pub async fn run(
     options: &RunOptions,
     command: Vec<OsString>,
 ) -> Result<ExitStatus, Diagnostic> {
-    if options.no_update {
-        context.news = News::LeftAlone;
-    }
     let mut words = command.into_iter().map(text);
     let name = words.next().transpose()?.unwrap_or_default();
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
-    let choice = choose(context, &name, (&options.choice, Purpose::Run)).await?;
-    let selection = select(context, &name, &choice)?;
+    start(context, options, (&name, Program::Agent(arguments))).await
+}
+
+/// What is run in the container that an agent gets.
+#[derive(Debug)]
+pub(crate) enum Program {
+    /// The agent with these arguments.
+    Agent(Vec<String>),
+    /// A shell.
+    Shell,
+}
+
+impl Program {
+    fn put_into(self, spec: &mut SessionSpec) {
+        match self {
+            Self::Agent(arguments) => spec.command = arguments,
+            Self::Shell => {
+                let mut words = inside::shell().into_iter();
+                let program = words.next().unwrap_or_default();
+                spec.env.insert(inside::ENTRYPOINT.to_owned(), program);
+                spec.command = words.collect();
+                if let SessionName::Like(name) = &mut spec.name {
+                    name.push_str("-shell");
+                }
+            }
+        }
+    }
+}
+
+/// Makes sure of an agent's image, starts what is wanted in it, and ends as that ends.
+pub(crate) async fn start(
+    context: &mut Context,
+    options: &RunOptions,
+    (name, program): (&str, Program),
+) -> Result<ExitStatus, Diagnostic> {
+    if options.no_update {
+        context.news = News::LeftAlone;
+    }
+    let choice = choose(context, name, (&options.choice, Purpose::Run)).await?;
+    let selection = select(context, name, &choice)?;
     session::mounts::check(&context.settings, selection.agent)?;
     let shares = shares(context, &selection, options).await?;
     let reference = context
@@ -47,22 +79,51 @@ pub async fn run(
     runner::clean(context).await;
     context.close_store();
     let context = &*context;
-    let selection = select(context, &name, &choice)?;
+    let selection = select(context, name, &choice)?;
     let docker = context.docker().await?;
+    let is_detached = options.session.detach;
+    let input = if is_detached {
+        talking::background_input()
+    } else {
+        talking::our_input()
+    };
     let start = session::Start {
         agent: selection.agent,
         image: reference,
-        arguments,
+        arguments: Vec::new(),
         shares,
         options,
-        input: input(),
+        input,
     };
-    let spec = session::compose(context, docker, start)?;
+    let mut spec = session::compose(context, docker, start)?;
+    program.put_into(&mut spec);
     context.interrupt.give_away();
     // The agent has the terminal to itself.
     context.printer.settle();
-    let status = run_session(docker, &spec).await?;
-    Ok(ExitStatus::Agent(u8::try_from(status).unwrap_or(1)))
+    let created = create_session(docker, &spec).await?;
+    if is_detached {
+        return detached(context, docker, created).await;
+    }
+    let keys = options.session.detach_keys.as_ref();
+    talking::run(context, created, (spec.input, keys)).await
+}
+
+/// Starts a session in the background and tells its name.
+async fn detached(
+    context: &Context,
+    docker: &Docker,
+    created: Created,
+) -> Result<ExitStatus, Diagnostic> {
+    let (name, id) = (created.name.clone(), created.id.clone());
+    created.start(docker).await?;
+    if context.printer.is_json() {
+        context.printer.json(&serde_json::json!({
+            "schema": "aicage.session/1", "name": name, "id": id,
+        }))?;
+    } else {
+        context.printer.line(&name);
+    }
+    Ok(ExitStatus::Done)
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.
@@ -172,15 +233,7 @@ pub(crate) async fn load(context: &Context, plan: &Plan, image: &Image) -> Resul
     Ok(())
 }
 
-fn input() -> SessionInput {
-    if stdin().is_terminal() && stdout().is_terminal() {
-        SessionInput::Terminal
-    } else {
-        SessionInput::Pipe
-    }
-}
-
-fn text(word: OsString) -> Result<String, Diagnostic> {
+pub(crate) fn text(word: OsString) -> Result<String, Diagnostic> {
     word.into_string().map_err(|word| {
         Diagnostic::new(
             "argument-encoding",

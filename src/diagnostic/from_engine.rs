@@ -40,6 +40,9 @@ impl Explain for EngineError {
             ),
             Self::Memory { source } => source.verdict(),
             Self::Start { status, .. } => started(*status),
+            Self::NameTaken { .. } => Verdict::usage("session-name-taken").hint(
+                "choose another with `--name`, or end that one: `aicage ps` shows your sessions, `docker ps -a` all containers",
+            ),
             Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
             Self::Host { source, .. } => Verdict::system("host", source),
         }

@@ -6,8 +6,16 @@
 pub mod environment;
 pub mod guard;
 pub mod identity;
+pub mod inside;
 pub mod mounts;
+pub mod name;
+pub mod options;
+pub mod presence;
 pub mod share;
+pub mod talking;
+pub mod which;
+
+use std::collections::BTreeMap;
 
 use crate::{
     certificates,
@@ -15,7 +23,10 @@ use crate::{
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
-    engine::docker::{Docker, Network, SessionInput, SessionSpec},
+    engine::docker::{
+        AGENT, Docker, Network, PROJECT, SessionInput, SessionName, SessionSpec, UID, VERSION,
+        WhenEnded,
+    },
     proxy,
 };
 
@@ -63,17 +74,31 @@ pub fn compose(
         user: asked.user,
         userns: asked.userns,
         security: asked.security,
-        name: None,
-        labels: [
-            ("io.github.aicage.agent".to_owned(), start.agent.id.clone()),
-            (
-                "io.github.aicage.project".to_owned(),
-                context.settings.directory.display().to_string(),
-            ),
-        ]
-        .into(),
+        name: match &start.options.session.name {
+            Some(name) => SessionName::Exactly(name.clone()),
+            None => SessionName::Like(name::proposed(&start.agent.id, &context.settings.directory)),
+        },
+        labels: labels(context, start.agent),
         input: start.input,
+        ended: if start.options.session.detach {
+            WhenEnded::Kept
+        } else {
+            WhenEnded::Removed
+        },
         network: Network::default(),
         extra_hosts: told.hosts,
     })
+}
+
+/// By these a session is found again.
+fn labels(context: &Context, agent: &AgentDefinition) -> BTreeMap<String, String> {
+    let settings = &context.settings;
+    [
+        (AGENT, agent.id.clone()),
+        (PROJECT, settings.directory.display().to_string()),
+        (UID, settings.account.uid.to_string()),
+        (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }

@@ -17,6 +17,10 @@ pub(super) fn engines() -> Vec<Diagnostic> {
         status,
     };
     vec![
+        EngineError::NameTaken {
+            name: "codex-app".to_owned(),
+        }
+        .into(),
         EngineError::Absent {
             tried: vec![endpoint()],
         }

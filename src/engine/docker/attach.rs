@@ -12,6 +12,11 @@ use super::{Docker, error::EngineError, wire::Hijacked};
 /// Longest piece that is handed on at once; a frame may be longer.
 const PIECE: usize = 64 << 10;
 
+/// The engine's keys for detaching, control-P control-Q, would swallow every control-P. They cannot be switched off,
+/// only be made so unlikely that nobody presses them; ours are watched for here (`session::DetachKeys`).
+pub(crate) const UNLIKELY_KEYS: &str = "ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,\
+    ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^,ctrl-^";
+
 /// Which stream a piece belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -89,9 +94,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 impl Docker {
     /// Attaches to a container that need not run yet.
     pub(crate) async fn attach(&self, id: &str, what: Attach) -> Result<Hijacked, EngineError> {
-        // Docker's keys for detaching, control-P control-Q, would swallow every control-P. They cannot be switched
-        // off, only be made so unlikely that nobody presses them.
-        let keys = ["ctrl-^"; 16].join(",").replace('^', "%5E");
+        let keys = UNLIKELY_KEYS.replace('^', "%5E");
         let stdin = match what {
             Attach::Output => 0,
             Attach::Both => 1,

@@ -143,6 +143,12 @@ pub enum EngineError {
         /// What a shell would return: 127 if the program is not there, 126 if it is no program, else 125.
         status: i32,
     },
+    /// Another container has the name that was asked for.
+    #[error("another container has the name `{name}`")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
     /// The user interrupted.
     #[error("interrupted")]
     Interrupted,

@@ -32,11 +32,19 @@ pub use self::{
     info::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
     load::{LoadRequest, Loaded},
     sandbox::{DockerSandbox, SandboxSettings},
-    session::{Access, Network, SessionInput, SessionMount, SessionSpec, run_session},
+    session::{
+        Access, Created, DetachKeys, Ending, EngineSession, ExecSpec, LogsWanted, Memory, Network,
+        SessionDetails, SessionInput, SessionMount, SessionName, SessionSpec, SessionState,
+        Stopped, Talk, USUAL_KEYS, UnknownKey, WhenEnded, attach_session, create_session,
+        exec_session, is_container_name, run_session, session_logs, stop_session,
+    },
     wire::Endpoint,
 };
 
-pub(crate) use self::owner::Owner;
+pub(crate) use self::{
+    owner::Owner,
+    session::{AGENT, PROJECT, UID, VERSION},
+};
 
 /// A connection to an engine; cheap to clone.
 #[derive(Clone, Debug)]

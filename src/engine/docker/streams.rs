@@ -6,6 +6,7 @@
 use std::{
     io::{self, PipeWriter},
     os::fd::AsFd as _,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,7 +15,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::attach::{Frames, Stream};
+use super::{
+    attach::{Frames, Stream},
+    session::{DetachKeys, TerminalModes},
+};
 
 const PIECE: usize = 64 << 10;
 
@@ -68,18 +72,43 @@ impl Input {
         })
     }
 
-    /// Hands stdin over to the container; at its end the container's stdin ends.
-    pub(crate) async fn forward(mut self, mut to: impl AsyncWrite + Unpin) {
-        while let Some(piece) = self.pieces.recv().await {
-            if to.write_all(&piece).await.is_err() || to.flush().await.is_err() {
-                return;
+    /// Hands stdin over to the container; at its end the container's stdin ends. Where there are `keys`, they end it
+    /// as well, and the last of them goes nowhere.
+    pub(crate) async fn forward(
+        &mut self,
+        mut to: impl AsyncWrite + Unpin,
+        keys: Option<&DetachKeys>,
+    ) -> Typed {
+        let mut watch = keys.map(DetachKeys::watch);
+        while let Some(mut piece) = self.pieces.recv().await {
+            let end = watch.as_mut().and_then(|watch| watch.completes(&piece));
+            if let Some(end) = end {
+                piece.truncate(end);
+            }
+            if write(&mut to, &piece).await.is_err() {
+                return Typed::Refused;
+            }
+            if end.is_some() {
+                return Typed::Detach;
             }
         }
         // The container may be gone already; then there is nothing to close.
         to.shutdown().await.unwrap_or_default();
         // The other end reads until we are done with the connection.
         drop(to);
+        Typed::All
     }
+}
+
+/// Why no more of our stdin goes to the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// It ended.
+    All,
+    /// The container takes no more.
+    Refused,
+    /// The user wants to leave.
+    Detach,
 }
 
 /// How the container's output ended.
@@ -110,8 +139,11 @@ pub(crate) async fn forward_frames(from: impl AsyncRead + Unpin) -> Drained {
     }
 }
 
-/// Hands on what a container with a terminal prints.
-pub(crate) async fn forward_bytes(mut from: impl AsyncRead + Unpin) -> Drained {
+/// Hands on what a container with a terminal prints, and takes note of what that does to the terminal.
+pub(crate) async fn forward_bytes(
+    mut from: impl AsyncRead + Unpin,
+    modes: Arc<Mutex<TerminalModes>>,
+) -> Drained {
     let mut stdout = tokio::io::stdout();
     let mut buffer = vec![0; PIECE];
     loop {
@@ -119,6 +151,10 @@ pub(crate) async fn forward_bytes(mut from: impl AsyncRead + Unpin) -> Drained {
             Ok(0) => return Drained::Whole,
             Ok(read) => {
                 let piece = buffer.get(..read).unwrap_or_default();
+                modes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .see(piece);
                 if write(&mut stdout, piece).await.is_err() {
                     return Drained::Unread;
                 }

@@ -11,6 +11,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 #[derive(Debug)]
 pub(crate) struct RawTerminal {
     before: Termios,
+    raw: Termios,
 }
 
 impl RawTerminal {
@@ -24,15 +25,29 @@ impl RawTerminal {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(stdin.as_fd(), OptionalActions::Now, &raw)?;
-        Ok(Some(Self { before }))
+        Ok(Some(Self { before, raw }))
+    }
+
+    /// Gives the terminal back for a while.
+    pub(crate) fn pause(&self) {
+        set(&self.before);
+    }
+
+    /// Makes it raw again; whoever had it meanwhile may have changed it.
+    pub(crate) fn resume(&self) {
+        set(&self.raw);
     }
 }
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        // A terminal that went away has no mode to restore.
-        tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &self.before).unwrap_or_default();
+        self.pause();
     }
+}
+
+/// A terminal that went away has no mode to set.
+fn set(mode: &Termios) {
+    tcsetattr(io::stdin().as_fd(), OptionalActions::Now, mode).unwrap_or_default();
 }
 
 /// Height and width of the terminal, in characters; `None` if there is none or it does not know.

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     Method, Request, Response,
     body::{Bytes, Incoming},
-    header::{CONNECTION, HOST, HeaderValue, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, UPGRADE},
     http::uri::PathAndQuery,
 };
 use hyper_util::rt::TokioIo;
@@ -117,7 +117,33 @@ impl Endpoint {
 
     /// Posts to `path` and takes the connection over.
     pub(crate) async fn hijack(&self, path: &str) -> Result<Hijacked, WireError> {
-        let mut request = bare(&Method::POST, path);
+        self.take_over(bare(&Method::POST, path)).await
+    }
+
+    /// Posts a JSON object to `path` and takes the connection over.
+    pub(crate) async fn hijack_with(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<Hijacked, WireError> {
+        self.take_over(with_json(path, body)).await
+    }
+
+    /// Posts a JSON object to `path`.
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<Response<Incoming>, WireError> {
+        accepted(self.send(with_json(path, body)).await?).await
+    }
+
+    /// Asks for `path` and returns as soon as the engine has begun to answer.
+    pub(crate) async fn open(&self, path: &str) -> Result<Response<Incoming>, WireError> {
+        accepted(self.send(bare(&Method::GET, path)).await?).await
+    }
+
+    async fn take_over(&self, mut request: BollardRequest) -> Result<Hijacked, WireError> {
         let headers = request.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
@@ -139,6 +165,16 @@ pub(crate) async fn collect(body: Incoming, limit: usize) -> Result<Bytes, WireE
             Err(error) => WireError::Connect(io::Error::other(error)),
         }),
     }
+}
+
+fn with_json(path: &str, body: &serde_json::Value) -> BollardRequest {
+    let mut request = bare(&Method::POST, path);
+    let body = Bytes::from(body.to_string());
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *request.body_mut() = bollard::body_full(body);
+    request
 }
 
 fn bare(method: &Method, path: &str) -> BollardRequest {

@@ -9,19 +9,30 @@ use bollard::{
     query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder},
 };
 
-use super::spec::{Access, SessionInput, SessionSpec};
+use super::{
+    found::SESSION,
+    spec::{Access, SessionInput, SessionSpec, WhenEnded},
+};
 use crate::engine::docker::{
     Docker,
     error::{EngineError, is_missing},
     owner::Owner,
+    terminal,
     throwaway::OWNER,
 };
 
-pub(super) async fn create(docker: &Docker, spec: &SessionSpec) -> Result<String, EngineError> {
+pub(super) async fn create(
+    docker: &Docker,
+    spec: &SessionSpec,
+    name: Option<String>,
+) -> Result<String, EngineError> {
     let stdin = spec.input != SessionInput::Empty;
     // By this a later run knows what we created and, being killed, did not start.
     let mut labels = spec.labels.clone();
     labels.insert(OWNER.to_owned(), Owner::this_process().to_string());
+    if let Some(name) = &name {
+        labels.insert(SESSION.to_owned(), name.clone());
+    }
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let mounts = spec.mounts.iter().map(|mount| Mount {
         typ: Some(MountType::BIND),
@@ -40,27 +51,70 @@ pub(super) async fn create(docker: &Docker, spec: &SessionSpec) -> Result<String
         labels: Some(labels.into_iter().collect()),
         tty: Some(spec.input == SessionInput::Terminal),
         open_stdin: Some(stdin),
-        stdin_once: Some(stdin),
+        // Whoever comes back to a terminal types again; the end of a pipe is the end.
+        stdin_once: Some(spec.input == SessionInput::Pipe),
         attach_stdin: Some(stdin),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(HostConfig {
-            auto_remove: Some(true),
+            auto_remove: Some(spec.ended == WhenEnded::Removed),
             mounts: Some(mounts.collect()),
             network_mode: spec.network.mode(),
             extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
-            log_config: Some(no_log()),
             userns_mode: spec.userns.clone(),
             security_opt: (!spec.security.is_empty()).then(|| spec.security.clone()),
+            log_config: Some(bounded_log(docker)),
+            console_size: terminal_size(spec),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
     };
-    let options = spec
-        .name
+    let options = name
         .as_ref()
         .map(|name| CreateContainerOptionsBuilder::new().name(name).build());
-    docker.create_container(options, body).await
+    let created = docker.create_container(options, body).await;
+    created.map_err(|error| name_taken(error, name))
+}
+
+/// Keeps the end of what a session prints, for `logs` and for whoever comes back; it goes with the container.
+fn bounded_log(docker: &Docker) -> HostConfigLogConfig {
+    let options = |list: &[(&str, &str)]| {
+        list.iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    if docker.info().is_podman() {
+        return HostConfigLogConfig {
+            typ: Some("k8s-file".to_owned()),
+            config: Some(options(&[("max-size", "20m")])),
+        };
+    }
+    HostConfigLogConfig {
+        typ: Some("local".to_owned()),
+        config: Some(options(&[
+            ("max-size", "10m"),
+            ("max-file", "2"),
+            // Compressing costs more than it saves at this size.
+            ("compress", "false"),
+        ])),
+    }
+}
+
+/// The size of our terminal, so that the agent's first look is at the right one.
+fn terminal_size(spec: &SessionSpec) -> Option<Vec<usize>> {
+    let (height, width) = terminal::size().filter(|_| spec.input == SessionInput::Terminal)?;
+    Some(vec![height.into(), width.into()])
+}
+
+fn name_taken(error: EngineError, name: Option<String>) -> EngineError {
+    match (error, name) {
+        (EngineError::Start { message, .. }, Some(name))
+            if message.contains("already in use") && message.contains(&name) =>
+        {
+            EngineError::NameTaken { name }
+        }
+        (error, _) => error,
+    }
 }
 
 /// Keeps the engine from writing all that is printed to its own disk a second time.

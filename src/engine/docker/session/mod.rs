@@ -1,88 +1,161 @@
-//! Runs a container with the user at its terminal, or in a pipe, and returns its exit status.
+//! Containers that agents live in: started with the user at their terminal, in a pipe or in the background; found,
+//! joined, looked at and ended later.
 //!
-//! Invariants: the container is gone at the end, whatever happened (the engine removes it when it exits, we when it
-//! never started); all it printed is printed before; the terminal is as it was.
+//! Invariants: a container that we talk with from its start is gone at the end, whatever happened (the engine removes it
+//! when it exits, we when it never started), unless the user left it running; all it printed is printed before; the
+//! terminal is as it was.
 
+mod conversation;
 mod create;
+mod detach;
+mod exec;
+mod found;
+mod link;
+mod logs;
+mod modes;
+mod name;
+mod out_of_memory;
 mod signals;
 mod spec;
-
-use std::{pin::Pin, time::Duration};
-
-use bollard::query_parameters::{KillContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder};
-use hyper::{Response, body::Incoming};
-use serde::Deserialize;
-use tokio::task::JoinHandle;
+mod stop;
 
 use self::{
+    conversation::{Conversation, Part},
     create::create,
-    signals::{Received, Signals},
+    link::Link,
+    signals::Signals,
 };
-use super::{
-    Docker,
-    attach::Attach,
-    error::EngineError,
-    streams::{Drained, Input, forward_bytes, forward_frames},
-    terminal::{self, RawTerminal},
-    throwaway::sweep,
-    wire,
+use super::{Docker, error::EngineError, terminal::RawTerminal, throwaway::sweep};
+
+pub(crate) use self::{
+    create::{assignments, no_log},
+    found::{AGENT, PROJECT, UID, VERSION},
+    modes::TerminalModes,
+};
+pub use self::{
+    detach::{DetachKeys, USUAL_KEYS, UnknownKey},
+    exec::{ExecSpec, exec_session},
+    found::{EngineSession, SessionDetails, SessionState},
+    logs::{LogsWanted, session_logs},
+    name::{SessionName, is_container_name},
+    spec::{Access, Network, SessionInput, SessionMount, SessionSpec, WhenEnded},
+    stop::{Stopped, stop_session},
 };
 
-pub(crate) use self::create::{assignments, no_log};
-pub use self::spec::{Access, Network, SessionInput, SessionMount, SessionSpec};
+/// How we talk with a container.
+#[derive(Clone, Copy)]
+pub struct Talk<'a> {
+    /// How our stdin and terminal are connected to it.
+    pub input: SessionInput,
+    /// What leaves it running; only a terminal has keys.
+    pub keys: &'a DetachKeys,
+    /// Says what the user should know meanwhile.
+    pub tell: &'a (dyn Fn(&str) + Send + Sync),
+}
 
-/// After so many interrupts a container that does not end is killed, as Docker's client has it.
-const INSISTENT: u32 = 3;
-
-/// How long a container may take to end when nobody reads what it prints.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Runs a container until it exits and returns its exit status.
-pub async fn run_session(docker: &Docker, spec: &SessionSpec) -> Result<i32, EngineError> {
-    let mut signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
-    let id = create(docker, spec).await?;
-    let outcome = converse(docker, spec, &id, &mut signals).await;
-    if outcome.is_err() {
-        // The engine removes what has run; what never started, or lost its connection, is ours to remove.
-        let removed = docker.remove_container(&id).await;
-        return EngineError::and_removed(&id, outcome, removed);
+impl std::fmt::Debug for Talk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Talk")
+            .field("input", &self.input)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
-    outcome
+}
+
+/// How talking with a container ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The container has exited.
+    Exited {
+        /// Its exit status.
+        status: i32,
+        /// Whether the kernel killed any of it for want of memory.
+        memory: Memory,
+    },
+    /// The user left, and it runs on.
+    Left,
+    /// The engine went away for a while, and the container is not there any more.
+    Lost,
+    /// The engine went away and did not come back while we waited. The container may run on.
+    Unknown,
+}
+
+/// Whether there was memory enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// As far as we know.
+    Enough,
+    /// The kernel killed a process of it.
+    Exhausted,
+}
+
+/// A container that was created and not started; what is not started is removed by the next run.
+#[derive(Debug)]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What came since before it was created.
+    signals: Signals,
+}
+
+/// Creates a container under a name that no other has.
+pub async fn create_session(docker: &Docker, spec: &SessionSpec) -> Result<Created, EngineError> {
+    let signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
+    let (id, name) = name::create_named(docker, spec, create).await?;
+    Ok(Created { id, name, signals })
+}
+
+/// Runs a container until it exits or the user leaves it.
+pub async fn run_session(
+    docker: &Docker,
+    spec: &SessionSpec,
+    talk: &Talk<'_>,
+) -> Result<Ending, EngineError> {
+    create_session(docker, spec).await?.run(docker, talk).await
+}
+
+impl Created {
+    /// Starts it and leaves it alone.
+    pub async fn start(mut self, docker: &Docker) -> Result<(), EngineError> {
+        let started = tokio::select! {
+            started = docker.start_container(&self.id) => started,
+            () = self.signals.ending() => Err(EngineError::Interrupted),
+        };
+        match started {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let removed = docker.remove_container(&self.id).await;
+                EngineError::and_removed(&self.id, Err(error), removed)
+            }
+        }
+    }
+
+    /// Starts it and talks with it.
+    pub async fn run(mut self, docker: &Docker, talk: &Talk<'_>) -> Result<Ending, EngineError> {
+        let outcome = converse(docker, &self.id, talk, &mut self.signals).await;
+        if outcome.is_err() {
+            // The engine removes what has run; what never started, or lost its connection, is ours to remove.
+            let removed = docker.remove_container(&self.id).await;
+            return EngineError::and_removed(&self.id, outcome, removed);
+        }
+        outcome
+    }
 }
 
 async fn converse(
     docker: &Docker,
-    spec: &SessionSpec,
     id: &str,
+    talk: &Talk<'_>,
     signals: &mut Signals,
-) -> Result<i32, EngineError> {
-    let wait = docker.path(&format!("/containers/{id}/wait?condition=removed"));
-    let attached = async {
-        tokio::try_join!(
-            docker.attach(
-                id,
-                match spec.input {
-                    SessionInput::Empty => Attach::Output,
-                    SessionInput::Terminal | SessionInput::Pipe => Attach::Both,
-                }
-            ),
-            async {
-                let answer = docker.endpoint().post(&wait).await;
-                answer.map_err(|error| docker.failed("wait for the container", error))
-            },
-        )
-    };
-    let (stream, exit) = tokio::select! {
-        attached = attached => attached?,
+) -> Result<Ending, EngineError> {
+    let link = tokio::select! {
+        link = Link::open(docker, id, (talk.input, "removed")) => link?,
         () = signals.ending() => return Err(EngineError::Interrupted),
     };
     // Raw before the start, so that nothing typed meanwhile is echoed or lost.
-    let raw = match spec.input {
-        SessionInput::Terminal => {
-            RawTerminal::enter().map_err(EngineError::host("make the terminal raw"))?
-        }
-        SessionInput::Pipe | SessionInput::Empty => None,
-    };
+    let raw = raw(talk.input)?;
     tokio::select! {
         started = docker.start_container(id) => started?,
         () = signals.ending() => return Err(EngineError::Interrupted),
@@ -90,118 +163,35 @@ async fn converse(
     // While the agent works there is time for what killed runs left; that it fails is no reason to tell anybody.
     let sweeper = docker.clone();
     tokio::spawn(async move { sweep(&sweeper).await.unwrap_or_default() });
-    let (from, to) = tokio::io::split(stream);
-    let output = match spec.input {
-        SessionInput::Terminal => tokio::spawn(forward_bytes(from)),
-        SessionInput::Pipe | SessionInput::Empty => tokio::spawn(forward_frames(from)),
-    };
-    let input = match spec.input {
-        SessionInput::Empty => {
-            drop(to);
-            None
-        }
-        SessionInput::Terminal | SessionInput::Pipe => {
-            let input = Input::start().map_err(EngineError::host("read stdin"))?;
-            Some(tokio::spawn(input.forward(to)))
-        }
-    };
-    let attached = Attached {
-        docker,
-        id,
-        output,
-        terminal: spec.input == SessionInput::Terminal,
-    };
-    let status = attached.until_exit(exit, signals).await;
-    if let Some(input) = input {
-        input.abort();
-    }
-    drop(raw);
-    status
+    let conversation = Conversation::new((docker, id), (*talk, Part::Starter), raw)?;
+    conversation.hold(link, signals).await
 }
 
-struct Attached<'a> {
-    docker: &'a Docker,
-    id: &'a str,
-    output: JoinHandle<Drained>,
-    terminal: bool,
+/// Joins a container that runs already.
+pub async fn attach_session(
+    docker: &Docker,
+    session: &SessionDetails,
+    talk: &Talk<'_>,
+) -> Result<Ending, EngineError> {
+    let mut signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
+    let id = &session.id;
+    let link = Link::open(docker, id, (talk.input, session.until())).await?;
+    let mut modes = TerminalModes::default();
+    if talk.input == SessionInput::Terminal {
+        // What the agent switched on when it began, it will not switch on again for us.
+        modes = logs::modes(docker, id).await;
+    }
+    let raw = raw(talk.input)?;
+    let conversation = Conversation::new((docker, id), (*talk, Part::Visitor), raw)?;
+    conversation.redraw(modes).await;
+    conversation.hold(link, &mut signals).await
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Exit {
-    status_code: i32,
-}
-
-impl Attached<'_> {
-    /// Passes signals and sizes on until the container has exited and all it printed is printed.
-    async fn until_exit(
-        mut self,
-        exit: Response<Incoming>,
-        signals: &mut Signals,
-    ) -> Result<i32, EngineError> {
-        let exit = wire::collect(exit.into_body(), 64 << 10);
-        let mut exit = std::pin::pin!(exit);
-        let mut status = None;
-        let mut drained = None;
-        let mut interrupts = 0;
-        let mut overdue = std::pin::pin!(None::<tokio::time::Sleep>);
-        self.resize().await;
-        while status.is_none() || drained.is_none() {
-            tokio::select! {
-                answer = &mut exit, if status.is_none() => {
-                    let bytes = answer.map_err(|error| self.docker.failed("wait for the container", error))?;
-                    let exit: Exit = serde_json::from_slice(&bytes).map_err(|error| {
-                        self.docker.failed("wait for the container", super::WireError::Json(error))
-                    })?;
-                    status = Some(exit.status_code);
-                }
-                end = &mut self.output, if drained.is_none() => {
-                    let end = end.unwrap_or(Drained::Broken);
-                    if end == Drained::Unread && status.is_none() {
-                        self.signal("SIGTERM").await;
-                        overdue.set(Some(tokio::time::sleep(GRACE)));
-                    }
-                    drained = Some(end);
-                }
-                Some(()) = ended(overdue.as_mut()) => {
-                    overdue.set(None);
-                    self.signal("SIGKILL").await;
-                }
-                received = signals.next() => match received {
-                    Received::Resized => self.resize().await,
-                    Received::Ending(_) if status.is_some() => break,
-                    Received::Ending(name) => {
-                        interrupts += 1;
-                        self.signal(if interrupts < INSISTENT { name } else { "SIGKILL" }).await;
-                    }
-                }
-            }
+fn raw(input: SessionInput) -> Result<Option<RawTerminal>, EngineError> {
+    match input {
+        SessionInput::Terminal => {
+            RawTerminal::enter().map_err(EngineError::host("make the terminal raw"))
         }
-        Ok(status.unwrap_or(125))
+        SessionInput::Pipe | SessionInput::Empty => Ok(None),
     }
-
-    async fn resize(&self) {
-        if let (true, Some((height, width))) = (self.terminal, terminal::size()) {
-            let options = ResizeContainerTTYOptionsBuilder::new()
-                .h(height.into())
-                .w(width.into())
-                .build();
-            // A container that has just exited cannot be resized.
-            let resized = self.docker.client.resize_container_tty(self.id, options);
-            resized.await.unwrap_or_default();
-        }
-    }
-
-    async fn signal(&self, name: &str) {
-        let options = KillContainerOptionsBuilder::new().signal(name).build();
-        // A container that has just exited takes no signal.
-        let killed = self.docker.client.kill_container(self.id, Some(options));
-        killed.await.unwrap_or_default();
-    }
-}
-
-/// Waits for a timer, if there is one.
-async fn ended(timer: Pin<&mut Option<tokio::time::Sleep>>) -> Option<()> {
-    timer.as_pin_mut()?.await;
-    Some(())
 }

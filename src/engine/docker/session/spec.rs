@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use super::name::SessionName;
+
 /// What is to be run.
 #[derive(Clone, Debug)]
 pub struct SessionSpec {
@@ -23,12 +25,14 @@ pub struct SessionSpec {
     pub userns: Option<String>,
     /// Options for what confines it, such as `label=disable`.
     pub security: Vec<String>,
-    /// The container's name; the engine makes one up if `None`.
-    pub name: Option<String>,
+    /// The container's name.
+    pub name: SessionName,
     /// The container's labels.
     pub labels: BTreeMap<String, String>,
     /// How our stdin and terminal are connected.
     pub input: SessionInput,
+    /// What becomes of the container when it has ended.
+    pub ended: WhenEnded,
     /// Its network.
     pub network: Network,
     /// `name:address` for its hosts file.
@@ -53,6 +57,15 @@ pub enum Access {
     ReadWrite,
     /// It cannot.
     ReadOnly,
+}
+
+/// What becomes of a container that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenEnded {
+    /// The engine removes it.
+    Removed,
+    /// It stays with its log and exit status, for whoever was not there.
+    Kept,
 }
 
 /// How our stdin and terminal are connected to a container.

@@ -1,0 +1,273 @@
+//! Runs another program in a session's container, with us at its streams.
+//!
+//! Invariant: the terminal is as it was. Engines cannot signal such a program, so each has a variable that no other has
+//! ([`MARK`]), by which it is found inside and sent what we got; what its user leaves does not run on unseen.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    super::{
+        Docker,
+        error::EngineError,
+        owner::Owner,
+        streams::{Drained, Input, forward_bytes, forward_frames},
+        terminal::{self, RawTerminal},
+        wire,
+    },
+    assignments,
+    modes::TerminalModes,
+    signals::{EndingSignal, Received, Signals, stop_ourselves},
+    spec::SessionInput,
+};
+
+/// The variable by which a program of ours is known inside.
+const MARK: &str = "AICAGE_EXEC";
+/// How long a program may take to end when nobody is left who could ask again.
+const GRACE: Duration = Duration::from_secs(10);
+/// After so many interrupts a program that does not end is killed.
+const INSISTENT: u32 = 3;
+/// Longest answer to a call.
+const ANSWER_LIMIT: usize = 1 << 20;
+
+/// What is to be run in a session.
+#[derive(Clone, Debug)]
+pub struct ExecSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Environment, on top of the container's.
+    pub env: BTreeMap<String, String>,
+    /// As whom.
+    pub user: String,
+    /// Where it starts.
+    pub working_dir: Option<String>,
+    /// How our stdin and terminal are connected.
+    pub input: SessionInput,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CreatedExec {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedExec {
+    exit_code: Option<i32>,
+    #[serde(default)]
+    running: bool,
+}
+
+/// Runs a program in a container and returns its exit status.
+pub async fn exec_session(
+    docker: &Docker,
+    container: &str,
+    spec: &ExecSpec,
+) -> Result<i32, EngineError> {
+    let mut signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
+    let mark = Owner::this_process().to_string();
+    let mut env = spec.env.clone();
+    env.insert(MARK.to_owned(), mark.clone());
+    let marked = ExecSpec {
+        env,
+        ..spec.clone()
+    };
+    let exec = Exec {
+        docker,
+        container,
+        id: create(docker, container, &marked).await?,
+        spec: &marked,
+        mark,
+    };
+    exec.run(&mut signals).await
+}
+
+async fn create(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<String, EngineError> {
+    let reads = spec.input != SessionInput::Empty;
+    let mut body = json!({
+        "AttachStdin": reads,
+        "AttachStdout": true,
+        "AttachStderr": true,
+        "Tty": spec.input == SessionInput::Terminal,
+        "DetachKeys": super::super::attach::UNLIKELY_KEYS,
+        "Env": assignments(&spec.env),
+        "Cmd": spec.command,
+        "User": spec.user,
+    });
+    if let (Some(directory), Some(object)) = (&spec.working_dir, body.as_object_mut()) {
+        object.insert("WorkingDir".to_owned(), json!(directory));
+    }
+    let path = docker.path(&format!("/containers/{container}/exec"));
+    let answer = docker.endpoint().post_json(&path, &body).await;
+    let created = async {
+        let bytes = wire::collect(answer?.into_body(), ANSWER_LIMIT).await?;
+        serde_json::from_slice::<CreatedExec>(&bytes).map_err(super::super::WireError::Json)
+    };
+    let created = created.await;
+    Ok(created
+        .map_err(|error| docker.failed("prepare a program in the container", error))?
+        .id)
+}
+
+struct Exec<'a> {
+    docker: &'a Docker,
+    container: &'a str,
+    id: String,
+    spec: &'a ExecSpec,
+    mark: String,
+}
+
+impl Exec<'_> {
+    async fn run(&self, signals: &mut Signals) -> Result<i32, EngineError> {
+        let is_terminal = self.spec.input == SessionInput::Terminal;
+        let raw = if is_terminal {
+            RawTerminal::enter().map_err(EngineError::host("make the terminal raw"))?
+        } else {
+            None
+        };
+        let path = self.docker.path(&format!("/exec/{}/start", self.id));
+        let body = json!({"Detach": false, "Tty": is_terminal});
+        let stream = self.docker.endpoint().hijack_with(&path, &body).await;
+        let stream =
+            stream.map_err(|error| self.docker.failed("run a program in the container", error))?;
+        let (from, to) = tokio::io::split(stream);
+        let modes = Arc::<Mutex<TerminalModes>>::default();
+        let output = if is_terminal {
+            tokio::spawn(forward_bytes(from, Arc::clone(&modes)))
+        } else {
+            tokio::spawn(forward_frames(from))
+        };
+        let input = match self.spec.input {
+            SessionInput::Empty => None,
+            SessionInput::Terminal | SessionInput::Pipe => {
+                let mut input = Input::start().map_err(EngineError::host("read stdin"))?;
+                Some(tokio::spawn(async move { input.forward(to, None).await }))
+            }
+        };
+        let drained = self.until_end(output, raw.as_ref(), signals).await;
+        if let Some(input) = input {
+            input.abort();
+        }
+        if raw.is_some() {
+            let modes = modes.lock().unwrap_or_else(PoisonError::into_inner);
+            super::conversation::print(&modes.leave());
+        }
+        drop(raw);
+        self.status(drained).await
+    }
+
+    /// Passes signals and sizes on until all is printed, or nobody reads it.
+    async fn until_end(
+        &self,
+        mut output: tokio::task::JoinHandle<Drained>,
+        raw: Option<&RawTerminal>,
+        signals: &mut Signals,
+    ) -> Drained {
+        let mut interrupts = 0;
+        let mut deadline = None;
+        self.resize().await;
+        loop {
+            tokio::select! {
+                end = &mut output => {
+                    let end = end.unwrap_or(Drained::Broken);
+                    if end == Drained::Unread {
+                        self.signal("TERM").await;
+                    }
+                    return end;
+                }
+                () = at(deadline) => {
+                    self.signal("KILL").await;
+                    output.abort();
+                    return Drained::Unread;
+                }
+                received = signals.next() => match received {
+                    Received::Resized => self.resize().await,
+                    Received::Suspended => {
+                        raw.inspect(|raw| raw.pause());
+                        stop_ourselves();
+                    }
+                    Received::Continued => {
+                        raw.inspect(|raw| raw.resume());
+                        self.resize().await;
+                    }
+                    Received::Ending(signal) => {
+                        interrupts += 1;
+                        let insists = interrupts >= INSISTENT;
+                        self.signal(if insists { "KILL" } else { word(signal) }).await;
+                        if signal.is_final() && deadline.is_none() {
+                            deadline = Some(tokio::time::Instant::now() + GRACE);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn status(&self, drained: Drained) -> Result<i32, EngineError> {
+        let path = self.docker.path(&format!("/exec/{}/json", self.id));
+        // Its streams may end a moment before it does.
+        for _ in 0..50 {
+            match self.docker.endpoint().get::<InspectedExec>(&path).await {
+                Ok((_, exec)) if exec.running && drained == Drained::Whole => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Ok((_, exec)) => return Ok(exec.exit_code.unwrap_or(1)),
+                // The container ended, and all in it was killed.
+                Err(super::super::WireError::Answer { status: 404, .. }) => return Ok(137),
+                Err(error) => {
+                    return Err(self.docker.failed("run a program in the container", error));
+                }
+            }
+        }
+        Ok(0)
+    }
+
+    async fn resize(&self) {
+        if let (SessionInput::Terminal, Some((height, width))) = (self.spec.input, terminal::size())
+        {
+            let path = format!("/exec/{}/resize?h={height}&w={width}", self.id);
+            // A program that has just ended has no size.
+            drop(self.docker.endpoint().post(&self.docker.path(&path)).await);
+        }
+    }
+
+    /// Sends a signal to the program and all that it started, from inside, with what every image with a shell has.
+    async fn signal(&self, name: &str) {
+        let script = format!(
+            "for p in /proc/[0-9]*; do case \"$(tr '\\0' '\\n' <$p/environ 2>/dev/null)\" in \
+             *{MARK}={}*) kill -{name} \"${{p#/proc/}}\" 2>/dev/null;; esac; done",
+            self.mark
+        );
+        let killer = ExecSpec {
+            command: vec!["sh".to_owned(), "-c".to_owned(), script],
+            env: BTreeMap::new(),
+            user: self.spec.user.clone(),
+            working_dir: None,
+            input: SessionInput::Empty,
+        };
+        if let Ok(id) = create(self.docker, self.container, &killer).await {
+            let path = self.docker.path(&format!("/exec/{id}/start"));
+            let body = json!({"Detach": true, "Tty": false});
+            drop(self.docker.endpoint().post_json(&path, &body).await);
+        }
+    }
+}
+
+fn word(signal: EndingSignal) -> &'static str {
+    signal.name().trim_start_matches("SIG")
+}
+
+/// Waits for a time, if there is one.
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

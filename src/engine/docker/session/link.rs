@@ -1,0 +1,62 @@
+//! The two connections that we hold to a container that we talk with: its streams, and its exit.
+
+use hyper::{Response, body::Incoming};
+use serde::Deserialize;
+
+use super::{
+    super::{Docker, WireError, attach::Attach, error::EngineError, wire, wire::Hijacked},
+    spec::SessionInput,
+};
+
+/// Longest answer that tells of an exit.
+const EXIT_LIMIT: usize = 64 << 10;
+
+/// The connections.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) stream: Hijacked,
+    exit: Response<Incoming>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Exit {
+    status_code: i32,
+}
+
+impl Link {
+    /// Connects; the container need not run yet. `until` is what the engine calls the end: `removed` or `not-running`.
+    pub(super) async fn open(
+        docker: &Docker,
+        id: &str,
+        (input, until): (SessionInput, &str),
+    ) -> Result<Self, EngineError> {
+        let what = match input {
+            SessionInput::Empty => Attach::Output,
+            SessionInput::Terminal | SessionInput::Pipe => Attach::Both,
+        };
+        let wait = docker.path(&format!("/containers/{id}/wait?condition={until}"));
+        let exit = async {
+            let answer = docker.endpoint().post(&wait).await;
+            answer.map_err(|error| docker.failed("wait for the container", error))
+        };
+        let (stream, exit) = tokio::try_join!(docker.attach(id, what), exit)?;
+        Ok(Self { stream, exit })
+    }
+
+    /// Takes the connections apart: the streams, and what will tell the exit status.
+    pub(super) fn split(
+        self,
+        docker: &Docker,
+    ) -> (Hijacked, impl Future<Output = Result<i32, EngineError>>) {
+        let failed = |error| docker.failed("wait for the container", error);
+        let body = self.exit.into_body();
+        let exit = async move {
+            let bytes = wire::collect(body, EXIT_LIMIT).await.map_err(failed)?;
+            let exit: Exit =
+                serde_json::from_slice(&bytes).map_err(|error| failed(WireError::Json(error)))?;
+            Ok(exit.status_code)
+        };
+        (self.stream, exit)
+    }
+}

@@ -1,0 +1,187 @@
+//! Which session a command means: the one that is named, or the only one of this project.
+//!
+//! Invariant: never a guess. Where several could be meant, all are named in the refusal.
+
+use crate::{
+    context::Context, diagnostic::Diagnostic, engine::docker::EngineSession,
+    engine::docker::SessionState, exit_status::ExitStatus,
+};
+
+/// What can be done with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It has to run.
+    Running,
+    /// It may have ended.
+    Any,
+}
+
+impl Wanted {
+    fn fits(self, session: &EngineSession) -> bool {
+        match self {
+            Self::Running => session.state != SessionState::Ended,
+            Self::Any => true,
+        }
+    }
+}
+
+/// Returns the sessions of this user, wherever they were started.
+pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
+    let docker = context.docker().await?;
+    Ok(docker.sessions(context.settings.account.uid).await?)
+}
+
+/// Tells whether a session is of the directory that we are in.
+pub fn is_here(context: &Context, session: &EngineSession) -> bool {
+    session.project == context.settings.directory.display().to_string()
+}
+
+/// Finds the session that is meant.
+pub async fn find(
+    context: &Context,
+    name: Option<&str>,
+    wanted: Wanted,
+) -> Result<EngineSession, Diagnostic> {
+    let sessions = all(context).await?;
+    match name {
+        Some(name) => named(&sessions, name, wanted),
+        None => only(context, sessions, wanted),
+    }
+}
+
+/// Finds a session by name or by the beginning of its container's id.
+pub fn named(
+    sessions: &[EngineSession],
+    name: &str,
+    wanted: Wanted,
+) -> Result<EngineSession, Diagnostic> {
+    const SHORTEST_ID: usize = 6;
+    let is_meant = |session: &&EngineSession| {
+        session.name == name || (name.len() >= SHORTEST_ID && session.id.starts_with(name))
+    };
+    let Some(found) = sessions.iter().find(is_meant) else {
+        return Err(unknown(sessions, name));
+    };
+    if !wanted.fits(found) {
+        let hint = format!(
+            "`aicage logs {0}` shows what it printed, `aicage stop {0}` removes it",
+            found.name
+        );
+        return Err(Diagnostic::new(
+            "session-ended",
+            ExitStatus::Failed,
+            format!("the session `{name}` has ended"),
+        )
+        .hint(hint.as_str()));
+    }
+    Ok(found.clone())
+}
+
+fn only(
+    context: &Context,
+    sessions: Vec<EngineSession>,
+    wanted: Wanted,
+) -> Result<EngineSession, Diagnostic> {
+    let directory = context.settings.directory.display().to_string();
+    let elsewhere = sessions.len();
+    let (running, ended): (Vec<_>, Vec<_>) = sessions
+        .into_iter()
+        .filter(|session| session.project == directory)
+        .partition(|session| Wanted::Running.fits(session));
+    // One that runs is meant before those that ended.
+    let mut here = if running.is_empty() && wanted == Wanted::Any {
+        ended
+    } else {
+        running
+    };
+    match (here.pop(), here.is_empty()) {
+        (Some(session), true) => Ok(session),
+        (Some(last), false) => {
+            here.push(last);
+            Err(Diagnostic::new(
+                "session-ambiguous",
+                ExitStatus::Usage,
+                format!(
+                    "{} sessions run in this directory: {}",
+                    here.len(),
+                    names(&here)
+                ),
+            )
+            .hint("say which one by its name"))
+        }
+        (None, _) => Err(Diagnostic::new(
+            "no-session",
+            ExitStatus::Failed,
+            format!("no session of yours runs in {directory}"),
+        )
+        .hint(if elsewhere > 0 {
+            "`aicage ps` shows those in other directories; say which one by its name"
+        } else {
+            "start one with `aicage AGENT`"
+        })),
+    }
+}
+
+fn unknown(sessions: &[EngineSession], name: &str) -> Diagnostic {
+    let near = sessions
+        .iter()
+        .map(|session| (strsim::jaro_winkler(&session.name, name), &session.name))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let hint = match near {
+        Some((_, near)) => format!("did you mean `{near}`?"),
+        None if sessions.is_empty() => "no session of yours runs".to_owned(),
+        None => format!("there are {}", names(sessions)),
+    };
+    let shown: String = name.chars().take(100).collect();
+    Diagnostic::new(
+        "unknown-session",
+        ExitStatus::Failed,
+        format!("you have no session `{shown}`"),
+    )
+    .hint(hint.as_str())
+}
+
+fn names(sessions: &[EngineSession]) -> String {
+    let names: Vec<String> = sessions
+        .iter()
+        .map(|session| format!("`{}`", session.name))
+        .collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions() -> Vec<EngineSession> {
+        let session = |name: &str, id: &str, state| EngineSession {
+            id: id.repeat(8),
+            name: name.to_owned(),
+            agent: "codex".to_owned(),
+            project: "/home/me/app".to_owned(),
+            version: None,
+            image: "aicage:codex-debian".to_owned(),
+            state,
+            exit: None,
+            created: 0,
+        };
+        vec![
+            session("codex-app", "0123abcd", SessionState::Running),
+            session("codex-old", "fedc9876", SessionState::Ended),
+        ]
+    }
+
+    #[test]
+    fn a_session_is_found_by_name_or_id_and_a_near_miss_is_suggested() {
+        for name in ["codex-app", "0123ab"] {
+            let found = named(&sessions(), name, Wanted::Running).unwrap();
+            assert_eq!(found.name, "codex-app");
+        }
+        let refused = |name| named(&sessions(), name, Wanted::Running).unwrap_err();
+        assert_eq!(refused("0123").code(), "unknown-session");
+        assert_eq!(refused("codex-old").code(), "session-ended");
+        let text = format!("{:?}", refused("codex-ap"));
+        assert!(text.contains("did you mean `codex-app`?"), "{text}");
+    }
+}
