@@ -6,7 +6,7 @@
 //! as at a start, once an interval and under its deadline.
 //!
 //! Invariant: an image is untrusted: files and directories only, below `agents` and `bases`, bounded; a bundle is there
-//! as a whole or not at all.
+//! as a whole or not at all, also after a power cut. What no name stands for any more is `leftovers`' to remove.
 
 use std::{
     io::{self, Read},
@@ -19,10 +19,12 @@ use layer::LayerPath;
 use tokio::time::{Duration, timeout};
 
 use crate::{
+    clock,
     context::{Context, News},
     definition::catalogue::Published,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
+    leftovers,
     memory::{self, Remembered},
     settings::config::UpdatePolicy,
     supply::{self, Ask, Offer},
@@ -30,7 +32,9 @@ use crate::{
 };
 
 /// What is kept of a name: the digest that was unpacked last.
-const KIND: &str = "bundle";
+pub const KIND: &str = "bundle";
+/// How the name of what is being unpacked begins.
+pub const UNFINISHED: &str = ".new-";
 /// How long fetching definitions may take before what is here is used, or there is a failure.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -76,7 +80,7 @@ async fn image(context: &Context, wanted: &str) -> Result<PathBuf, Diagnostic> {
     let Some(known) = known else {
         return match timeout(LIMIT, first(context, &reference)).await {
             Ok(done) => done,
-            Err(_elapsed) => Err(late(wanted)),
+            Err(_elapsed) => Err(late(context, wanted)),
         };
     };
     let policy = context.settings.config.update.policy;
@@ -97,8 +101,13 @@ async fn image(context: &Context, wanted: &str) -> Result<PathBuf, Diagnostic> {
     Ok(place(context, &known))
 }
 
+/// Returns the directory of all that was unpacked.
+pub fn directory(state: &Path) -> PathBuf {
+    state.join("bundles")
+}
+
 fn place(context: &Context, digest: &str) -> PathBuf {
-    context.settings.state().join("bundles").join(digest)
+    directory(&context.settings.state()).join(digest)
 }
 
 async fn first(context: &Context, reference: &ImageReference) -> Result<PathBuf, Diagnostic> {
@@ -106,7 +115,7 @@ async fn first(context: &Context, reference: &ImageReference) -> Result<PathBuf,
     match supply::look_up(context, reference, Ask::WhenOld).await? {
         Offer::There(record) => fetched(context, reference, &record).await,
         Offer::None => Err(failure(&name).caused_by_words("its registry has no such image")),
-        Offer::Unknown(why) => Err(failure(&name).caused_by_words(why)),
+        Offer::Unknown(why) => Err(unreached(context, &name).caused_by_words(why)),
     }
 }
 
@@ -124,7 +133,7 @@ async fn renewed(
     }
     let done = match timeout(LIMIT, fetched(context, reference, record)).await {
         Ok(done) => done,
-        Err(_elapsed) => Err(late(&reference.familiar())),
+        Err(_elapsed) => Err(late(context, &reference.familiar())),
     };
     match done {
         Ok(place) => {
@@ -157,9 +166,16 @@ async fn fetched(
 
 fn unpacked(context: &Context, wanted: &str, image: &Image) -> Result<PathBuf, Diagnostic> {
     let place = place(context, &image.digest().hex());
-    if !place.is_dir() {
-        unpack(context, image, &place).map_err(|error| failure(wanted).caused_by(Some(&error)))?;
+    if place.is_dir() {
+        // It is in use: what is not is removed after a while.
+        if let (Ok(directory), Ok(now)) = (fs_err::File::open(&place), clock::system(&context.now))
+        {
+            drop(directory.set_modified(now));
+        }
+        return Ok(place);
     }
+    leftovers::sweep(context);
+    unpack(context, image, &place).map_err(|error| not_unpacked(wanted, &error))?;
     Ok(place)
 }
 
@@ -167,7 +183,7 @@ fn unpack(context: &Context, image: &Image, place: &Path) -> io::Result<()> {
     let parent = place.parent().unwrap_or(place);
     fs_err::create_dir_all(parent)?;
     let work = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(UNFINISHED)
         .tempdir_in(parent)?;
     let mut left = (BYTES, ENTRIES);
     let (store, _) = context
@@ -227,6 +243,7 @@ fn take(
             }
             let mut file = fs_err::File::create(&place)?;
             io::copy(entry, &mut file)?;
+            file.sync_all()?;
             fs_err::set_permissions(&place, std::fs::Permissions::from_mode(mode))
         }
         _ => Err(refuse(format!(
@@ -235,15 +252,41 @@ fn take(
     }
 }
 
-fn late(wanted: &str) -> Diagnostic {
-    failure(wanted).caused_by_words(format!("it did not come within {} s", LIMIT.as_secs()))
+fn late(context: &Context, wanted: &str) -> Diagnostic {
+    unreached(context, wanted)
+        .caused_by_words(format!("it did not come within {} s", LIMIT.as_secs()))
+}
+
+/// The name may be right, but nobody could be asked.
+fn unreached(context: &Context, wanted: &str) -> Diagnostic {
+    let (status, hint) = if context.options.offline {
+        (ExitStatus::Offline, "run it once without `--offline`")
+    } else {
+        (
+            ExitStatus::Failed,
+            "check the network, then try again; what is fetched once is used without one",
+        )
+    };
+    Diagnostic::new("definitions-unreached", status, no_definitions(wanted)).hint(hint)
+}
+
+/// What is wrong with the image is the publisher's to mend, all else the system's.
+fn not_unpacked(wanted: &str, error: &io::Error) -> Diagnostic {
+    match error.kind() {
+        io::ErrorKind::InvalidData => failure(wanted).caused_by(Some(error)),
+        _ => Diagnostic::system("definitions-unpack", no_definitions(wanted), error),
+    }
+}
+
+fn no_definitions(wanted: &str) -> String {
+    format!("`{wanted}` gives no definitions")
 }
 
 fn failure(wanted: &str) -> Diagnostic {
     Diagnostic::new(
         "definitions",
         ExitStatus::Failed,
-        format!("`{wanted}` gives no definitions"),
+        no_definitions(wanted),
     )
     .hint("correct `definitions` in `config.yml`: a directory with `agents/` and `bases/`, or `oci:` and an image with these")
 }

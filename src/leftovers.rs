@@ -1,7 +1,9 @@
-//! Files beside the store that outlive their use: logs of steps, and what killed runs left in `scratch/`.
+//! Files beside the store that outlive their use: logs of steps, what killed runs left in `scratch/`, and definitions
+//! that took others' place.
 //!
 //! `scratch/<owner>/` belongs to one process (`Owner`), which takes it away when it ends. Of a process that is gone
 //! nothing is needed; what cannot be told goes after a week. Logs are bounded by age, number and size, the newest stay.
+//! Of `state/bundles/` stays what a registry's name stands for and what was unpacked or used within a week.
 //!
 //! Invariant: removing is best effort and never a reason to fail; what a process that lives may be using stays.
 
@@ -13,7 +15,9 @@ use std::{
 
 use fs_err as fs;
 
-use crate::{clock, context::Context, engine::docker::Owner, settings::Settings};
+use crate::{
+    clock, context::Context, definition_bundle, engine::docker::Owner, memory, settings::Settings,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// After so long, nobody uses what we cannot tell the owner of.
@@ -57,6 +61,8 @@ pub enum LeftoverKind {
     Log,
     /// Files of a run that is no more.
     Scratch,
+    /// Definitions that were unpacked and that no name stands for any more.
+    Bundle,
 }
 
 /// A file or directory that may go.
@@ -91,6 +97,7 @@ pub fn sweep(context: &Context) {
 pub fn find(settings: &Settings, now: SystemTime, limits: LogLimits) -> Vec<Leftover> {
     let mut found = old_logs(&settings.logs(), now, limits);
     found.extend(dead_scratch(&settings.scratch(), now));
+    found.extend(old_bundles(&settings.state(), now));
     found
 }
 
@@ -99,7 +106,7 @@ pub fn remove(leftovers: Vec<Leftover>) -> Vec<Leftover> {
     let mut gone = leftovers;
     gone.retain(|leftover| match leftover.kind {
         LeftoverKind::Log => fs::remove_file(&leftover.path).is_ok(),
-        LeftoverKind::Scratch => remove_all(&leftover.path).is_ok(),
+        LeftoverKind::Scratch | LeftoverKind::Bundle => remove_all(&leftover.path).is_ok(),
     });
     gone
 }
@@ -175,6 +182,31 @@ fn dead_scratch(directory: &Path, now: SystemTime) -> Vec<Leftover> {
         }
     }
     dead
+}
+
+fn old_bundles(state: &Path, now: SystemTime) -> Vec<Leftover> {
+    let known: Vec<String> = memory::recall_all(state, definition_bundle::KIND)
+        .into_iter()
+        .filter_map(|known| known.value)
+        .collect();
+    let mut old = Vec::new();
+    for path in list(&definition_bundle::directory(state)) {
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let stays = if name.starts_with(definition_bundle::UNFINISHED) {
+            age(&metadata, now) <= HOUR
+        } else {
+            age(&metadata, now) <= FORGOTTEN || known.iter().any(|known| *known == name)
+        };
+        if !stays {
+            let (_files, bytes) = usage(&path);
+            let kind = LeftoverKind::Bundle;
+            old.push(Leftover { kind, path, bytes });
+        }
+    }
+    old
 }
 
 fn remove_all(path: &Path) -> io::Result<()> {
@@ -257,6 +289,42 @@ mod tests {
         };
         check(bytes, &["week.log", "year.log"]);
         check(LogLimits::NONE, &["day.log", "week.log", "year.log"]);
+    }
+
+    #[test]
+    fn definitions_that_no_name_stands_for_go_after_a_week_and_halves_after_an_hour() {
+        let state = tempfile::tempdir().unwrap();
+        let bundles = definition_bundle::directory(state.path());
+        let ages = [
+            ("known", 30 * DAY),
+            ("old", 8 * DAY),
+            ("young", 6 * DAY),
+            (".new-old", 2 * HOUR),
+            (".new-young", HOUR / 2),
+        ];
+        for (name, age) in ages {
+            let directory = bundles.join(name);
+            file(&directory, "agent.yml", Duration::ZERO, 10);
+            let directory = fs::File::open(directory).unwrap();
+            directory.set_modified(now() - age).unwrap();
+        }
+        let known = memory::Remembered::new(Some("known".to_owned()), "2026-01-01T00:00:00Z");
+        memory::remember(
+            state.path(),
+            definition_bundle::KIND,
+            "ghcr.io/o/n:1",
+            &known,
+        )
+        .unwrap();
+        let found = old_bundles(state.path(), now());
+        let names: Vec<_> = found
+            .iter()
+            .map(|found| found.path.file_name().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(names, [".new-old", "old"]);
+        assert!(found.iter().all(|found| found.bytes == 10), "{found:?}");
+        assert_eq!(remove(found).len(), 2);
+        assert!(bundles.join("known").exists() && !bundles.join("old").exists());
     }
 
     #[test]

@@ -44,6 +44,17 @@ pub fn recall(state: &Path, kind: &str, name: &str) -> Option<Remembered> {
     read(&path(state, kind, name))
 }
 
+/// Returns all answers of a kind.
+pub fn recall_all(state: &Path, kind: &str) -> Vec<Remembered> {
+    let Ok(entries) = fs_err::read_dir(state.join(kind)) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| read(&entry.path()))
+        .collect()
+}
+
 /// Remembers an answer.
 pub fn remember(state: &Path, kind: &str, name: &str, answer: &Remembered) -> std::io::Result<()> {
     write(&path(state, kind, name), answer)

@@ -157,3 +157,46 @@ async fn a_name_that_the_registry_has_no_more_takes_no_definitions_away() {
     let (out, err) = ground.agents(&[]).await;
     assert!(out.contains("gander"), "{out}{err}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_another_took_the_place_of_are_counted_and_go_after_a_week() {
+    let ground = Ground::new().await;
+    ground.publish("gander");
+    ground.agents(&[]).await;
+    let bundles = ground.home.path().join(".aicage/state/bundles");
+    let unpacked = || -> Vec<_> {
+        let entries = fs_err::read_dir(&bundles).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let first = unpacked();
+    ground.configure("update:\n  check_interval: 0s\n");
+    ground.publish("goose2");
+    ground.agents(&[]).await;
+    assert_eq!(unpacked().len(), 2);
+    for path in unpacked() {
+        let old = std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 60 * 60);
+        fs_err::File::open(path).unwrap().set_modified(old).unwrap();
+    }
+    let (_, out, _) = ground.run(&["cache", "du"]).await;
+    assert!(out.contains("definitions 6 "), "three files each: {out}");
+    let (_, out, err) = ground.run(&["cache", "prune", "--yes"]).await;
+    assert!(out.contains("old definitions 1 "), "{out}{err}");
+    let left = unpacked();
+    assert!(left.len() == 1 && left != first, "{left:?} {first:?}");
+    assert!(ground.agents(&["--offline"]).await.0.contains("goose2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_that_cannot_be_had_are_told_with_what_helps() {
+    let ground = Ground::new().await;
+    ground.publish("gander");
+    let (code, _, err) = ground
+        .run(&["definitions", "export", "x", "--offline"])
+        .await;
+    assert_eq!(code, Some(4), "{err}");
+    assert!(err.contains("without `--offline`"), "{err}");
+    ground.registry.rule(Rule::manifests(Fault::status(503)));
+    let (code, _, err) = ground.run(&["definitions", "export", "x"]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("check the network"), "{err}");
+}

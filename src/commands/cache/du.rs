@@ -1,4 +1,4 @@
-//! `aicage cache du`: what takes how much room, by kind of file (logs and scratch files too), by image and by contributor.
+//! `aicage cache du`: what takes how much room, by kind of file (logs, scratch files and unpacked definitions too), by image and by contributor.
 
 use assembler::store::{Usage, UsageKind, UsageRow};
 use serde::Serialize;
@@ -7,6 +7,7 @@ use super::prune;
 use crate::{
     aside::aside,
     context::Context,
+    definition_bundle,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     image_source::owned_store,
@@ -36,7 +37,14 @@ pub async fn du(context: &Context) -> Result<ExitStatus, Diagnostic> {
     let beside = leftovers::find(&context.settings, policy_now, LogLimits::NONE);
     let reclaimable = plan.bytes() + beside.iter().map(|leftover| leftover.bytes).sum::<u64>();
     let settings = &context.settings;
-    for (kind, directory) in [("logs", settings.logs()), ("scratch", settings.scratch())] {
+    for (kind, directory) in [
+        ("logs", settings.logs()),
+        ("scratch", settings.scratch()),
+        (
+            "definitions",
+            definition_bundle::directory(&settings.state()),
+        ),
+    ] {
         let (files, bytes) = leftovers::usage(&directory);
         usage.kinds.push(UsageKind { kind, files, bytes });
         usage.total += bytes;

@@ -217,6 +217,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Stored(kind) => kind,
         Kind::Beside(LeftoverKind::Log) => return "logs",
         Kind::Beside(LeftoverKind::Scratch) => return "files of killed runs",
+        Kind::Beside(LeftoverKind::Bundle) => return "old definitions",
     };
     match kind {
         PruneKind::KeptDockerfile => "results of Dockerfiles",
