@@ -2,17 +2,31 @@
 //!
 //! Invariant: they are for one run of the program. Nothing remembers them, and no content is in any file of ours.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
-use assembler::{dockerfile::SecretSource, instruction::Secret};
+use assembler::{
+    dockerfile::{SecretFile, SecretSource},
+    instruction::Secret,
+};
 
-use crate::{diagnostic::Diagnostic, exit_status::ExitStatus, settings::Environment};
+use crate::{
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    settings::{Environment, Settings},
+};
 
 /// One `--secret`, not yet looked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SecretOption {
     id: String,
     from: Place,
+    /// The file, once it was looked for: all that ask for it share what was read, because a pipe is read only once.
+    file: Arc<OnceLock<SecretFile>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +71,28 @@ impl FromStr for SecretOption {
             (None, None, Some(_)) => Place::File(id.clone().into()),
             (None, None, None) => Place::SameName,
         };
-        Ok(Self { id, from })
+        Ok(Self {
+            id,
+            from,
+            file: Arc::default(),
+        })
     }
 }
 
 /// Looks for what was given; what is not there is refused.
-pub fn given(options: &[SecretOption]) -> Result<BTreeMap<String, SecretSource>, Diagnostic> {
+pub fn given(
+    options: &[SecretOption],
+    settings: &Settings,
+) -> Result<BTreeMap<String, SecretSource>, Diagnostic> {
     let mut secrets = BTreeMap::new();
     for option in options {
         let source = match &option.from {
-            Place::File(path) => file(&option.id, path.clone())?,
+            Place::File(path) => option.file(settings.user_path(path))?,
             Place::Variable(name) => variable(name)
                 .ok_or_else(|| missing(&option.id, &format!("the variable `{name}` is not set")))?,
             Place::SameName => match variable(&option.id) {
                 Some(source) => source,
-                None => file(&option.id, PathBuf::from(&option.id))?,
+                None => option.file(PathBuf::from(&option.id))?,
             },
         };
         secrets.insert(option.id.clone(), source);
@@ -86,13 +107,19 @@ fn variable(name: &str) -> Option<SecretSource> {
     })
 }
 
-fn file(id: &str, path: PathBuf) -> Result<SecretSource, Diagnostic> {
-    match fs_err::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(missing(id, &format!("{} is a directory", path.display())))
+impl SecretOption {
+    fn file(&self, path: PathBuf) -> Result<SecretSource, Diagnostic> {
+        let id = &self.id;
+        match fs_err::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                Err(missing(id, &format!("{} is a directory", path.display())))
+            }
+            Ok(_) => {
+                let file = self.file.get_or_init(|| SecretFile::new(path));
+                Ok(SecretSource::File(file.clone()))
+            }
+            Err(error) => Err(missing(id, "its file cannot be found").caused_by(Some(&error))),
         }
-        Ok(_) => Ok(SecretSource::File(path)),
-        Err(error) => Err(missing(id, "its file cannot be found").caused_by(Some(&error))),
     }
 }
 
@@ -122,8 +149,8 @@ mod tests {
             ("id=a,type=env", "a", variable("a")),
             ("id=TOKEN", "TOKEN", Place::SameName),
         ] {
-            let id = id.to_owned();
-            assert_eq!(text.parse(), Ok(SecretOption { id, from }), "{text}");
+            let option: SecretOption = text.parse().unwrap();
+            assert_eq!((option.id.as_str(), option.from), (id, from), "{text}");
         }
         for text in [
             "",

@@ -155,6 +155,6 @@ fn files(
             .collect(),
         images: BTreeMap::new(),
         target: None,
-        secrets: build_secrets::given(&context.options.secrets)?,
+        secrets: build_secrets::given(&context.options.secrets, &context.settings)?,
     })
 }

@@ -4,6 +4,7 @@
 //! [`compose`] (recipe) → [`plan`] → [`supply`] and [`ensure`] (fetch, assemble) → [`engine`] (load) → [`session`] →
 //! [`exit_status`].
 
+pub mod access;
 pub mod aside;
 pub mod base_build;
 pub mod base_drift;

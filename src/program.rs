@@ -13,6 +13,7 @@ use std::{
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
+    access,
     cli::{self, Cli, Command},
     commands,
     context::Context,
@@ -163,6 +164,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
 fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let refused =
         |words: String| Cli::command().error(clap::error::ErrorKind::UnknownArgument, words);
+    let arguments = access::join_git(arguments, &access::with_value(&Cli::command()));
     let arguments = cli::older_config(arguments).map_err(refused);
     let arranged = arguments.and_then(|arguments| {
         cli::arrange(arguments).map_err(|refused| {

@@ -9,8 +9,7 @@ use assembler::{
 };
 
 use crate::{
-    aside::aside, context::Context, diagnostic::Diagnostic, exit_status::ExitStatus,
-    image_source::owned_store, leftovers,
+    aside::aside, context::Context, diagnostic::Diagnostic, image_source::owned_store, leftovers,
 };
 
 const DAEMON: &str = "docker-daemon:";
@@ -82,7 +81,10 @@ async fn read(context: &Context, source: Source) -> Result<Image, Diagnostic> {
 
 async fn import_from_engine(context: &Context, name: &str) -> Result<Image, Diagnostic> {
     let docker = context.docker().await?;
-    let failed = |error: std::io::Error| Diagnostic::of("image-save", ExitStatus::Failed, &error);
+    let failed = |error: std::io::Error| {
+        let message = format!("cannot take `{name}` out of the engine");
+        Diagnostic::system("image-save", message, &error)
+    };
     leftovers::sweep(context);
     let scratch = leftovers::scratch(&context.settings);
     fs_err::create_dir_all(&scratch).map_err(failed)?;

@@ -3,18 +3,15 @@
 //! Invariant: no clock, host or iteration order reaches the bytes. What a step itself wrote is recorded as observed,
 //! never assumed.
 
-use std::{
-    collections::BTreeMap,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     append::NewLayer,
-    capture::{CapturedLayer, store_files, store_tar},
+    capture::store_files,
     definition_files::FilesError,
     digest::{Digest, LayerKey},
     dockerfile::{self, DockerfileBuild, DockerfileError},
+    execution,
     foresee::foresee,
     image::Image,
     key::layer_key,
@@ -93,22 +90,22 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
     let mut image = base;
     let mut dockerfiles = Vec::new();
     for step in &recipe.steps {
+        let key = layer_key(recipe, step, &image)?;
         if let Addition::Dockerfile(build) = &step.addition {
             dockerfiles.push(DockerfileRecord {
                 origin: step.origin.clone(),
                 digest: build.digest(),
                 images: build.images.clone(),
-                key: layer_key(recipe, step, &image)?,
+                key,
             });
             image = add_dockerfile(
                 world,
-                (recipe, step),
+                (recipe, step, &key),
                 build,
                 (&image, &mut records, &mut labels),
             )?;
             continue;
         }
-        let key = layer_key(recipe, step, &image)?;
         let (kept, how) = match reusable(world, &key)? {
             Some(kept) => {
                 world.reporter.event(Event::StepReused {
@@ -148,7 +145,7 @@ pub fn assemble(world: &World<'_>, recipe: &Recipe) -> Result<Assembled, Assembl
 /// Builds a Dockerfile; one that is not built on the image so far puts its own image in its place.
 fn add_dockerfile(
     world: &World<'_>,
-    (recipe, step): (&Recipe, &Step),
+    step: (&Recipe, &Step, &LayerKey),
     build: &DockerfileBuild,
     (so_far, records, labels): (
         &Image,
@@ -156,7 +153,7 @@ fn add_dockerfile(
         &mut BTreeMap<crate::digest::DiffId, LabelRecord>,
     ),
 ) -> Result<Image, AssembleError> {
-    let built = dockerfile::build(world, (recipe, step), build, so_far)?;
+    let built = dockerfile::build(world, step, build, so_far)?;
     let below = built.image.layers().len() - built.layers.len();
     if !built.on_image_so_far {
         let known = Provenance::of(built.image.config().value())
@@ -236,106 +233,17 @@ fn make(
                 source_date: recipe.source_date,
                 title: &title,
             };
-            let failed = |log: PathBuf| {
-                |source| AssembleError::Step {
-                    origin: step.origin.clone(),
-                    log,
-                    source,
-                }
-            };
-            let stem = log_stem(world, &step.origin);
-            let (output, log) = create_log(world.logs, &stem).map_err(|source| {
-                let path = world.logs.join(stem);
-                failed(path.clone())(SandboxError::Log { path, source })
-            })?;
-            run_step(world, &request, &step.origin, (output, &log)).map_err(failed(log.clone()))?
+            execution::run(world, &request, &step.origin)?
         }
     };
-    let kept = KeptLayer {
-        layer: captured.layer,
-        diff_id: captured.diff_id,
-        uncompressed_size: captured.uncompressed_size,
-        record: LayerRecord {
-            origin: step.origin.clone(),
-            script: script_digest(step)?,
-            key: Some(*key),
-            how: made_how(step),
-            made_at: world.now.to_owned(),
-        },
+    let record = LayerRecord {
+        origin: step.origin.clone(),
+        script: script_digest(step)?,
+        key: Some(*key),
+        how: made_how(step),
+        made_at: world.now.to_owned(),
     };
-    world.store.keep_layer(world.lock, key, &kept)?;
-    world.reporter.event(Event::StepDone {
-        origin: &step.origin,
-        layer: &kept.layer,
-    });
-    Ok(kept)
-}
-
-pub(crate) fn run_step(
-    world: &World<'_>,
-    request: &StepRequest<'_>,
-    origin: &Origin,
-    (mut output, log): (fs_err::File, &Path),
-) -> Result<CapturedLayer, SandboxError> {
-    let log_error = |source| SandboxError::Log {
-        path: log.to_owned(),
-        source,
-    };
-    world.reporter.event(Event::StepStarted { origin, log });
-    let mut captured = None;
-    world.sandbox.run(request, &mut output, &mut |tar| {
-        world.reporter.event(Event::StepCapturing { origin });
-        captured = Some(store_tar(world.store, world.lock, tar)?);
-        Ok(())
-    })?;
-    output.flush().map_err(log_error)?;
-    captured.ok_or_else(|| SandboxError::Step {
-        reason: "it ended without saying what changed".to_owned(),
-    })
-}
-
-/// Makes a log that is ours alone; two runs of one second get two files. Scripts may print what is nobody else's business.
-pub(crate) fn create_log(logs: &Path, stem: &str) -> std::io::Result<(fs_err::File, PathBuf)> {
-    use fs_err::os::unix::fs::OpenOptionsExt as _;
-    fs_err::create_dir_all(logs)?;
-    let mut number = 1;
-    loop {
-        let name = match number {
-            1 => format!("{stem}.log"),
-            _ => format!("{stem}-{number}.log"),
-        };
-        let path = logs.join(name);
-        let mut options = fs_err::OpenOptions::new();
-        match options.write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => return Ok((file, path)),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {
-                number += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Names a log after the step and the time; characters that a file name should not have become `_`.
-pub(crate) fn log_stem(world: &World<'_>, origin: &Origin) -> String {
-    let safe = |text: &str| -> String {
-        text.chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || ".-".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .take(100)
-            .collect()
-    };
-    let stamp: String = world
-        .now
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    format!("{}-{}-{stamp}", origin.kind, safe(&origin.id))
+    execution::keep(world, key, captured, record)
 }
 
 /// What this machine knows of the base's layers: its own record of the image, else what its label says.
@@ -423,27 +331,5 @@ fn reused_how(step: &Step) -> How {
     match &step.addition {
         Addition::Scripts { .. } | Addition::Dockerfile(_) => How::Reused,
         Addition::Files(_) => How::BuiltIn,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn two_logs_of_one_name_are_two_files_that_only_their_owner_reads() {
-        let logs = tempfile::tempdir().unwrap();
-        let (mut one, first) = create_log(logs.path(), "agent-x").unwrap();
-        let (mut two, second) = create_log(logs.path(), "agent-x").unwrap();
-        one.write_all(b"1").unwrap();
-        two.write_all(b"2").unwrap();
-        assert_eq!(fs_err::read(&first).unwrap(), b"1");
-        assert_eq!(fs_err::read(&second).unwrap(), b"2");
-        for log in [first, second] {
-            let mode = fs_err::metadata(log).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
     }
 }

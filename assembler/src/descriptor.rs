@@ -57,6 +57,8 @@ pub mod media_type {
     pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
     /// OCI image config.
     pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// The config of an artifact that has none (OCI image-spec, "guidelines for artifact usage").
+    pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
     /// OCI layer, uncompressed.
     pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
     /// OCI layer, gzip.

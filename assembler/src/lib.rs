@@ -13,6 +13,7 @@ pub mod definition_files;
 pub mod descriptor;
 pub mod digest;
 pub mod dockerfile;
+mod execution;
 pub mod foresee;
 mod gzip;
 pub mod image;

@@ -1,4 +1,5 @@
-//! Recipes: what is in an image, as data. No I/O, no decision: those were made before.
+//! Recipes: what is in an image, as data. Nothing is decided here any more; files of definitions and build contexts may be
+//! read as late as when something runs.
 //!
 //! Invariant: a recipe names its base by digest; what is hashed of a definition is what runs, or the step fails when the
 //! definition is edited meanwhile.
@@ -29,7 +30,7 @@ pub struct Recipe {
     pub source_date: Option<i64>,
 }
 
-/// One addition: one layer.
+/// One addition: one layer, or of a Dockerfile any number.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Who contributes it.

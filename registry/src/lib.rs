@@ -27,5 +27,5 @@ pub use client::{Client, ClientConfig, Destination, Head, Mirror, NamedPem, Prox
 pub use credentials::{CredentialError, CredentialSources};
 pub use error::{ProxyFault, RegistryError, TlsFault};
 pub use freshness::{BuiltOn, Freshness};
-pub use push::{Artifact, Pushed};
+pub use push::{ARTIFACT_LIMIT, Artifact, Pushed};
 pub use redact::RedactedUrl;

@@ -5,7 +5,14 @@
 //! writers at once the later one wins, and each must read again to know.
 
 use assembler::{
-    descriptor::Descriptor, digest::Digest, reference::ImageReference, reporter::Reporter,
+    descriptor::{
+        Descriptor,
+        media_type::{OCI_EMPTY, OCI_MANIFEST},
+    },
+    digest::Digest,
+    manifest::MANIFEST_LIMIT,
+    reference::ImageReference,
+    reporter::Reporter,
 };
 use bytes::Bytes;
 use reqwest::{
@@ -22,19 +29,24 @@ use crate::{
     transport::{Ask, Redirects},
 };
 
-const LIMIT: u64 = 16 << 20;
-const MANIFEST_LIMIT: u64 = 4 << 20;
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The config of an artifact that has none (OCI image-spec, "guidelines for artifact usage").
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// The largest document, in bytes: larger ones are neither taken nor kept.
+pub const ARTIFACT_LIMIT: u64 = 16 << 20;
 
-/// A document to be kept.
+/// A document to be kept, small enough to be read again.
 #[derive(Clone, Debug)]
 pub struct Artifact<'a> {
-    /// What it is, as a media type; also that of its one blob.
-    pub artifact_type: &'static str,
-    /// The document.
-    pub content: &'a [u8],
+    artifact_type: &'static str,
+    content: &'a [u8],
+}
+
+impl<'a> Artifact<'a> {
+    /// Takes a document and what it is, as a media type; nothing if it has more than [`ARTIFACT_LIMIT`] bytes.
+    pub fn new(artifact_type: &'static str, content: &'a [u8]) -> Option<Self> {
+        (content.len() as u64 <= ARTIFACT_LIMIT).then_some(Self {
+            artifact_type,
+            content,
+        })
+    }
 }
 
 /// A document as it is kept.
@@ -70,7 +82,7 @@ impl Client {
         let what = format!("manifests/{}", reference.tag_or_digest());
         let mut ask = Ask::new(Method::GET, endpoint.url(&session.repository, &what));
         ask.headers
-            .insert(header::ACCEPT, HeaderValue::from_static(MANIFEST));
+            .insert(header::ACCEPT, HeaderValue::from_static(OCI_MANIFEST));
         let reply = session.send(ask).await?;
         if reply.answer.status() == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -91,7 +103,7 @@ impl Client {
         if layer.media_type != artifact_type {
             return Err(refused("that is an artifact of another kind"));
         }
-        if layer.size > LIMIT {
+        if layer.size > ARTIFACT_LIMIT {
             return Err(refused("the document is larger than 16 MiB"));
         }
         let content = session.small_blob(layer).await?;
@@ -113,13 +125,13 @@ impl Client {
             actions: PUSH,
             ..self.session(&endpoint, reference, reporter)
         };
-        let config = session.put_blob(EMPTY, b"{}").await?;
+        let config = session.put_blob(OCI_EMPTY, b"{}").await?;
         let layer = session
             .put_blob(artifact.artifact_type, artifact.content)
             .await?;
         let manifest = ArtifactManifest {
             schema_version: 2,
-            media_type: MANIFEST.to_owned(),
+            media_type: OCI_MANIFEST.to_owned(),
             artifact_type: artifact.artifact_type.to_owned(),
             config,
             layers: vec![layer],
@@ -129,7 +141,7 @@ impl Client {
         let what = format!("manifests/{}", reference.tag_or_digest());
         let url = endpoint.url(&session.repository, &what);
         session
-            .put(url, HeaderValue::from_static(MANIFEST), body)
+            .put(url, HeaderValue::from_static(OCI_MANIFEST), body)
             .await?;
         Ok(digest)
     }

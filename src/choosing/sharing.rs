@@ -35,6 +35,10 @@ pub async fn shares(
         share.check(settings)?;
         shares.push(share);
     }
+    if options.access.keep_shares {
+        let texts: Vec<String> = shares.iter().filter_map(Share::to_keep).collect();
+        projects.add_shares((&settings.directory, &selection.agent.id), &texts)?;
+    }
     refuse_others(context, selection, options)?;
     let consent = Consent {
         context,

@@ -12,7 +12,9 @@ pub struct Refused {
 }
 
 /// Options of ours that take a value in the next argument.
-const WITH_VALUE: [&str; 13] = [
+const WITH_VALUE: &[&str] = &[
+    "--allow",
+    "--deny",
     "--base",
     "--extension",
     "--image-name",
@@ -28,7 +30,12 @@ const WITH_VALUE: [&str; 13] = [
     "--detach-keys",
 ];
 /// Options of ours without a value.
-const WITHOUT_VALUE: [&str; 13] = [
+const WITHOUT_VALUE: &[&str] = &[
+    "--git",
+    "--git=on",
+    "--git=off",
+    "--docker",
+    "--keep-shares",
     "--no-extensions",
     "--no-extension-shares",
     "--choose",

@@ -14,8 +14,9 @@ pub use grammar::{Refused, arrange};
 pub use older_config::older_config;
 
 use crate::{
-    build_secrets::SecretOption, commands, printer::ProgressMode, prompt::Menu, selection::Choice,
-    session::options::SessionOptions, settings::SetOption, update_check,
+    access::AccessOptions, build_secrets::SecretOption, commands, printer::ProgressMode,
+    prompt::Menu, selection::Choice, session::options::SessionOptions, settings::SetOption,
+    update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -106,6 +107,9 @@ pub struct RunOptions {
     /// Mount nothing that extensions share, from now on in this project.
     #[arg(long, conflicts_with = "extension_shares")]
     pub no_extension_shares: bool,
+    /// What of this machine the agent gets.
+    #[command(flatten)]
+    pub access: AccessOptions,
     /// Ask for something newer now, and apply it before the agent starts.
     #[arg(long, conflicts_with_all = ["no_update", "offline"])]
     pub update: bool,
@@ -136,6 +140,7 @@ impl RunOptions {
             shares: [self.shares.clone(), after.shares].concat(),
             extension_shares: [self.extension_shares.clone(), after.extension_shares].concat(),
             no_extension_shares: self.no_extension_shares || after.no_extension_shares,
+            access: self.access.overridden_by(after.access),
             update: self.update || after.update,
             no_update: self.no_update || after.no_update,
             session: self.session.overridden_by(after.session),

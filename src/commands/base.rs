@@ -279,12 +279,7 @@ async fn import(context: &Context, args: &ImportArgs) -> Result<ExitStatus, Diag
         fs_err::write(&path, &text)
     };
     write().map_err(|error| {
-        Diagnostic::new(
-            "base-write",
-            ExitStatus::Failed,
-            "cannot write the base's definition",
-        )
-        .caused_by(Some(&error))
+        Diagnostic::system("base-write", "cannot write the base's definition", &error)
     })?;
     context.printer.image(
         &base_image::local_name(&definition).familiar(),

@@ -87,7 +87,7 @@ pub fn definitions(
     let published = definition_bundle::configured(context)?;
     let catalogue = Catalogue::published(&published, None);
     if let Some(problem) = catalogue.problems.first() {
-        return Err(Diagnostic::of(
+        return Err(Diagnostic::explained(
             "definition-invalid",
             ExitStatus::Usage,
             &problem.error,

@@ -1,10 +1,14 @@
 //! `aicage <agent>`: makes sure of the image, starts the agent in it, and ends as the agent ends.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    io::{IsTerminal as _, stderr},
+};
 
 use assembler::image::Image;
 
 use crate::{
+    access::{self, Before, Settlement, banner::Banner},
     choosing::{Purpose, choose, shares},
     cli::RunOptions,
     context::{Context, News},
@@ -13,6 +17,7 @@ use crate::{
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
+    printer::ProgressMode,
     runner,
     selection::{Selection, select},
     session::{self, inside, talking},
@@ -71,6 +76,13 @@ pub(crate) async fn start(
     let selection = select(context, name, &choice)?;
     session::mounts::check(&context.settings, selection.agent)?;
     let shares = shares(context, &selection, options).await?;
+    let before = if options.choice.choose {
+        Before::AskedAgain
+    } else {
+        Before::Counts
+    };
+    let typed = (&options.access, before);
+    let access = access::settle(context, selection.agent, typed).await?;
     let reference = context
         .unless_interrupted(prepare(context, &selection, options))
         .await?;
@@ -92,11 +104,13 @@ pub(crate) async fn start(
         image: reference,
         arguments: Vec::new(),
         shares,
+        access: &access,
         options,
         input,
     };
     let mut spec = session::compose(context, docker, start)?;
     program.put_into(&mut spec);
+    tell_access(context, (&selection, &access), &spec);
     context.interrupt.give_away();
     // The agent has the terminal to itself.
     context.printer.settle();
@@ -124,6 +138,36 @@ async fn detached(
         context.printer.line(&name);
     }
     Ok(ExitStatus::Done)
+}
+
+/// Says what the agent gets, where somebody looks.
+fn tell_access(
+    context: &Context,
+    (selection, access): (&Selection<'_>, &Settlement),
+    spec: &SessionSpec,
+) {
+    let asked_for = context.options.progress == ProgressMode::Plain;
+    if !asked_for && !stderr().is_terminal() {
+        return;
+    }
+    let settings = &context.settings;
+    let account = &settings.account;
+    let extensions = selection.extensions.iter();
+    let banner = Banner {
+        agent: &selection.agent.settings.agent_full_name,
+        parts: std::iter::once(selection.base.id.as_str())
+            .chain(extensions.map(|extension| extension.id.as_str()))
+            .collect(),
+        image: &spec.image,
+        project: &settings.directory,
+        home: &settings.user_home,
+        user: (&account.name, account.uid, account.gid),
+        access,
+        mounts: &spec.mounts,
+    };
+    for line in banner.lines() {
+        context.printer.talk(&line);
+    }
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.

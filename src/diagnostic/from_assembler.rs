@@ -185,6 +185,8 @@ impl Explain for TreeError {
             Self::Store(error) => error.verdict(),
             Self::Read(error) => error.verdict(),
             Self::Write(error) => error.verdict(),
+            Self::Archive { .. } => Verdict::usage("dockerfile-archive")
+                .hint("make the archive anew; COPY takes it as it is"),
             Self::Io(error) => Verdict::system("dockerfile-copy", error),
         }
     }

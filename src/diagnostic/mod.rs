@@ -15,8 +15,9 @@ mod from_transport;
 mod render;
 mod verdict;
 
-use std::{error::Error, path::Path};
+use std::{error::Error, io, path::Path};
 
+use self::verdict::{Explain, Verdict};
 use crate::exit_status::ExitStatus;
 
 /// The most causes that are shown; a longer chain is cut, its last cause kept.
@@ -53,6 +54,20 @@ impl Diagnostic {
     /// Starts from an error: its words are the message, its sources the causes.
     pub fn of(code: &'static str, status: ExitStatus, error: &dyn Error) -> Self {
         Self::new(code, status, error.to_string()).caused_by(error.source())
+    }
+
+    /// Starts from a failure of the operating system: its kind gives the hint.
+    pub fn system(code: &'static str, message: impl Into<String>, error: &io::Error) -> Self {
+        Self::new(code, ExitStatus::Failed, message)
+            .caused_by(Some(error))
+            .hint(Verdict::system(code, error).hint.as_deref())
+    }
+
+    /// Starts from an error that has a verdict of its own, whose hint is kept.
+    pub(crate) fn explained(code: &'static str, status: ExitStatus, error: &dyn Explain) -> Self {
+        Self::new(code, status, error.to_string())
+            .caused_by(error.source())
+            .hint(error.verdict().hint.as_deref())
     }
 
     /// Adds an error and its sources to the causes; what only repeats the words before it is left out.
@@ -201,6 +216,25 @@ mod tests {
             last_lines(&directory.path().join("none")),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn a_full_disk_and_a_bad_definition_get_the_hint_that_fits() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let diagnostic = Diagnostic::system("x", "cannot write", &full);
+        assert!(
+            diagnostic
+                .hint
+                .is_some_and(|hint| hint.contains("free some space"))
+        );
+        let error = crate::definition::DefinitionError::Missing {
+            directory: "custom/agents/x".into(),
+            missing: "agent.yml".to_owned(),
+        };
+        let expected = error.verdict().hint;
+        assert!(expected.is_some(), "the error has a hint");
+        let diagnostic = Diagnostic::explained("definition-invalid", ExitStatus::Usage, &error);
+        assert_eq!(diagnostic.hint, expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where the state of the matrix is kept: a file, or a document in a registry.
 //!
 //! Invariants: a state that cannot be read is an error, never taken as empty; a file is replaced as a whole under a lock
-//! beside it; of a registry's document only what is recorded is changed, and after writing it is read again.
+//! beside it; of a registry's document only what is recorded is changed, and after writing it is read again. What is too large to be read again is not written.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use assembler::reference::ImageReference;
-use registry::Artifact;
+use registry::{ARTIFACT_LIMIT, Artifact};
 
 use crate::{
     context::Context,
@@ -24,7 +24,6 @@ use super::{Entry, SCHEMA, State};
 
 /// The media type of the state in a registry.
 const MEDIA_TYPE: &str = "application/vnd.aicage.matrix.v1+json";
-const LIMIT: u64 = 16 << 20;
 /// How often a writer tries again after another one was faster.
 const TRIES: u32 = 10;
 
@@ -134,12 +133,22 @@ fn parse(bytes: Option<&[u8]>, name: &str) -> Result<State, Diagnostic> {
     serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
 }
 
+/// Says that nobody could read again what would be written to `name`.
+fn too_large(name: &str, size: usize) -> Diagnostic {
+    Diagnostic::new(
+        "matrix-state-too-large",
+        ExitStatus::Usage,
+        format!("the state in {name} would have {size} bytes; at most {ARTIFACT_LIMIT} are read"),
+    )
+    .hint("keep several states, each for a part of the images, with `--state`")
+}
+
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
     let refused = |error: &io::Error| {
         let message = format!("cannot read {}", path.display());
-        Diagnostic::new("matrix-state-file", ExitStatus::Failed, message).caused_by(Some(error))
+        Diagnostic::system("matrix-state-file", message, error)
     };
-    match small_file::read(path, LIMIT) {
+    match small_file::read(path, ARTIFACT_LIMIT) {
         Ok(SmallFile::Missing) => Ok(None),
         Ok(SmallFile::Content(content)) => Ok(Some(content)),
         Ok(SmallFile::TooLarge(_)) => Err(refused(&io::Error::other("it is larger than 16 MiB"))),
@@ -151,8 +160,13 @@ fn record_in_file(path: &Path, entries: &[Entry]) -> Result<(), Diagnostic> {
     let mut lock = path.as_os_str().to_owned();
     lock.push(".lock");
     let lock = tokio::task::block_in_place(|| whole_file::lock(Path::new(&lock)))?;
-    let state = parse(read_file(path)?.as_deref(), &path.display().to_string())?;
-    whole_file::replace(&lock, path, &state.with(entries).to_bytes())?;
+    let name = path.display().to_string();
+    let state = parse(read_file(path)?.as_deref(), &name)?;
+    let bytes = state.with(entries).to_bytes();
+    if bytes.len() as u64 > ARTIFACT_LIMIT {
+        return Err(too_large(&name, bytes.len()));
+    }
+    whole_file::replace(&lock, path, &bytes)?;
     Ok(())
 }
 
@@ -178,10 +192,8 @@ async fn record_in_registry(
             return Ok(());
         }
         let bytes = state.with(entries).to_bytes();
-        let artifact = Artifact {
-            artifact_type: MEDIA_TYPE,
-            content: &bytes,
-        };
+        let artifact =
+            Artifact::new(MEDIA_TYPE, &bytes).ok_or_else(|| too_large(&name, bytes.len()))?;
         client.put_artifact(reference, &artifact, reporter).await?;
     }
     Err(Diagnostic::new(
@@ -190,4 +202,33 @@ async fn record_in_registry(
         format!("{name} is written by others all the time"),
     )
     .hint("record from one job, after all builds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_could_not_be_read_again_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.json");
+        let entry = |base: usize, size| Entry {
+            agent: "codex".to_owned(),
+            base: base.to_string(),
+            version: "1".repeat(size),
+            built_on: "debian".to_owned(),
+            manifest: None,
+            layers: Vec::new(),
+            definition: assembler::digest::Digest::of(b"definition"),
+            recorded_at: "2026-01-01T00:00:00Z".to_owned(),
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _inside = runtime.enter();
+        record_in_file(&path, &[entry(1, 1)]).unwrap();
+        let before = fs_err::read(&path).unwrap();
+        let refused = record_in_file(&path, &[entry(2, 10 << 20), entry(3, 10 << 20)]).unwrap_err();
+        assert_eq!(refused.code(), "matrix-state-too-large");
+        assert_eq!(fs_err::read(&path).unwrap(), before, "the old one stays");
+        assert!(Artifact::new(MEDIA_TYPE, &vec![0; 17 << 20]).is_none());
+    }
 }

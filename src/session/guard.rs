@@ -40,6 +40,47 @@ pub fn refuse_own(settings: &Settings, path: &Path, what: &str) -> Result<(), Di
     .hint("choose another directory; `AICAGE_HOME` says where aicage keeps its own"))
 }
 
+/// Directories that every image has as its own; what is below most of them may be mounted.
+const OF_IMAGES: [&str; 15] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/usr/local",
+    "/var",
+];
+
+/// Refuses what would be seen in place of what the image itself needs.
+pub fn refuse_system(path: &Path, what: &str) -> Result<(), Diagnostic> {
+    let path = tidy(path);
+    let whole = OF_IMAGES.iter().any(|of_image| Path::new(of_image) == path);
+    let kernels = ["/proc", "/sys"];
+    if !whole
+        && !kernels.iter().any(|kernels| path.starts_with(kernels))
+        && !path.starts_with("/opt/aicage")
+    {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        "system-path",
+        ExitStatus::Refused,
+        format!(
+            "{what} is {}, and would take the place of the image's own",
+            path.display()
+        ),
+    )
+    .hint("share a directory below it, or what you need of it from another place"))
+}
+
 /// Refuses an agent's state elsewhere than in the home directory.
 pub fn refuse_elsewhere(settings: &Settings, path: &Path, what: &str) -> Result<(), Diagnostic> {
     let home = &settings.user_home;

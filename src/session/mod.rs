@@ -18,6 +18,7 @@ pub mod which;
 use std::collections::BTreeMap;
 
 use crate::{
+    access::Settlement,
     certificates,
     cli::RunOptions,
     context::Context,
@@ -43,6 +44,8 @@ pub struct Start<'a> {
     pub arguments: Vec<String>,
     /// What of this machine it is to see beyond the project and the agent's own.
     pub shares: Vec<Share>,
+    /// What it gets beyond that.
+    pub access: &'a Settlement,
     /// What the command line adds.
     pub options: &'a RunOptions,
     /// How our own stdin and stdout are connected.
@@ -56,14 +59,19 @@ pub fn compose(
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
     let (identity, asked) = identity::on(docker.info(), &context.settings);
-    let mut mounts = mounts::compose(context, start.agent, &start.shares)?;
+    let (given, variables) = start.access.mounts(docker.endpoint())?;
+    let mut mounts = mounts::compose(context, start.agent, (&start.shares, given))?;
     let told = proxy::for_containers(context, docker.info());
     let mut network = told.variables;
     if let Some(given) = certificates::for_session(context)? {
         network.extend(given.variables);
         mounts.push(given.mount);
     }
-    let env = environment::compose(context, &identity, network, &start.options.env)?;
+    let mut env = environment::compose(context, &identity, network, &start.options.env)?;
+    for (name, value) in variables {
+        // What was asked for wins.
+        env.entry(name).or_insert(value);
+    }
     Ok(SessionSpec {
         image: start.image,
         entrypoint: None,

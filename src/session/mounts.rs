@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -21,6 +22,7 @@ use crate::{
     diagnostic::Diagnostic,
     engine::docker::{Access, SessionMount},
     exit_status::ExitStatus,
+    printer::printable,
     settings::Settings,
 };
 
@@ -29,7 +31,7 @@ use crate::{
 pub fn compose(
     context: &Context,
     agent: &AgentDefinition,
-    shares: &[Share],
+    (shares, given): (&[Share], Vec<SessionMount>),
 ) -> Result<Vec<SessionMount>, Diagnostic> {
     let settings = &context.settings;
     let project = &settings.directory;
@@ -43,7 +45,13 @@ pub fn compose(
     }
     add(&mut mounts, at_its_own_place(project.clone()));
     for path in agent_state(settings, agent)? {
+        // Of a link, what it leads to is seen under its own name, too: programs write that name down.
+        let real = guard::real(&path);
         add(&mut mounts, at_its_own_place(path));
+        add(&mut mounts, at_its_own_place(real));
+    }
+    for mount in given {
+        add(&mut mounts, mount);
     }
     for share in others {
         let mut mount = share.mount();
@@ -54,12 +62,41 @@ pub fn compose(
         }
         add(&mut mounts, mount);
     }
-    Ok(without_repetition(mounts))
+    let mounts = without_repetition(mounts);
+    check_text(&mounts)?;
+    Ok(mounts)
+}
+
+/// Refuses paths that no engine can be told: its interface takes only Unicode.
+fn check_text(mounts: &[SessionMount]) -> Result<(), Diagnostic> {
+    let paths = mounts
+        .iter()
+        .flat_map(|mount| [&mount.source, &mount.target]);
+    let Some(path) = paths.into_iter().find(|path| path.to_str().is_none()) else {
+        return Ok(());
+    };
+    Err(Diagnostic::new(
+        "path-encoding",
+        ExitStatus::Usage,
+        format!(
+            "{} cannot be mounted: its name is not UTF-8 text, and engines take nothing else",
+            printable(&path.display().to_string())
+        ),
+    )
+    .hint("give it another name; `mv` with a pattern such as `caf*` finds it"))
 }
 
 /// Refuses what is never mounted, before anything is made for it.
 pub fn check(settings: &Settings, agent: &AgentDefinition) -> Result<(), Diagnostic> {
     let project = &settings.directory;
+    if !project.is_dir() {
+        return Err(Diagnostic::new(
+            "project-gone",
+            ExitStatus::Usage,
+            format!("the project {} is not there any more", project.display()),
+        )
+        .hint("change to a directory that exists"));
+    }
     guard::refuse_home(settings, project, "the project")?;
     guard::refuse_own(settings, project, "the project")?;
     let what = format!("the state of agent `{}`", agent.id);
@@ -89,7 +126,7 @@ fn add(mounts: &mut BTreeMap<PathBuf, SessionMount>, mount: SessionMount) {
 
 fn at_its_own_place(path: PathBuf) -> SessionMount {
     SessionMount {
-        source: path.clone(),
+        source: guard::real(&path),
         target: path,
         access: Access::ReadWrite,
     }
@@ -148,8 +185,18 @@ enum Kind {
 
 fn create(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
     let make = || -> std::io::Result<()> {
-        if path.exists() {
-            return Ok(());
+        if let Ok(there) = fs_err::metadata(path) {
+            return match (kind, there.is_dir()) {
+                (Kind::File, true) => Err(std::io::ErrorKind::IsADirectory.into()),
+                (Kind::Directory, false) => Err(std::io::ErrorKind::NotADirectory.into()),
+                (Kind::File, false) | (Kind::Directory, true) => Ok(()),
+            };
+        }
+        if fs_err::symlink_metadata(path).is_ok() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::NotFound,
+                "it is a symbolic link that leads nowhere",
+            ));
         }
         match kind {
             Kind::Directory => private_directory(path),
@@ -157,12 +204,12 @@ fn create(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
                 if let Some(parent) = path.parent() {
                     private_directory(parent)?;
                 }
-                fs_err::OpenOptions::new()
-                    .create(true)
-                    .append(true)
+                let mut file = fs_err::OpenOptions::new()
+                    .create_new(true)
+                    .write(true)
                     .mode(0o600)
-                    .open(path)
-                    .map(drop)
+                    .open(path)?;
+                file.write_all(empty(path).as_bytes())
             }
         }
     };
@@ -177,6 +224,14 @@ fn create(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
         )
         .caused_by(Some(&error))
     })
+}
+
+/// What a new file holds: an agent that finds an empty one may take it for a damaged one.
+fn empty(path: &Path) -> &'static str {
+    match path.extension() {
+        Some(extension) if extension == "json" => "{}\n",
+        Some(_) | None => "",
+    }
 }
 
 /// Agents keep tokens there.

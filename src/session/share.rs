@@ -70,6 +70,7 @@ impl Share {
         let what = self.whose.to_string();
         guard::refuse_home(settings, &self.path, &what)
             .and_then(|()| guard::refuse_own(settings, &self.path, &what))
+            .and_then(|()| guard::refuse_system(&self.path, &what))
             .map_err(|refused| match self.whose {
                 Whose::CommandLine => refused,
                 Whose::Project(_) | Whose::Extension(_) => refused.hint(self.whose.hint().as_str()),
@@ -100,6 +101,18 @@ impl Share {
     /// Tells who wants it to be seen.
     pub fn whose(&self) -> &Whose {
         &self.whose
+    }
+
+    /// Returns how one that was typed is stored: from the root, so that it means the same wherever it is read.
+    pub fn to_keep(&self) -> Option<String> {
+        let path = self
+            .path
+            .to_str()
+            .filter(|_| self.whose == Whose::CommandLine)?;
+        Some(match self.access {
+            Access::ReadOnly => format!("{path}:ro"),
+            Access::ReadWrite => path.to_owned(),
+        })
     }
 
     /// Returns the mount.

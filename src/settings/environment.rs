@@ -46,6 +46,12 @@ pub struct Environment {
     pub runtime_directory: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`.
     pub config_home: Option<PathBuf>,
+    /// `SSH_AUTH_SOCK`.
+    pub ssh_auth_sock: Option<PathBuf>,
+    /// `GIT_CONFIG_GLOBAL`.
+    pub git_config_global: Option<PathBuf>,
+    /// `GNUPGHOME`.
+    pub gnupg_home: Option<PathBuf>,
     /// Proxies, as name and value, in the order of [`PROXIES`].
     pub proxies: Vec<(String, String)>,
     /// `SSL_CERT_FILE`.
@@ -108,6 +114,9 @@ impl Environment {
             registry_auth_file: path("REGISTRY_AUTH_FILE"),
             runtime_directory: path("XDG_RUNTIME_DIR"),
             config_home: path("XDG_CONFIG_HOME"),
+            ssh_auth_sock: path("SSH_AUTH_SOCK"),
+            git_config_global: path("GIT_CONFIG_GLOBAL"),
+            gnupg_home: path("GNUPGHOME"),
             proxies: PROXIES
                 .iter()
                 // A web server lets whoever asks it set this one (CVE-2016-5385).

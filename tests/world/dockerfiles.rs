@@ -18,7 +18,9 @@ use aicage::{
 };
 use assembler::{
     assemble::{AssembleError, assemble},
-    dockerfile::{BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, SecretSource},
+    dockerfile::{
+        BuildContext, ContextLimits, DockerfileBuild, IMAGE_SO_FAR, SecretFile, SecretSource,
+    },
     image::Image,
     platform::Platform,
     provenance::{BaseRecord, Kind, Origin},
@@ -100,7 +102,7 @@ impl Case {
             let (id, source) = text.split_once(',').unwrap();
             let id = id.strip_prefix("id=").unwrap().to_owned();
             let file = PathBuf::from(source.strip_prefix("src=").unwrap());
-            (id, SecretSource::File(file))
+            (id, SecretSource::File(SecretFile::new(file)))
         };
         DockerfileBuild {
             file: "Dockerfile".to_owned(),

@@ -37,10 +37,10 @@ fn a_dockerfile_gets_the_secrets_of_the_command_line_and_nothing_keeps_them() {
         ground.base("library/busybox:latest");
         ground.define_program("cat /etc/added");
         extension(ground);
-        let elsewhere = tempfile::tempdir().unwrap();
-        let file = elsewhere.path().join("token");
-        fs_err::write(&file, HUSH).unwrap();
-        let secret = format!("id=token,src={}", file.display());
+        // A pipe, as `<(pass token)` of a shell is one: both commands get what it gives once.
+        let pipe = ground.home().join(".token");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        let secret = "id=token,src=~/.token";
         let run = ["run", "--extension", "vault", "--base", BASE, &ground.agent];
 
         let said = ground.run(&run, 2);
@@ -53,8 +53,10 @@ fn a_dockerfile_gets_the_secrets_of_the_command_line_and_nothing_keeps_them() {
             .run(&absent, 2)
             .tells("cannot give the secret `token`");
 
-        let given = [&["--secret", &secret][..], &run].concat();
+        let given = [&["--secret", secret][..], &run].concat();
+        let writer = std::thread::spawn(move || fs_err::write(pipe, HUSH));
         assert_eq!(ground.run(&given, 0).stdout, "16\n16\n");
+        writer.join().unwrap().unwrap();
         assert_eq!(traces(&ground.aicage_home()), "", "no file of ours has it");
         let again = ground.run(&run, 0);
         assert_eq!(

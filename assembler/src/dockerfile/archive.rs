@@ -1,6 +1,7 @@
 //! `ADD` of a local archive: told by its content, unpacked into a layer tar.
 //!
-//! Archives are tars, plain or compressed with gzip, bzip2, xz or zstd. What is none is copied as it is.
+//! Archives are tars, plain or compressed with gzip, bzip2, xz or zstd. What is none is copied as it is; what is one and
+//! damaged is refused.
 //!
 //! Invariant: the archive is as untrusted as any other: paths stay below the destination, and what a layer cannot hold is
 //! refused.
@@ -13,36 +14,54 @@ use std::{
 
 use layer::{
     Entry, EntryKind, LayerItem, LayerPath,
-    tar::{LayerReader, LayerWriter, Limits},
+    tar::{LayerReader, LayerWriter, Limits, ReadError, WriteError},
 };
 use tempfile::TempPath;
 
-use super::{bundle::Parents, error::TreeError, tree::Shelf};
+use super::{
+    bundle::Parents,
+    error::{ArchiveFault, TreeError},
+    tree::Shelf,
+};
 use crate::compression::{Compression, Decoder};
 
-/// Unpacks the one file of a tar, if it is an archive.
-pub(crate) fn unpack(shelf: Shelf<'_>, tar: &Path) -> Result<Option<TempPath>, TreeError> {
-    if !begins_like_archive(open(tar)?) {
+/// Unpacks the one file of a tar, if it is an archive; `name` is what the file is called.
+pub(crate) fn unpack(
+    shelf: Shelf<'_>,
+    tar: &Path,
+    name: &LayerPath,
+) -> Result<Option<TempPath>, TreeError> {
+    let wrong = |source| TreeError::Archive {
+        name: name.to_string(),
+        source,
+    };
+    let read = |source| wrong(ArchiveFault::Read(source));
+    if !is_archive(open(tar)?).map_err(read)? {
         return Ok(None);
     }
     let mut reader = LayerReader::new(open(tar)?, Limits::default());
     let (mut spool, _path) = shelf.file()?;
     let mut found = Found::default();
-    while let Some(item) = reader.next_item()? {
+    while let Some(item) = reader.next_item().map_err(read)? {
         match item {
-            LayerItem::Entry(entry) => found.add(entry, &mut reader, &mut spool)?,
+            LayerItem::Entry(entry) => {
+                let added = found.add(entry, &mut reader, &mut spool)?;
+                added.map_err(wrong)?;
+            }
             item => {
-                return Err(TreeError::Io(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!(
-                        "`{}` has a name that starts with `.wh.`, which layers reserve",
-                        item.path()
-                    ),
-                )));
+                return Err(wrong(ArchiveFault::Reserved {
+                    entry: item.path().clone(),
+                }));
             }
         }
     }
-    found.write(shelf, &mut spool).map(Some)
+    match found.write(shelf, &mut spool) {
+        Ok(path) => Ok(Some(path)),
+        Err(TreeError::Write(source)) if !matches!(source, WriteError::Io { .. }) => {
+            Err(wrong(ArchiveFault::Write(source)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens the archive inside of the tar that holds it alone.
@@ -59,10 +78,22 @@ fn open(tar: &Path) -> Result<BufReader<Box<dyn Read>>, TreeError> {
     Ok(BufReader::with_capacity(1 << 17, decoded))
 }
 
-/// Says whether a first entry can be read.
-fn begins_like_archive(source: BufReader<Box<dyn Read>>) -> bool {
-    let mut reader = LayerReader::new(source, Limits::default());
-    matches!(reader.next_item(), Ok(Some(_)))
+/// Says whether this is an archive. The error is for what is one and has a first entry that cannot be taken, and for what
+/// is compressed and cannot be decompressed.
+fn is_archive(mut source: impl Read) -> Result<bool, ReadError> {
+    const HEADER: u64 = 512;
+    const MAGIC_AT: usize = 257;
+    let mut start = Vec::new();
+    let read = source.by_ref().take(HEADER).read_to_end(&mut start);
+    read.map_err(|source| ReadError::Io { source })?;
+    let has_magic = start
+        .get(MAGIC_AT..)
+        .is_some_and(|rest| rest.starts_with(b"ustar"));
+    match LayerReader::new(start.as_slice().chain(source), Limits::default()).next_item() {
+        Ok(first) => Ok(first.is_some()),
+        Err(ReadError::Header { .. } | ReadError::Truncated { .. }) if !has_magic => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[derive(Default)]
@@ -73,18 +104,22 @@ struct Found {
 }
 
 impl Found {
+    /// Takes an entry. The outer error is the disk's, the inner one the archive's.
     fn add(
         &mut self,
         mut entry: Entry,
         content: &mut impl Read,
         spool: &mut fs_err::File,
-    ) -> Result<(), TreeError> {
+    ) -> Result<Result<(), ArchiveFault>, io::Error> {
         if entry.path.is_root() {
-            return Ok(());
+            return Ok(Ok(()));
         }
         match &entry.kind {
             EntryKind::File { .. } => {
-                let size = io::copy(content, spool)?;
+                let size = match copy(content, spool)? {
+                    Ok(size) => size,
+                    Err(source) => return Ok(Err(ReadError::Io { source }.into())),
+                };
                 self.places.insert(entry.path.clone(), (self.end, size));
                 self.end += size;
             }
@@ -92,13 +127,8 @@ impl Found {
                 // The first name in the order of a layer becomes the file when it is written.
                 let target = target.clone();
                 let Some(file) = self.entries.get(&target) else {
-                    return Err(TreeError::Io(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!(
-                            "`{}` is a link to `{target}`, which is not before it",
-                            entry.path
-                        ),
-                    )));
+                    let entry = entry.path;
+                    return Ok(Err(ArchiveFault::Link { entry, target }));
                 };
                 entry.kind = file.kind.clone();
                 let place = self.places.get(&target).copied();
@@ -109,7 +139,7 @@ impl Found {
             _ => {}
         }
         self.entries.insert(entry.path.clone(), entry);
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn write(self, shelf: Shelf<'_>, spool: &mut fs_err::File) -> Result<TempPath, TreeError> {
@@ -140,5 +170,22 @@ impl Found {
         }
         writer.finish()?.flush()?;
         Ok(path)
+    }
+}
+
+/// Copies all of `from`. The outer error is the disk's, the inner one that of `from`.
+fn copy(from: &mut impl Read, to: &mut fs_err::File) -> io::Result<io::Result<u64>> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut copied = 0;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(Ok(copied)),
+            Ok(got) => {
+                to.write_all(buffer.get(..got).unwrap_or_default())?;
+                copied += got as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Err(error)),
+        }
     }
 }

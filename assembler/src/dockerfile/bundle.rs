@@ -203,7 +203,7 @@ fn change(entry: &mut Entry, mode: Option<&Chmod>) {
     if let Some(mode) = mode
         && !matches!(entry.kind, EntryKind::Symlink { .. })
     {
-        entry.mode = mode.apply(entry.mode, entry.kind == EntryKind::Directory);
+        entry.mode = mode.apply(entry.mode, &entry.kind);
     }
 }
 

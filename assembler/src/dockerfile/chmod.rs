@@ -1,5 +1,7 @@
 //! `--chmod=`: an octal number, or changes such as `u=rwX,go-w`.
 
+use layer::EntryKind;
+
 /// New permission bits, or what changes in the old ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Chmod {
@@ -55,9 +57,9 @@ impl Chmod {
         Some(Self::Changes(changes))
     }
 
-    /// Returns the bits that something has afterwards.
-    pub(crate) fn apply(&self, mode: u32, is_directory: impl Into<Directory>) -> u32 {
-        let is_directory = is_directory.into().0;
+    /// Returns the bits that something has afterwards, which is of some kind: `X` asks for it.
+    pub(crate) fn apply(&self, mode: u32, kind: &EntryKind) -> u32 {
+        let is_directory = *kind == EntryKind::Directory;
         match self {
             Self::Bits(bits) => *bits,
             Self::Changes(changes) => changes.iter().fold(mode, |mode, change| {
@@ -92,35 +94,26 @@ impl Chmod {
     }
 }
 
-/// Whether something is a directory, for `X`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Directory(bool);
-
-impl From<bool> for Directory {
-    fn from(is: bool) -> Self {
-        Self(is)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn modes_are_numbers_or_changes() {
-        for (text, before, is_directory, after) in [
-            ("755", 0o644, false, 0o755),
-            ("0644", 0o755, false, 0o644),
-            ("u+x", 0o644, false, 0o744),
-            ("+x", 0o644, false, 0o755),
-            ("a=r", 0o755, false, 0o444),
-            ("u=rwX,go=rX", 0o600, false, 0o644),
-            ("u=rwX,go=rX", 0o600, true, 0o755),
-            ("go-rwx", 0o755, false, 0o700),
-            ("u+s,+t", 0o755, false, 0o5755),
+        let file = EntryKind::File { size: 1 };
+        for (text, before, kind, after) in [
+            ("755", 0o644, &file, 0o755),
+            ("0644", 0o755, &file, 0o644),
+            ("u+x", 0o644, &file, 0o744),
+            ("+x", 0o644, &file, 0o755),
+            ("a=r", 0o755, &file, 0o444),
+            ("u=rwX,go=rX", 0o600, &file, 0o644),
+            ("u=rwX,go=rX", 0o600, &EntryKind::Directory, 0o755),
+            ("go-rwx", 0o755, &file, 0o700),
+            ("u+s,+t", 0o755, &file, 0o5755),
         ] {
             let mode = Chmod::read(text).unwrap();
-            assert_eq!(mode.apply(before, is_directory), after, "{text}");
+            assert_eq!(mode.apply(before, kind), after, "{text}");
         }
         for text in ["", "8", "77777", "x", "u", "z+x", "u+q"] {
             assert_eq!(

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use layer::LayerPath;
+
 use crate::store::StoreError;
 
 /// Why a Dockerfile is not built.
@@ -128,7 +130,43 @@ pub enum TreeError {
     /// The files cannot be in one layer.
     #[error("the files cannot be written as a layer")]
     Write(#[from] layer::tar::WriteError),
+    /// What `ADD` would unpack is damaged, or holds what no image may.
+    #[error("`{name}` cannot be unpacked")]
+    Archive {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: ArchiveFault,
+    },
     /// The disk failed.
     #[error("the files cannot be written to disk")]
     Io(#[from] std::io::Error),
+}
+
+/// What is wrong with an archive that `ADD` would unpack.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveFault {
+    /// It cannot be read, or a name leads out of it.
+    #[error(transparent)]
+    Read(#[from] layer::tar::ReadError),
+    /// Its entries do not fit together.
+    #[error(transparent)]
+    Write(layer::tar::WriteError),
+    /// A name that layers reserve.
+    #[error(
+        "it has a file named `.wh.` for `{entry}`; layers reserve such names for what they remove"
+    )]
+    Reserved {
+        /// What a layer would remove.
+        entry: LayerPath,
+    },
+    /// A hard link to what is not there.
+    #[error("`{entry}` is a link to `{target}`, which is not before it")]
+    Link {
+        /// The entry.
+        entry: LayerPath,
+        /// What it is another name of.
+        target: LayerPath,
+    },
 }

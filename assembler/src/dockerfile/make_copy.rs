@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
+use layer::{Entry, EntryKind, LayerItem, LayerPath, tar::LayerWriter};
 use tempfile::TempPath;
 
 use super::{
@@ -48,10 +48,13 @@ impl Maker<'_> {
             all.extend(made((shelf, tree), copy, found).map_err(failed)?);
         }
         for (name, content) in &copy.documents {
+            let kind = EntryKind::File {
+                size: content.len() as u64,
+            };
             let mode = copy
                 .mode
                 .as_ref()
-                .map_or(0o644, |mode| mode.apply(0o644, false));
+                .map_or(0o644, |mode| mode.apply(0o644, &kind));
             let tar = document_tar(shelf, (name, content), mode).map_err(failed)?;
             all.push(plain(copy, tar, Destination::Auto));
         }
@@ -112,7 +115,7 @@ fn unpacked(
     let bundle = Bundle::of(tree, found, &Ignore::default());
     let tars = bundle::tars((shelf, tree), &[bundle], None)?;
     let path: Option<&Path> = tars.first().map(AsRef::as_ref);
-    path.map_or(Ok(None), |path| archive::unpack(shelf, path))
+    path.map_or(Ok(None), |path| archive::unpack(shelf, path, &found.called))
 }
 
 fn bundled(

@@ -60,9 +60,9 @@ pub use self::{
     build::ForeseenGroup,
     check::{check, check_extends},
     context::{BuildContext, ContextEntry, ContextKind, ContextLimits, LazyContext},
-    error::{ContextError, DockerfileError, TreeError},
+    error::{ArchiveFault, ContextError, DockerfileError, TreeError},
     listing::{ContextListing, ContextPlace},
-    secret::SecretSource,
+    secret::{SecretFile, SecretSource},
 };
 pub(crate) use self::{
     build::{Walk, walk},

@@ -9,12 +9,13 @@ use super::{
 };
 use crate::{
     assemble::{self, AssembleError},
+    digest::LayerKey,
+    execution,
     image::Image,
-    key::layer_key,
     provenance::{How, LabelRecord, LayerRecord},
     recipe::{Recipe, Step},
     reporter::Event,
-    sandbox::{SandboxError, StepRequest, Task, World},
+    sandbox::{StepRequest, Task, World},
     store::{KeptDockerfile, KeptLayer},
 };
 
@@ -28,10 +29,10 @@ pub(crate) struct Built {
     pub(crate) layers: Vec<(KeptLayer, How)>,
 }
 
-/// Builds `build`, the addition of `step`, after `so_far` was assembled.
+/// Builds `build`, the addition of `step` under its key, after `so_far` was assembled.
 pub(crate) fn build(
     world: &World<'_>,
-    (recipe, step): (&Recipe, &Step),
+    (recipe, step, key): (&Recipe, &Step, &LayerKey),
     build: &DockerfileBuild,
     so_far: &Image,
 ) -> Result<Built, AssembleError> {
@@ -48,9 +49,8 @@ pub(crate) fn build(
         source_date: recipe.source_date,
         label: &label,
     };
-    let key = layer_key(recipe, step, so_far)?;
-    if let Some((kept, image)) = world.store.kept_dockerfile(&key)? {
-        world.store.use_kept_dockerfile(world.lock, &key, &kept);
+    if let Some((kept, image)) = world.store.kept_dockerfile(key)? {
+        world.store.use_kept_dockerfile(world.lock, key, &kept);
         world.reporter.event(Event::StepReused {
             origin: &step.origin,
         });
@@ -109,7 +109,7 @@ pub(crate) fn build(
         on_image_so_far: built.on_image_so_far,
         layers: built.layers.iter().map(|(kept, _)| kept.clone()).collect(),
     };
-    world.store.keep_dockerfile(world.lock, &key, &kept)?;
+    world.store.keep_dockerfile(world.lock, key, &kept)?;
     Ok(built)
 }
 
@@ -141,34 +141,13 @@ fn make(
         source_date: recipe.source_date,
         title: &title,
     };
-    let stem = assemble::log_stem(world, &step.origin);
-    let failed = |log: std::path::PathBuf, source| AssembleError::Step {
+    let captured = execution::run(world, &request, &step.origin)?;
+    let record = LayerRecord {
         origin: step.origin.clone(),
-        log,
-        source,
+        script: label.script,
+        key: Some(at.key),
+        how: How::Executed,
+        made_at: world.now.to_owned(),
     };
-    let (output, log) = assemble::create_log(world.logs, &stem).map_err(|source| {
-        let path = world.logs.join(stem);
-        failed(path.clone(), SandboxError::Log { path, source })
-    })?;
-    let captured = assemble::run_step(world, &request, &step.origin, (output, &log))
-        .map_err(|source| failed(log.clone(), source))?;
-    let kept = KeptLayer {
-        layer: captured.layer,
-        diff_id: captured.diff_id,
-        uncompressed_size: captured.uncompressed_size,
-        record: LayerRecord {
-            origin: step.origin.clone(),
-            script: label.script,
-            key: Some(at.key),
-            how: How::Executed,
-            made_at: world.now.to_owned(),
-        },
-    };
-    world.store.keep_layer(world.lock, &at.key, &kept)?;
-    world.reporter.event(Event::StepDone {
-        origin: &step.origin,
-        layer: &kept.layer,
-    });
-    Ok(kept)
+    execution::keep(world, &at.key, captured, record)
 }

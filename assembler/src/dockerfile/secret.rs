@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Read as _},
     path::PathBuf,
+    sync::{Arc, OnceLock},
 };
 
 use fs_err as fs;
@@ -22,10 +23,10 @@ use crate::instruction::Secret;
 const LIMIT: u64 = 500 << 10;
 
 /// Where a secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum SecretSource {
     /// A file, read when a command is about to run that asks for it.
-    File(PathBuf),
+    File(SecretFile),
     /// The value of a variable.
     Variable {
         /// Its name.
@@ -33,6 +34,34 @@ pub enum SecretSource {
         /// Its value.
         value: Secret,
     },
+}
+
+/// A file that is read at most once, because a pipe can be read only once; all its clones know the content then.
+#[derive(Clone, Debug)]
+pub struct SecretFile {
+    path: PathBuf,
+    content: Arc<OnceLock<Secret>>,
+}
+
+impl SecretFile {
+    /// Names a file, which is not looked at yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            content: Arc::default(),
+        }
+    }
+
+    fn read(&self) -> io::Result<Secret> {
+        if let Some(content) = self.content.get() {
+            return Ok(content.clone());
+        }
+        let mut content = Vec::new();
+        fs::File::open(&self.path)?
+            .take(LIMIT + 1)
+            .read_to_end(&mut content)?;
+        Ok(self.content.get_or_init(|| Secret::new(content)).clone())
+    }
 }
 
 impl DockerfileBuild {
@@ -62,16 +91,7 @@ impl DockerfileBuild {
         };
         let secret = match source {
             SecretSource::Variable { value, .. } => value.clone(),
-            SecretSource::File(path) => {
-                let failed = |error| unusable(id, source, error);
-                let mut content = Vec::new();
-                fs::File::open(path)
-                    .map_err(failed)?
-                    .take(LIMIT + 1)
-                    .read_to_end(&mut content)
-                    .map_err(failed)?;
-                Secret::new(content)
-            }
+            SecretSource::File(file) => file.read().map_err(|error| unusable(id, source, error))?,
         };
         if secret.expose().len() as u64 > LIMIT {
             let error = io::Error::new(io::ErrorKind::FileTooLarge, "a secret has at most 500 KiB");
@@ -112,7 +132,7 @@ fn unusable(id: &str, source: &SecretSource, error: io::Error) -> DockerfileErro
     DockerfileError::Secret {
         id: id.to_owned(),
         from: match source {
-            SecretSource::File(path) => path.display().to_string(),
+            SecretSource::File(file) => file.path.display().to_string(),
             SecretSource::Variable { name, .. } => format!("the variable {name}"),
         },
         source: error,

@@ -85,7 +85,7 @@ pub async fn check(
     // What is wrong with this one is the answer, and not told beside it.
     let catalogue = context.catalogue_telling(|problem| !is_it(problem));
     if let Some(problem) = catalogue.problems.iter().find(|one| is_it(one)) {
-        return Err(Diagnostic::of(
+        return Err(Diagnostic::explained(
             "definition-invalid",
             ExitStatus::Usage,
             &problem.error,

@@ -102,12 +102,11 @@ pub fn new(context: &Context, noun: Noun, args: &NewArgs) -> Result<ExitStatus, 
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             exists(word, id, &directory)
         }
-        _ => Diagnostic::new(
+        _ => Diagnostic::system(
             "definition-write",
-            ExitStatus::Failed,
             format!("cannot write the {word}'s definition"),
-        )
-        .caused_by(Some(&error)),
+            &error,
+        ),
     })?;
     let printer = &context.printer;
     if printer.is_json() {
@@ -162,7 +161,7 @@ fn write(directory: &Path, skeleton: Skeleton, words: &[(&str, &str)]) -> io::Re
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     // What appears there meanwhile and is not empty makes this fail.
-    fs_err::rename(work.keep(), directory)
+    fs_err::rename(work.path(), directory)
 }
 
 fn exists(word: &str, id: &str, directory: &Path) -> Diagnostic {
@@ -175,4 +174,18 @@ fn exists(word: &str, id: &str, directory: &Path) -> Diagnostic {
         ),
     )
     .hint("choose another name, or edit what is there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_put_in_its_place_leaves_nothing_behind() {
+        let above = tempfile::tempdir().unwrap();
+        let named_too_long = above.path().join("x".repeat(300));
+        write(&named_too_long, &[("agent.yml", "name: X\n")], &[]).unwrap_err();
+        let left: Vec<_> = fs_err::read_dir(above.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }

@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use assembler::{
     assemble::AssembleError,
-    dockerfile::{ContextError, DockerfileError, TreeError},
+    dockerfile::{ArchiveFault, ContextError, DockerfileError, TreeError},
     sandbox::{CaptureError, SandboxError},
 };
 
-use super::{denied, full, origin};
+use super::{denied, full, origin, path};
 use crate::{diagnostic::Diagnostic, engine::docker::EngineError};
 
 pub(super) fn steps() -> Vec<Diagnostic> {
@@ -90,6 +90,18 @@ pub(super) fn dockerfiles() -> Vec<Diagnostic> {
             file: file(),
             line: 3,
             source: TreeError::Io(full()),
+        }
+        .into(),
+        DockerfileError::Copy {
+            file: file(),
+            line: 4,
+            source: TreeError::Archive {
+                name: "rootfs.tar.gz".to_owned(),
+                source: ArchiveFault::Link {
+                    entry: path("usr/bin/b"),
+                    target: path("usr/bin/a"),
+                },
+            },
         }
         .into(),
         ContextError::Read {

@@ -51,7 +51,7 @@ fn source_root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
 }
 
-/// Finds the codes that commands give to `Diagnostic::new` and `Diagnostic::of`, and the statuses they stand with.
+/// Finds the codes that commands give to constructors of `Diagnostic`, and the statuses they stand with.
 fn codes_of_commands() -> BTreeMap<String, BTreeSet<u8>> {
     let mut codes: BTreeMap<String, BTreeSet<u8>> = BTreeMap::new();
     for file in sources(source_root()) {
@@ -60,7 +60,19 @@ fn codes_of_commands() -> BTreeMap<String, BTreeSet<u8>> {
         }
         let text = fs_err::read_to_string(&file).unwrap();
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        let calls = ["Diagnostic::new(", "Diagnostic::of("];
+        let calls = [
+            "Diagnostic::new(",
+            "Diagnostic::of(",
+            "Diagnostic::explained(",
+        ];
+        for rest in text.split("Diagnostic::system(").skip(1) {
+            if let Some(code) = literal(rest) {
+                codes
+                    .entry(code)
+                    .or_default()
+                    .insert(ExitStatus::Failed.code());
+            }
+        }
         for rest in calls.iter().flat_map(|call| text.split(call).skip(1)) {
             let Some(code) = literal(rest) else { continue };
             let argument = rest.split(',').nth(1).unwrap_or_default().trim();

@@ -45,6 +45,78 @@ fn archives_are_unpacked_by_add_and_copied_by_copy() {
     );
 }
 
+/// Adds one file; returns what was said, or what ran.
+fn added(content: Vec<u8>) -> Result<Vec<String>, String> {
+    let bench = Bench::new();
+    let entry = ContextEntry::file(content, 0o644, 7);
+    let mut build = build_of("ADD d/x.tar /to/\n");
+    let path = |path: &str| layer::LayerPath::new(path).unwrap();
+    let directory = ContextEntry {
+        kind: ContextKind::Directory,
+        mode: 0o755,
+        mtime: 7,
+    };
+    build.context =
+        BuildContext::new([(path("d"), directory), (path("d/x.tar"), entry)].into()).into();
+    match bench.assemble(build.clone()) {
+        Ok(_) => Ok(bench.ran(build)),
+        Err(error) => {
+            let mut words = vec![error.to_string()];
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                words.push(error.to_string());
+                source = error.source();
+            }
+            Err(words.join(": "))
+        }
+    }
+}
+
+#[test]
+fn an_archive_that_is_wrong_is_refused_and_what_is_none_is_copied() {
+    use crate::testing::gzip_of;
+    let good = tar_of(&[("in/", b""), ("in/file", &[b'x'; 3000])]);
+    // The name of the first entry, with a checksum that fits.
+    let renamed = |name: &str| {
+        let mut tar = good.clone();
+        tar[..name.len()].copy_from_slice(name.as_bytes());
+        tar[148..156].fill(b' ');
+        let sum: u32 = tar[..512].iter().map(|byte| u32::from(*byte)).sum();
+        tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        tar
+    };
+    let mut sum = good.clone();
+    sum[150] = b'9';
+    let zipped = gzip_of(&good);
+    let mut flipped = zipped.clone();
+    flipped[12] ^= 0xff;
+    for (content, said) in [
+        (renamed("../x"), "../x"),
+        (sum, "checksum"),
+        (good[..2000].to_vec(), "cut off"),
+        (zipped[..zipped.len() / 2].to_vec(), ""),
+        (flipped, ""),
+        (renamed(".wh.x"), "`.wh.` for `x`"),
+    ] {
+        let words = added(content).unwrap_err();
+        assert!(
+            words.contains("Dockerfile line 3") && words.contains("`d/x.tar` cannot be unpacked"),
+            "{words}"
+        );
+        assert!(words.contains(said), "{words}");
+    }
+    for content in [
+        b"text".to_vec(),
+        vec![b'x'; 2000],
+        Vec::new(),
+        gzip_of(b"text"),
+        gzip_of(&[b'x'; 2000]),
+    ] {
+        let ran = added(content).unwrap();
+        assert!(ran[0].contains("x.tar 644"), "{ran:?}");
+    }
+}
+
 #[test]
 fn directories_that_an_archive_does_not_name_are_marked() {
     let bench = Bench::new();

@@ -15,9 +15,10 @@ fn a_secret_is_given_and_decides_nothing() {
     fs_err::write(file.path(), "hush").unwrap();
     let text = "RUN --mount=type=secret,id=s use\n";
     let mut build = build_of(text);
-    build
-        .secrets
-        .insert("s".to_owned(), SecretSource::File(file.path().to_owned()));
+    build.secrets.insert(
+        "s".to_owned(),
+        SecretSource::File(SecretFile::new(file.path())),
+    );
     assert_eq!(
         bench.ran(build.clone()),
         ["[/run/secrets/s secret hush]; -@/ /bin/sh -c use"]
@@ -26,6 +27,28 @@ fn a_secret_is_given_and_decides_nothing() {
     assert!(
         bench.ran(build).is_empty(),
         "another secret is the same step"
+    );
+}
+
+#[test]
+fn a_secret_that_is_a_pipe_is_read_once_and_given_to_all() {
+    let bench = Bench::new();
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let text =
+        "RUN --mount=type=secret,id=s one\nENV A=1\nRUN --mount=type=secret,id=s,env=S two\n";
+    let mut build = build_of(text);
+    let source = SecretSource::File(SecretFile::new(&pipe));
+    build.secrets.insert("s".to_owned(), source);
+    // It writes once, as a shell does.
+    let writer = std::thread::spawn(move || fs_err::write(pipe, "hush"));
+    let ran = bench.ran(build);
+    writer.join().unwrap().unwrap();
+    assert_eq!(ran.len(), 2, "{ran:?}");
+    assert!(
+        ran[0].contains("secret hush") && ran[1].contains("S=hush"),
+        "{ran:?}"
     );
 }
 

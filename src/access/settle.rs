@@ -1,0 +1,248 @@
+//! Settles what an agent gets: flags, what is stored, questions, what is usual; in this order, each kind for itself.
+//!
+//! Invariant: an answer is stored before anything is built or started. What is typed and cannot be given is an error; what
+//! is only stored and cannot be given is told, and not given.
+
+use std::{collections::BTreeMap, os::unix::fs::FileTypeExt as _, path::Path};
+
+use super::{
+    detect::{Detected, detect},
+    gnupg,
+    kind::{Grant, Kind},
+    offer::{AccessOffer, writable},
+    options::{AccessOptions, Typed},
+};
+use crate::{
+    context::Context,
+    definition::agent::AgentDefinition,
+    diagnostic::Diagnostic,
+    engine::docker::{Endpoint, SessionMount},
+    exit_status::ExitStatus,
+    printer::printable,
+    project::Projects,
+    prompt::{self, Usually},
+};
+
+/// The path at which every client looks for the engine.
+const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+
+/// What becomes of answers that were given before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// They count.
+    Counts,
+    /// They are asked for again, as `--choose` has it.
+    AskedAgain,
+}
+
+/// What is given of each kind that there is.
+#[derive(Clone, Debug, Default)]
+pub struct Settlement {
+    /// The kinds, in their order.
+    pub kinds: Vec<Settled>,
+    /// Who git says commits here.
+    pub author: Option<String>,
+}
+
+/// What is given of one kind.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// What there is.
+    pub offer: AccessOffer,
+    /// How much of it is given.
+    pub grant: Grant,
+}
+
+/// Settles what the agent gets in this project; asks where nothing was said yet.
+pub async fn settle(
+    context: &Context,
+    agent: &AgentDefinition,
+    (typed, before): (&AccessOptions, Before),
+) -> Result<Settlement, Diagnostic> {
+    typed.check()?;
+    let Detected {
+        offers,
+        notes,
+        author,
+    } = detect(context, &agent.id, typed).await?;
+    for note in notes {
+        context.printer.warn(&note);
+    }
+    refuse_missing(&offers, typed)?;
+    let mut kept = Vec::new();
+    let mut kinds = Vec::new();
+    for offer in offers {
+        let flag = typed.of(offer.kind);
+        let grant = if let Some(flag) = flag {
+            of_flag(&offer, flag)?
+        } else if is_asked(context, &offer, before) {
+            let grant = ask(context, agent, &offer).await?;
+            kept.push((offer.kind, grant));
+            grant
+        } else {
+            tell_refused(context, &offer);
+            offer.unasked()
+        };
+        if offer.kind == Kind::GnuPg && grant == Grant::Full {
+            gnupg::start(&offer)?;
+        }
+        kinds.push(Settled { offer, grant });
+    }
+    let flags = Kind::ALL.into_iter();
+    kept.extend(flags.filter_map(|kind| Some((kind, typed.of(kind)?.grant))));
+    keep(context, &agent.id, &kept)?;
+    Ok(Settlement { kinds, author })
+}
+
+/// Stores what was said, for an agent in this project.
+pub fn keep(context: &Context, agent: &str, answers: &[(Kind, Grant)]) -> Result<(), Diagnostic> {
+    let keys: BTreeMap<&str, Option<bool>> = answers
+        .iter()
+        .flat_map(|(kind, grant)| kind.to_store(*grant))
+        .collect();
+    if !keys.is_empty() {
+        let settings = &context.settings;
+        Projects::open(settings).set_mounts((&settings.directory, agent), &keys)?;
+    }
+    Ok(())
+}
+
+/// Refuses what was named and is not there.
+fn refuse_missing(offers: &[AccessOffer], typed: &AccessOptions) -> Result<(), Diagnostic> {
+    for (kind, why, hint) in [
+        (
+            Kind::SshAgent,
+            "there is no SSH agent: `SSH_AUTH_SOCK` names no socket",
+            "`eval \"$(ssh-agent)\"; ssh-add` starts one; `--allow ssh` gives the private keys themselves",
+        ),
+        (
+            Kind::Ssh,
+            "there is no directory `~/.ssh`",
+            "`--allow sshagent` gives the keys of an SSH agent",
+        ),
+        (
+            Kind::GnuPg,
+            "there is no GnuPG on this machine: `gpgconf` cannot be run",
+            "install GnuPG, or leave `--allow gnupg` out",
+        ),
+    ] {
+        let is_wanted = typed
+            .of(kind)
+            .is_some_and(|typed| typed.is_named && typed.grant == Grant::Full);
+        if is_wanted && !offers.iter().any(|offer| offer.kind == kind) {
+            return Err(Diagnostic::new("access-missing", ExitStatus::Usage, why).hint(hint));
+        }
+    }
+    Ok(())
+}
+
+fn of_flag(offer: &AccessOffer, flag: Typed) -> Result<Grant, Diagnostic> {
+    match &offer.refused {
+        Some(refused) if flag.grant != Grant::Nothing && flag.is_named => Err(refused.clone()),
+        Some(_) => Ok(Grant::Nothing),
+        None => Ok(flag.grant),
+    }
+}
+
+fn is_asked(context: &Context, offer: &AccessOffer, before: Before) -> bool {
+    let is_open = offer.stored.is_none() || before == Before::AskedAgain;
+    is_open && offer.question.is_some() && offer.refused.is_none() && prompt::can_ask(context)
+}
+
+fn tell_refused(context: &Context, offer: &AccessOffer) {
+    if let Some(refused) = &offer.refused
+        && offer.stored != Some(Grant::Nothing)
+    {
+        let words = format!(
+            "{}; it is not mounted, and `--deny {}` has it so without a word",
+            refused.sentence(),
+            offer.kind
+        );
+        context.printer.warn(&words);
+    }
+}
+
+/// Asks for one kind. Enter alone gives nothing away that was not given before.
+async fn ask(
+    context: &Context,
+    agent: &AgentDefinition,
+    offer: &AccessOffer,
+) -> Result<Grant, Diagnostic> {
+    let name = printable(&agent.settings.agent_full_name);
+    let printer = &context.printer;
+    printer.ask_about(offer.question.as_deref().unwrap_or_default());
+    let (question, no) = match offer.kind {
+        Kind::GitRoot => {
+            printer.ask_about(
+                "  Its hooks and configuration stay read only, and so does all the rest of it.",
+            );
+            (format!("Let {name} write there?"), Grant::Read)
+        }
+        Kind::SshAgent | Kind::GnuPg => {
+            printer.ask_about(
+                "  All keys in it can be used while the session runs, none can be read or kept.",
+            );
+            (format!("Let {name} use them?"), Grant::Nothing)
+        }
+        Kind::GitConfig | Kind::GitHooks | Kind::Ssh | Kind::Docker => {
+            (format!("Let {name} have {}?", offer.what), Grant::Nothing)
+        }
+    };
+    let usually = if offer.stored == Some(Grant::Full) {
+        Usually::Yes
+    } else {
+        Usually::No
+    };
+    if prompt::confirm(context, &question, usually).await? {
+        return Ok(Grant::Full);
+    }
+    // Who never saw the repository is not shown it for having been asked.
+    Ok(no.min(offer.stored.unwrap_or(no)))
+}
+
+impl Settlement {
+    /// Returns what is mounted, and the variables that go with it.
+    pub fn mounts(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<(Vec<SessionMount>, BTreeMap<String, String>), Diagnostic> {
+        let mut mounts = Vec::new();
+        let mut variables = BTreeMap::new();
+        for Settled { offer, grant } in &self.kinds {
+            mounts.extend_from_slice(offer.mounts(*grant));
+            if *grant == Grant::Nothing {
+                continue;
+            }
+            variables.extend(offer.variables.clone());
+            if offer.kind == Kind::Docker {
+                mounts.push(engine_socket(endpoint)?);
+            }
+        }
+        Ok((mounts, variables))
+    }
+
+    /// Returns how much is given of a kind.
+    pub fn grant(&self, kind: Kind) -> Grant {
+        let found = self.kinds.iter().find(|settled| settled.offer.kind == kind);
+        found.map_or(Grant::Nothing, |settled| settled.grant)
+    }
+}
+
+/// The engine's socket, where every client looks for it, so that no variable need name it.
+fn engine_socket(endpoint: &Endpoint) -> Result<SessionMount, Diagnostic> {
+    if let Endpoint::Unix(path) = endpoint {
+        let is_socket = fs_err::metadata(path).is_ok_and(|there| there.file_type().is_socket());
+        if is_socket {
+            return Ok(SessionMount {
+                target: Path::new(ENGINE_SOCKET).to_owned(),
+                ..writable(path)
+            });
+        }
+    }
+    Err(Diagnostic::new(
+        "docker-socket",
+        ExitStatus::Refused,
+        format!("the engine at {endpoint} has no socket on this machine that could be mounted"),
+    )
+    .hint("`--deny docker` starts without; `-e DOCKER_HOST=…` names an address that is reached from inside"))
+}
