@@ -27,12 +27,14 @@ fn an_engine_says_what_it_is_in_one_call() {
     for (name, address) in engines {
         let docker = attempt(&address).unwrap();
         let info = docker.info();
-        let expected = if name.ends_with("OLD") {
-            EngineStore::GraphDriver
-        } else {
+        let expected = if name.ends_with("NEW") {
             EngineStore::Containerd
+        } else {
+            EngineStore::GraphDriver
         };
         assert_eq!(info.store, expected, "{info:?}");
+        assert_eq!(info.is_podman(), name.contains("PODMAN"), "{info:?}");
+        assert_eq!(info.is_rootless(), name.contains("ROOTLESS"), "{info:?}");
         assert!(!info.version.is_empty() && info.api >= (1, 41), "{info:?}");
         assert_eq!(info.platform.os, "linux", "{info:?}");
     }

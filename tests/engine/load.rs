@@ -81,8 +81,10 @@ fn an_image_is_sent_whole_once_and_then_only_what_is_new() {
 
         let image = taller(ground, b"three");
         let thin = load(ground, &image, &second);
+        // Podman takes whole images only.
+        let whole = ground.docker.info().is_podman();
         assert!(
-            thin.thin && thin.bytes_sent < 20_000,
+            whole != (thin.thin && thin.bytes_sent < 20_000),
             "only the new layer is sent: {thin:?}"
         );
         let ran = ground.docker(&[
@@ -153,8 +155,9 @@ fn layers_that_another_store_has_loaded_are_found_in_the_engine() {
             .remember_engine(&ground.lock, engine, &memory)
             .unwrap();
         let thin = load(ground, &taller(ground, b"3"), &second);
+        let whole = ground.docker.info().is_podman();
         assert!(
-            thin.thin && thin.bytes_sent < 20_000,
+            whole != (thin.thin && thin.bytes_sent < 20_000),
             "the engine itself was asked: {thin:?}"
         );
         ground.docker(&["rmi", "-f", &first, &second]);

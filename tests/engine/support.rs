@@ -176,6 +176,8 @@ fn shell(busybox: &[u8], salt: &str) -> Vec<u8> {
     links.sort();
     items.extend(links.iter().map(|path| link(path, "busybox")));
     items.push(directory("etc", 0o755));
+    // Podman writes one where there is none.
+    items.push(file("etc/group", b"root:x:0:\n", 0o644));
     items.push(file(
         "etc/passwd",
         b"root:x:0:0:root:/root:/bin/sh\n",

@@ -224,6 +224,35 @@ impl EngineError {
         }
     }
 
+    /// Tells by the engine's words which exit status a shell would have given.
+    pub(crate) fn not_started(message: &str) -> Self {
+        let says = |words: &str| message.contains(words);
+        // Only the program counts: a mount's source that is not there is no missing program. Docker's runtime says
+        // `exec: …`, Podman's names the program first.
+        let program = says("exec:")
+            || says("executable file")
+            || says("exec user process")
+            || says("open executable");
+        let missing = says("executable file not found")
+            || says("no such file or directory")
+            || says("No such file or directory");
+        let unfit = says("permission denied")
+            || says("Permission denied")
+            || says("Operation not permitted")
+            || says("is a directory")
+            || says("exec format error")
+            || says("Exec format error");
+        let status = match (program, missing, unfit) {
+            (true, true, _) => 127,
+            (true, false, true) => 126,
+            _ => 125,
+        };
+        Self::Start {
+            message: message.trim().to_owned(),
+            status,
+        }
+    }
+
     /// Names something that failed on this machine.
     pub(crate) fn host(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Host { what, source }

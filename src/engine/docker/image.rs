@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assembler::digest::DiffId;
+use assembler::{digest::DiffId, reference::ImageReference};
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use serde::Deserialize;
 
@@ -118,7 +118,7 @@ impl Docker {
                 .root_fs
                 .and_then(|root_fs| root_fs.layers)
                 .unwrap_or_default(),
-            names: answer.repo_tags.unwrap_or_default(),
+            names: familiar(answer.repo_tags),
             labels: config.labels.unwrap_or_default(),
             entrypoint: config.entrypoint.unwrap_or_default(),
             env: config.env.unwrap_or_default(),
@@ -140,9 +140,16 @@ impl Docker {
         let mut again = LISTINGS;
         loop {
             match self.endpoint.get(&path).await {
-                Ok((_, images)) => return Ok(images),
+                Ok((_, images)) => {
+                    let mut images: Vec<Listed> = images;
+                    for image in &mut images {
+                        image.repo_tags = Some(familiar(image.repo_tags.take()));
+                    }
+                    return Ok(images);
+                }
                 Err(WireError::Answer { message, .. })
-                    if again > 0 && message.contains("not found") =>
+                    if again > 0
+                        && (message.contains("not found") || message.contains("not known")) =>
                 {
                     again -= 1;
                 }
@@ -209,6 +216,10 @@ impl Docker {
     /// Names a failed call of our own.
     pub(crate) fn failed(&self, what: impl Into<String>, error: WireError) -> EngineError {
         match error {
+            // Podman makes a container ready to run when somebody attaches to it.
+            WireError::Answer { message, .. } if message.contains(": OCI ") => {
+                EngineError::not_started(&message)
+            }
             WireError::Answer { message, .. } => EngineError::Refused {
                 what: what.into(),
                 message,
@@ -219,6 +230,19 @@ impl Docker {
             },
         }
     }
+}
+
+/// Spells names as Docker does; Podman spells them out.
+fn familiar(names: Option<Vec<String>>) -> Vec<String> {
+    let familiar = |name: String| match name.parse::<ImageReference>() {
+        Ok(reference) => reference.familiar(),
+        Err(_) => name,
+    };
+    names
+        .unwrap_or_default()
+        .into_iter()
+        .map(familiar)
+        .collect()
 }
 
 /// Percent-encodes what is not allowed in a path; a reference's slashes and colons are.

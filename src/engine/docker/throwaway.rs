@@ -19,6 +19,7 @@ use super::{
     Docker,
     attach::{Attach, Frames, Stream},
     error::EngineError,
+    info::EngineInfo,
     owner::Owner,
     session::{Network, assignments, no_log},
     volumes::{self, VolumeMount, Volumes},
@@ -30,6 +31,9 @@ pub(crate) const LABEL: &str = "io.github.aicage.step";
 pub(crate) const OWNER: &str = "io.github.aicage.owner";
 /// The repository of the names under which images for steps are loaded; the tag begins with an [`Owner`].
 pub(crate) const REPOSITORY: &str = "aicage-step";
+
+/// The rights that Docker gives to every container, and Podman does not.
+const DOCKERS_OWN: [&str; 3] = ["AUDIT_WRITE", "MKNOD", "NET_RAW"];
 
 /// What is to be run.
 #[derive(Debug)]
@@ -157,7 +161,9 @@ async fn contain(
     stop: &CancellationToken,
 ) -> Result<i32, EngineError> {
     // Not to be cut short: a container that was created, but whose id we do not know, could not be removed.
-    let id = docker.create_container(None, body(&throwaway)).await?;
+    let id = docker
+        .create_container(None, body(&throwaway, docker.info()))
+        .await?;
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Err(EngineError::Interrupted),
@@ -176,7 +182,7 @@ async fn run(
     let mut answer = match way {
         Way::Bind { .. } => None,
         Way::Upload { archive, answer } => {
-            docker.upload(id, archive).await?;
+            docker.upload(id, "/", archive).await?;
             Some(answer)
         }
     };
@@ -241,7 +247,7 @@ async fn exit_status(docker: &Docker, id: &str) -> Result<i32, EngineError> {
     Ok(i32::try_from(code).unwrap_or(255))
 }
 
-fn body(throwaway: &Throwaway) -> ContainerCreateBody {
+fn body(throwaway: &Throwaway, info: &EngineInfo) -> ContainerCreateBody {
     let mut mounts = match &throwaway.way {
         Way::Bind { source, target, .. } => vec![Mount {
             typ: Some(MountType::BIND),
@@ -279,6 +285,10 @@ fn body(throwaway: &Throwaway) -> ContainerCreateBody {
             network_mode: throwaway.network.mode(),
             extra_hosts: (!throwaway.hosts.is_empty()).then(|| throwaway.hosts.clone()),
             init: Some(false),
+            // What a script may do is the same everywhere: Podman gives less.
+            cap_add: info
+                .is_podman()
+                .then(|| DOCKERS_OWN.map(str::to_owned).to_vec()),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()

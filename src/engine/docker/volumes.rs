@@ -50,8 +50,19 @@ pub(crate) struct Volumes {
     pub(crate) caches: BTreeMap<String, String>,
     /// Of these, those that are to be filled first.
     pub(crate) new: Vec<NewCache>,
-    /// Volumes to fill, each below `/.aicage-fill/<its number>`, and with what.
-    pub(crate) fill: Option<(Vec<String>, File)>,
+    /// What is put into volumes first.
+    pub(crate) fill: Option<Fill>,
+}
+
+/// What is put into volumes. While they are filled, each is at `/.aicage-fill/<its number>`.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    /// The volumes, in the order of their numbers.
+    pub(crate) volumes: Vec<String>,
+    /// Tars, and where they are unpacked.
+    pub(crate) archives: Vec<(String, File)>,
+    /// Whose the volumes themselves are, where the engine has to be told.
+    pub(crate) owners: BTreeMap<String, (u64, u64)>,
 }
 
 /// A cache that is not filled yet, held alone.
@@ -142,25 +153,31 @@ impl Volumes {
         (image, labels): (&str, &BTreeMap<String, String>),
         stop: &CancellationToken,
     ) -> Result<(), EngineError> {
+        let fill = self.fill.take();
+        let owner = |name: &String| fill.as_ref()?.owners.get(name).copied();
         for name in &self.own {
-            create(docker, name, labels.clone()).await?;
+            create(docker, (name, owner(name)), labels.clone()).await?;
         }
         for (name, id) in &self.caches {
             let label = (CACHE_LABEL.to_owned(), id.clone());
-            create(docker, name, [label].into()).await?;
+            create(docker, (name, owner(name)), [label].into()).await?;
         }
-        let Some((volumes, archive)) = self.fill.take() else {
+        let Some(fill) = fill else {
             return Ok(());
         };
-        let mounts = volumes.into_iter().enumerate().map(|(number, volume)| {
-            let mount = VolumeMount {
-                volume,
-                target: format!("/{FILL}/{number}"),
-                part: None,
-                read_only: false,
-            };
-            mount.spell()
-        });
+        let mounts = fill
+            .volumes
+            .into_iter()
+            .enumerate()
+            .map(|(number, volume)| {
+                let mount = VolumeMount {
+                    volume,
+                    target: format!("/{FILL}/{number}"),
+                    part: None,
+                    read_only: false,
+                };
+                mount.spell()
+            });
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
             entrypoint: Some(vec!["/never-started".to_owned()]),
@@ -177,7 +194,12 @@ impl Volumes {
         let filled = tokio::select! {
             biased;
             () = stop.cancelled() => Err(EngineError::Interrupted),
-            done = docker.upload(&id, archive) => done,
+            done = async {
+                for (place, archive) in fill.archives {
+                    docker.upload(&id, &place, archive).await?;
+                }
+                Ok(())
+            } => done,
         };
         let removed = docker.remove_container(&id).await;
         filled?;
@@ -196,11 +218,13 @@ impl Volumes {
 
 async fn create(
     docker: &Docker,
-    name: &str,
+    (name, owner): (&str, Option<(u64, u64)>),
     labels: BTreeMap<String, String>,
 ) -> Result<(), EngineError> {
+    let owner = owner.map(|(uid, gid)| ("o".to_owned(), format!("uid={uid},gid={gid}")));
     let request = VolumeCreateRequest {
         name: Some(name.to_owned()),
+        driver_opts: owner.map(|option| [option].into()),
         labels: Some(labels.into_iter().collect()),
         ..VolumeCreateRequest::default()
     };
@@ -211,9 +235,14 @@ async fn create(
 }
 
 impl Docker {
-    /// Unpacks a tar in a container's root.
-    pub(crate) async fn upload(&self, id: &str, archive: File) -> Result<(), EngineError> {
-        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+    /// Unpacks a tar at a place in a container.
+    pub(crate) async fn upload(
+        &self,
+        id: &str,
+        place: &str,
+        archive: File,
+    ) -> Result<(), EngineError> {
+        let options = UploadToContainerOptionsBuilder::new().path(place).build();
         let body = bollard::body_try_stream(ReaderStream::with_capacity(archive, 1 << 18));
         // All of it may take longer than an answer usually does.
         let sent = self

@@ -86,11 +86,13 @@ impl<'a, W: Write> Walk<'a, W> {
         let plain = |mode, uid, gid, xattrs: Option<[u8; 16]>| (mode, uid, gid, xattrs);
         let found = plain(entry.mode, entry.uid, entry.gid, hash_xattrs(&entry.xattrs));
         let usual = plain(0o755, 0, 0, None);
-        let before = self
-            .scope
-            .index
-            .get_bytes(b"")
-            .map_or(usual, |was| plain(was.mode, was.uid, was.gid, was.xattrs));
+        // Podman's, where no layer has one.
+        let other_usual = plain(0o555, 0, 0, None);
+        let before = match self.scope.index.get_bytes(b"") {
+            Some(was) => plain(was.mode, was.uid, was.gid, was.xattrs),
+            None if found == other_usual => return self.list(),
+            None => usual,
+        };
         if found != before || found != usual {
             self.writer.append(&LayerItem::Entry(entry), io::empty())?;
         }
@@ -150,7 +152,14 @@ impl<'a, W: Write> Walk<'a, W> {
             }
             Some(_) => false,
             // The engine made it to mount something below it.
-            None => !self.is_recent(&stat) && self.has_skipped_below(),
+            None if self.has_skipped_below() => {
+                // Podman's way to make one.
+                if entry.mode == 0o1755 {
+                    entry.mode = 0o755;
+                }
+                !self.is_recent(&stat)
+            }
+            None => false,
         };
         if unchanged {
             self.pending.push(entry);

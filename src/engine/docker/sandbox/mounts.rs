@@ -25,7 +25,7 @@ use tokio::fs::File;
 use super::super::{
     Docker,
     throwaway::Sealed,
-    volumes::{FILL, VolumeMount, Volumes},
+    volumes::{FILL, Fill, VolumeMount, Volumes},
 };
 use super::caches::{Caches, Taken};
 
@@ -168,12 +168,7 @@ impl Maker<'_> {
         made.locks
             .extend(caches.into_values().map(|taken| taken.lock));
         if !fillings.is_empty() {
-            let names = fillings
-                .iter()
-                .map(|filling| filling.volume.clone())
-                .collect();
-            let archive = self.archive(&fillings)?;
-            made.volumes.fill = Some((names, archive));
+            made.volumes.fill = Some(self.fill(&fillings)?);
         }
         Ok(made)
     }
@@ -259,32 +254,44 @@ impl Maker<'_> {
         })
     }
 
-    /// Writes one tar for all volumes, each below a directory of its own.
-    fn archive(&self, fillings: &[Filling<'_>]) -> Result<File, SandboxError> {
-        let written = || -> io::Result<File> {
-            fs_err::create_dir_all(&self.scratch)?;
-            let mut file = tempfile::tempfile_in(&self.scratch)?;
-            let mut writer = LayerWriter::new(BufWriter::with_capacity(1 << 18, &mut file));
-            let path = |text: &str| LayerPath::new(text).map_err(io::Error::other);
-            let top = LayerItem::Entry(Entry::directory(path(FILL)?, 0o755));
-            writer.append(&top, io::empty()).map_err(io::Error::other)?;
-            // The tar is written in the order of names, in which 10 comes before 2.
-            let mut numbered: Vec<(String, &Filling<'_>)> = fillings
-                .iter()
-                .enumerate()
-                .map(|(number, filling)| (format!("{FILL}/{number}"), filling))
-                .collect();
-            numbered.sort_by(|one, other| one.0.cmp(&other.0));
-            for (prefix, filling) in numbered {
-                fill(&mut writer, &path(&prefix)?, filling)?;
+    fn fill(&self, fillings: &[Filling<'_>]) -> Result<Fill, SandboxError> {
+        let filled = || {
+            let mut fill = Fill {
+                volumes: fillings.iter().map(|one| one.volume.clone()).collect(),
+                archives: Vec::new(),
+                owners: BTreeMap::new(),
+            };
+            if !self.docker.info().is_podman() {
+                let archive = self.archive(|writer| all(writer, fillings))?;
+                fill.archives.push(("/".to_owned(), archive));
+                return Ok(fill);
             }
-            let mut buffer = writer.finish().map_err(io::Error::other)?;
-            buffer.flush()?;
-            drop(buffer);
-            file.rewind()?;
-            Ok(File::from_std(file))
+            // Podman unpacks into one volume at a time, and gives it to root when it is first used unless it was told
+            // whose it is.
+            for (number, one) in fillings.iter().enumerate() {
+                let root = one.root()?;
+                fill.owners.insert(one.volume.clone(), (root.uid, root.gid));
+                let archive = self.archive(|writer| one.write(writer, &LayerPath::root()))?;
+                fill.archives.push((format!("/{FILL}/{number}"), archive));
+            }
+            Ok(fill)
         };
-        written().map_err(|error| self.host(error))
+        filled().map_err(|error| self.host(error))
+    }
+
+    fn archive(
+        &self,
+        write: impl FnOnce(&mut LayerWriter<BufWriter<&mut std::fs::File>>) -> io::Result<()>,
+    ) -> io::Result<File> {
+        fs_err::create_dir_all(&self.scratch)?;
+        let mut file = tempfile::tempfile_in(&self.scratch)?;
+        let mut writer = LayerWriter::new(BufWriter::with_capacity(1 << 18, &mut file));
+        write(&mut writer)?;
+        let mut buffer = writer.finish().map_err(io::Error::other)?;
+        buffer.flush()?;
+        drop(buffer);
+        file.rewind()?;
+        Ok(File::from_std(file))
     }
 
     fn failed(&self, error: super::super::error::EngineError) -> SandboxError {
@@ -299,51 +306,73 @@ impl Maker<'_> {
     }
 }
 
-/// Writes one volume's part of the archive.
-fn fill<W: Write>(
-    writer: &mut LayerWriter<W>,
-    prefix: &LayerPath,
-    filling: &Filling<'_>,
-) -> io::Result<()> {
-    let mut root = filling.root.clone();
-    root.path = prefix.clone();
-    let Some(tar) = filling.tar else {
-        let item = LayerItem::Entry(root);
-        return writer.append(&item, io::empty()).map_err(io::Error::other);
-    };
-    let mut reader = LayerReader::new(open(tar)?, Limits::default());
-    let mut item = reader.next_item().map_err(io::Error::other)?;
-    if let Some(LayerItem::Entry(entry)) = &item
-        && entry.path.is_root()
-    {
-        root = Entry {
-            path: prefix.clone(),
-            ..entry.clone()
-        };
-        item = reader.next_item().map_err(io::Error::other)?;
-    }
-    writer
-        .append(&LayerItem::Entry(root), io::empty())
-        .map_err(io::Error::other)?;
-    while let Some(LayerItem::Entry(mut entry)) = item {
-        entry.path = prefix
-            .join(entry.path.as_bytes())
-            .map_err(io::Error::other)?;
-        if let EntryKind::HardLink { target } = &mut entry.kind {
-            *target = prefix.join(target.as_bytes()).map_err(io::Error::other)?;
-        }
-        writer
-            .append(&LayerItem::Entry(entry), &mut reader)
-            .map_err(io::Error::other)?;
-        item = reader.next_item().map_err(io::Error::other)?;
-    }
-    if item.is_some() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a mount's files cannot be marked as removed",
-        ));
+/// Writes the files of all volumes, each below a directory of its own.
+fn all<W: Write>(writer: &mut LayerWriter<W>, fillings: &[Filling<'_>]) -> io::Result<()> {
+    let path = |text: &str| LayerPath::new(text).map_err(io::Error::other);
+    let top = LayerItem::Entry(Entry::directory(path(FILL)?, 0o755));
+    writer.append(&top, io::empty()).map_err(io::Error::other)?;
+    // The tar is written in the order of names, in which 10 comes before 2.
+    let mut numbered: Vec<(String, &Filling<'_>)> = fillings
+        .iter()
+        .enumerate()
+        .map(|(number, filling)| (format!("{FILL}/{number}"), filling))
+        .collect();
+    numbered.sort_by(|one, other| one.0.cmp(&other.0));
+    for (prefix, filling) in numbered {
+        filling.write(writer, &path(&prefix)?)?;
     }
     Ok(())
+}
+
+impl Filling<'_> {
+    /// Returns the volume's own directory: that of the tar, if it has one.
+    fn root(&self) -> io::Result<Entry> {
+        let Some(tar) = self.tar else {
+            return Ok(self.root.clone());
+        };
+        let mut reader = LayerReader::new(open(tar)?, Limits::default());
+        let first = reader.next_item().map_err(io::Error::other)?;
+        Ok(match first {
+            Some(LayerItem::Entry(entry)) if entry.path.is_root() => entry,
+            _ => self.root.clone(),
+        })
+    }
+
+    /// Writes the volume's part of an archive.
+    fn write<W: Write>(&self, writer: &mut LayerWriter<W>, prefix: &LayerPath) -> io::Result<()> {
+        let root = Entry {
+            path: prefix.clone(),
+            ..self.root()?
+        };
+        writer
+            .append(&LayerItem::Entry(root), io::empty())
+            .map_err(io::Error::other)?;
+        let Some(tar) = self.tar else {
+            return Ok(());
+        };
+        let mut reader = LayerReader::new(open(tar)?, Limits::default());
+        while let Some(item) = reader.next_item().map_err(io::Error::other)? {
+            let LayerItem::Entry(mut entry) = item else {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a mount's files cannot be marked as removed",
+                ));
+            };
+            if entry.path.is_root() {
+                continue;
+            }
+            entry.path = prefix
+                .join(entry.path.as_bytes())
+                .map_err(io::Error::other)?;
+            if let EntryKind::HardLink { target } = &mut entry.kind {
+                *target = prefix.join(target.as_bytes()).map_err(io::Error::other)?;
+            }
+            writer
+                .append(&LayerItem::Entry(entry), &mut reader)
+                .map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
 }
 
 /// Opens a tar, wherever it is.

@@ -207,21 +207,5 @@ fn not_started(error: bollard::errors::Error) -> EngineError {
     let bollard::errors::Error::DockerResponseServerError { message, .. } = error else {
         return EngineError::call("start the container", error);
     };
-    let says = |words: &str| message.contains(words);
-    // Only the program counts: a mount's source that is not there is no missing program.
-    let program = says("exec:") || says("executable file") || says("exec user process");
-    let status =
-        if program && (says("executable file not found") || says("no such file or directory")) {
-            127
-        } else if program
-            && (says("permission denied") || says("is a directory") || says("exec format error"))
-        {
-            126
-        } else {
-            125
-        };
-    EngineError::Start {
-        message: message.trim().to_owned(),
-        status,
-    }
+    EngineError::not_started(&message)
 }
