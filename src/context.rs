@@ -198,6 +198,7 @@ impl Context {
             let environment = &self.settings.environment;
             let settings = docker::EngineSettings {
                 host: environment.docker_host.clone(),
+                container_host: environment.container_host.clone(),
                 context: environment.docker_context.clone(),
                 config_dir: Some(network::docker_config(self)),
                 runtime_dir: environment.runtime_directory.clone(),

@@ -10,11 +10,13 @@ const ENGINE: &str =
 impl Explain for EngineError {
     fn verdict(&self) -> Verdict {
         match self {
-            Self::Absent { .. } => not_started("engine-absent").hint(
-                "install Docker (on Debian or Ubuntu: `sudo apt-get install docker.io`), or set `DOCKER_HOST`",
+            Self::Absent { podman: true, .. } => not_started("engine-absent").hint(
+                "Podman is installed: open its socket with `systemctl --user enable --now podman.socket` (on a Mac: `podman machine start`)",
             ),
-            Self::Stopped { .. } => not_started("engine-stopped")
-                .hint("start it, for example with `sudo systemctl start docker`"),
+            Self::Absent { .. } => not_started("engine-absent").hint(
+                "install Docker (on Debian or Ubuntu: `sudo apt-get install docker.io`) or Podman, or set `DOCKER_HOST`",
+            ),
+            Self::Stopped { endpoint, .. } => not_started("engine-stopped").hint(starting(endpoint)),
             Self::NotPermitted { .. } => not_started("engine-not-permitted")
                 .hint("`newgrp` takes a new group into the shell you are in; until then `sudo` helps"),
             Self::Unreachable { .. } => not_started("engine-unreachable")
@@ -46,6 +48,17 @@ impl Explain for EngineError {
             Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
             Self::Host { source, .. } => Verdict::system("host", source),
         }
+    }
+}
+
+/// Says how an engine that is installed is started.
+fn starting(endpoint: &str) -> &'static str {
+    let of_user = endpoint.contains("/run/user/");
+    match (endpoint.contains("podman"), of_user) {
+        (true, true) => "start it, for example with `systemctl --user start podman.socket`",
+        (true, false) => "start it, for example with `sudo systemctl start podman.socket`",
+        (false, true) => "start it, for example with `systemctl --user start docker`",
+        (false, false) => "start it, for example with `sudo systemctl start docker`",
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Environment {
     pub path: Option<String>,
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
+    /// `CONTAINER_HOST`.
+    pub container_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`.
@@ -107,6 +109,7 @@ impl Environment {
             user: text("USER").or_else(|| text("LOGNAME")),
             path: text("PATH"),
             docker_host: text("DOCKER_HOST"),
+            container_host: text("CONTAINER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
             docker_cert_path: path("DOCKER_CERT_PATH"),

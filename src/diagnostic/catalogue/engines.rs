@@ -23,6 +23,7 @@ pub(super) fn engines() -> Vec<Diagnostic> {
         .into(),
         EngineError::Absent {
             tried: vec![endpoint()],
+            podman: false,
         }
         .into(),
         EngineError::Stopped {

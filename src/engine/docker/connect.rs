@@ -43,7 +43,16 @@ pub async fn connect(settings: &EngineSettings) -> Result<Docker, EngineError> {
             }
         }
     }
-    Err(worst.unwrap_or(EngineError::Absent { tried }))
+    Err(worst.unwrap_or_else(|| EngineError::Absent {
+        tried,
+        podman: [
+            "/usr/bin/podman",
+            "/usr/local/bin/podman",
+            "/opt/homebrew/bin/podman",
+        ]
+        .iter()
+        .any(|program| Path::new(program).exists()),
+    }))
 }
 
 async fn connect_to(endpoint: Endpoint) -> Result<Docker, EngineError> {
@@ -122,6 +131,7 @@ fn not_connected(endpoint: &Endpoint, error: WireError) -> EngineError {
         (Endpoint::Unix(path), WireError::Connect(source)) => match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => EngineError::Absent {
                 tried: vec![endpoint.to_string()],
+                podman: false,
             },
             io::ErrorKind::PermissionDenied => EngineError::NotPermitted {
                 socket: path.clone(),

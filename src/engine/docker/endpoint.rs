@@ -1,8 +1,8 @@
 //! Where the engine is: what was asked for, else Docker's current context, else the usual sockets.
 //!
-//! Order, as Docker's own client has it and then some: `DOCKER_HOST`, `DOCKER_CONTEXT`, `currentContext` in Docker's
-//! `config.json`, `/var/run/docker.sock`, `$XDG_RUNTIME_DIR/docker.sock`, `~/.docker/run/docker.sock`,
-//! `~/.docker/desktop/docker.sock`, `~/.colima/default/docker.sock`, `~/.orbstack/run/docker.sock`, and Podman's sockets.
+//! Order, as Docker's own client has it and then some: `DOCKER_HOST`, `CONTAINER_HOST`, `DOCKER_CONTEXT`,
+//! `currentContext` in Docker's `config.json`, and the usual sockets: Docker's for all users, the user's own, those of
+//! Docker's substitutes in the home directory, Podman's of the user, Podman's of root, Podman's machine.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ use super::{error::EngineError, wire::Endpoint};
 pub struct EngineSettings {
     /// `DOCKER_HOST`, or what the user configured instead.
     pub host: Option<String>,
+    /// `CONTAINER_HOST`, Podman's word for it.
+    pub container_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub context: Option<String>,
     /// Docker's configuration directory: `DOCKER_CONFIG`, else `~/.docker`.
@@ -45,13 +47,16 @@ pub(crate) fn candidates(settings: &EngineSettings) -> Result<Candidates, Engine
         .config_dir
         .clone()
         .or_else(|| Some(settings.home.as_ref()?.join(".docker")));
-    let given = settings.host.as_deref().filter(|host| !host.is_empty());
-    if let Some(host) = given {
+    let given = |host: &'_ Option<String>| host.clone().filter(|host| !host.is_empty());
+    if let Some(host) = given(&settings.host) {
         let certificates = settings
             .tls_verify
             .then(|| settings.cert_path.clone().or_else(|| config_dir.clone()))
             .flatten();
-        return parse(host, certificates).map(Candidates::Named);
+        return parse(&host, certificates).map(Candidates::Named);
+    }
+    if let Some(host) = given(&settings.container_host) {
+        return parse(&host, None).map(Candidates::Named);
     }
     let context = match settings.context.clone().filter(|name| !name.is_empty()) {
         Some(name) => Some(name),
@@ -69,20 +74,38 @@ pub(crate) fn candidates(settings: &EngineSettings) -> Result<Candidates, Engine
 
 fn usual(settings: &EngineSettings) -> Vec<Endpoint> {
     let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
-    let runtime = settings.runtime_dir.as_deref();
-    sockets.extend(runtime.map(|directory| directory.join("docker.sock")));
-    if let Some(home) = &settings.home {
-        for path in [
+    // What a login sets, and `su` and `cron` do not.
+    let runtime = settings.runtime_dir.clone().unwrap_or_else(|| {
+        let uid = rustix::process::geteuid().as_raw();
+        PathBuf::from(format!("/run/user/{uid}"))
+    });
+    sockets.push(runtime.join("docker.sock"));
+    let in_home = |sockets: &mut Vec<PathBuf>, paths: &[&str]| {
+        if let Some(home) = &settings.home {
+            sockets.extend(paths.iter().map(|path| home.join(path)));
+        }
+    };
+    in_home(
+        &mut sockets,
+        &[
             ".docker/run/docker.sock",
             ".docker/desktop/docker.sock",
             ".colima/default/docker.sock",
+            ".config/colima/default/docker.sock",
             ".orbstack/run/docker.sock",
-        ] {
-            sockets.push(home.join(path));
-        }
-    }
-    sockets.extend(runtime.map(|directory| directory.join("podman/podman.sock")));
+            ".rd/docker.sock",
+            ".lima/docker/sock/docker.sock",
+        ],
+    );
+    sockets.push(runtime.join("podman/podman.sock"));
     sockets.push(PathBuf::from("/run/podman/podman.sock"));
+    in_home(
+        &mut sockets,
+        &[
+            ".local/share/containers/podman/machine/podman.sock",
+            ".local/share/containers/podman/machine/podman-machine-default/podman.sock",
+        ],
+    );
     sockets.into_iter().map(Endpoint::Unix).collect()
 }
 
@@ -278,6 +301,33 @@ mod tests {
             unix("/h.sock"),
             "the host wins"
         );
+        settings.container_host = Some("unix:///p.sock".to_owned());
+        assert_eq!(candidates(&settings).unwrap(), unix("/h.sock"));
+        settings.host = None;
+        assert_eq!(
+            candidates(&settings).unwrap(),
+            unix("/p.sock"),
+            "Podman's word for it counts where Docker's is not said"
+        );
+    }
+
+    #[test]
+    fn podmans_sockets_are_tried_after_dockers_and_the_users_before_roots() {
+        let home = tempfile::tempdir().unwrap();
+        let mut settings = settings(home.path());
+        settings.runtime_dir = Some("/run/user/7".into());
+        let usual: Vec<String> = usual(&settings).iter().map(ToString::to_string).collect();
+        let place = |socket: &str| {
+            let socket = format!("unix://{socket}");
+            usual.iter().position(|there| *there == socket).unwrap()
+        };
+        let order = [
+            "/var/run/docker.sock",
+            "/run/user/7/docker.sock",
+            "/run/user/7/podman/podman.sock",
+            "/run/podman/podman.sock",
+        ];
+        assert!(order.map(place).is_sorted(), "{usual:?}");
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub enum EngineError {
     Absent {
         /// Where we looked.
         tried: Vec<String>,
+        /// Podman is installed, so that only its socket is missing.
+        podman: bool,
     },
     /// The socket is there, but nobody listens.
     #[error("the container engine at {endpoint} is not running")]
@@ -21,9 +23,7 @@ pub enum EngineError {
         source: io::Error,
     },
     /// The socket may not be used.
-    #[error(
-        "you may not use the container engine at {}: add yourself to the group `{group}` (`sudo usermod -aG {group} $USER`) and log in again", socket.display()
-    )]
+    #[error("you may not use the container engine at {}: {}", socket.display(), permission(group))]
     NotPermitted {
         /// The socket.
         socket: PathBuf,
@@ -161,6 +161,18 @@ pub enum EngineError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Says how to get permission.
+fn permission(group: &str) -> String {
+    if group == "root" {
+        // Nobody is to join that one.
+        "it is root's only; with Podman, `systemctl --user start podman.socket` gives you one of your own".to_owned()
+    } else {
+        format!(
+            "add yourself to the group `{group}` (`sudo usermod -aG {group} $USER`) and log in again"
+        )
+    }
 }
 
 /// Why a request did not reach the engine or gave no answer.

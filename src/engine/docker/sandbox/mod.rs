@@ -111,6 +111,8 @@ impl<'a> DockerSandbox<'a> {
         let info = docker.info();
         let uploads = info.files == EngineFiles::Elsewhere
             || info.users == EngineUsers::Remapped
+            // It sees of our files what its own user may see.
+            || (info.is_rootless() && !docker.endpoint().is_callers())
             // A labelled container may not run a program of ours where it lies; a script is better confined than fast.
             || info.labels;
         Self {
