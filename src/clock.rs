@@ -22,6 +22,13 @@ pub fn system(time: &str) -> Result<SystemTime, jiff::Error> {
     Ok(time.parse::<Timestamp>()?.into())
 }
 
+/// Returns a time of the system's as we write it.
+pub fn text(time: SystemTime) -> String {
+    Timestamp::try_from(time)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
 /// Returns how many seconds passed from `earlier` to `later`; `None` where one of them is not a time.
 pub fn seconds_between(earlier: &str, later: &str) -> Option<i64> {
     let earlier: Timestamp = earlier.parse().ok()?;

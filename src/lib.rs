@@ -21,6 +21,7 @@ pub mod definition;
 pub mod definition_bundle;
 pub mod diagnostic;
 pub mod dockerfiles;
+pub mod doctor;
 pub mod engine;
 pub mod ensure;
 pub mod exit_status;

@@ -28,7 +28,7 @@ pub fn docker_config(context: &Context) -> PathBuf {
 }
 
 /// Where credentials are looked for: Podman's files first where they are asked for, then Docker's, then Podman's.
-fn credential_sources(context: &Context) -> CredentialSources {
+pub fn credential_sources(context: &Context) -> CredentialSources {
     let environment = &context.settings.environment;
     let config_home = environment
         .config_home

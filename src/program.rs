@@ -55,12 +55,19 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         return Ok(ExitStatus::Done);
     }
     let faults = match cli.command {
-        Command::Config(_) => Faults::LeftOut,
+        Command::Config(_) | Command::Doctor(_) => Faults::LeftOut,
         _ => Faults::Refused,
     };
-    let settings = Settings::read(&cli.global.set, faults)?;
-    for warning in &settings.warnings {
-        printer.warn(warning);
+    let settings = match Settings::read(&cli.global.set, faults) {
+        Err(error) if matches!(cli.command, Command::Doctor(_)) => {
+            return commands::doctor::without_settings(printer, &error.into());
+        }
+        read => read?,
+    };
+    if !matches!(cli.command, Command::Doctor(_)) {
+        for warning in &settings.warnings {
+            printer.warn(warning);
+        }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -149,6 +156,11 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
         Command::Matrix(args) => {
             context
                 .unless_interrupted(commands::matrix::matrix(context, &args))
+                .await
+        }
+        Command::Doctor(args) => {
+            context
+                .unless_interrupted(commands::doctor::doctor(context, &args))
                 .await
         }
         Command::RefreshVersion(args) => {

@@ -1,8 +1,8 @@
 //! The program that runs inside a container: a step, or a session.
 //!
-//! It is static and needs nothing of the image, not even a shell. Two doors: `init step DIR NONCE` runs scripts or
-//! carries out instructions and answers with what they changed, `init session [--] [arguments]` prepares the user and runs the agent. Both are
-//! PID 1 of their container: they reap what others leave.
+//! It is static and needs nothing of the image, not even a shell. Its doors: `init step DIR NONCE` runs scripts or
+//! carries out instructions and answers with what they changed, `init session [--] [arguments]` prepares the user and runs the agent, `init probe HOST:PORT…` tells what
+//! the network reaches. The first two are PID 1 of their container: they reap what others leave.
 //!
 //! **Invariants.** It knows nothing outside its container. Nothing is read from the image after a script has run,
 //! but what the walk captures.
@@ -18,6 +18,8 @@ mod certificates;
 mod children;
 #[cfg(target_os = "linux")]
 mod launch;
+#[cfg(target_os = "linux")]
+mod probe;
 #[cfg(target_os = "linux")]
 mod session;
 #[cfg(target_os = "linux")]
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             }
             session::run(&rest)
         }
+        Some(verb) if verb == "probe" => probe::run(&arguments.collect::<Vec<_>>()),
         Some(verb) if verb == launch::LAUNCH => launch::launch(&arguments.collect::<Vec<_>>()),
         _ => usage(),
     }
@@ -69,7 +72,7 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 fn usage() -> ExitCode {
-    say("usage: init step DIR NONCE, or init session [--] [ARGUMENTS]");
+    say("usage: init step DIR NONCE, init session [--] [ARGUMENTS], or init probe HOST:PORT…");
     ExitCode::from(2)
 }
 

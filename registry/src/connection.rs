@@ -2,10 +2,13 @@
 //!
 //! Invariants: it follows no redirect and retries nothing by itself; what it says of a failure bears no URL that was not redacted.
 
-use std::{error::Error as _, io};
+use std::{error::Error as _, io, sync::Arc};
 
 use reqwest::Url;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use crate::{
     ClientConfig, NamedPem, ProxyFault, RedactedUrl, RegistryError, TlsFault, endpoint::authority,
@@ -16,10 +19,42 @@ type ProxyKind = fn(&str) -> reqwest::Result<reqwest::Proxy>;
 
 /// Makes the client that all requests go through.
 pub(crate) fn connect(config: &ClientConfig) -> Result<reqwest::Client, RegistryError> {
-    let setting = |setting: String, source: reqwest::Error| RegistryError::Setting {
+    let mut authorities = Vec::new();
+    for file in &config.extra_ca {
+        authorities.extend(certificates(file)?);
+    }
+    drop(provider());
+    built(builder(config)?.tls_certs_merge(authorities))
+}
+
+/// Finishes a client.
+pub(crate) fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, RegistryError> {
+    builder
+        .build()
+        .map_err(|error| setting("the certificate authorities".to_owned(), error))
+}
+
+/// Returns the cryptography that all connections use.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    if CryptoProvider::get_default().is_none() {
+        // Whoever comes first wins; a loser finds an equal provider.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    CryptoProvider::get_default().map_or_else(
+        || Arc::new(rustls::crypto::ring::default_provider()),
+        Arc::clone,
+    )
+}
+
+fn setting(setting: String, source: reqwest::Error) -> RegistryError {
+    RegistryError::Setting {
         setting,
         source: Some(source.without_url()),
-    };
+    }
+}
+
+/// Begins a client: everything but whom it trusts.
+pub(crate) fn builder(config: &ClientConfig) -> Result<reqwest::ClientBuilder, RegistryError> {
     let mut builder = reqwest::Client::builder()
         .user_agent(config.user_agent.as_str())
         .connect_timeout(config.connect_timeout)
@@ -46,31 +81,15 @@ pub(crate) fn connect(config: &ClientConfig) -> Result<reqwest::Client, Registry
             .map_err(|error| setting(format!("proxy `{}`", RedactedUrl::of_text(url)), error))?;
         builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&unproxied)));
     }
-    let mut authorities = Vec::new();
-    for file in &config.extra_ca {
-        authorities.extend(certificates(file)?);
-    }
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Whoever comes first wins; a loser finds an equal provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
-    builder
-        .tls_certs_merge(authorities)
-        .build()
-        .map_err(|error| setting("the certificate authorities".to_owned(), error))
+    Ok(builder)
 }
 
 /// Reads a PEM file of certificate authorities; those that TLS cannot use are passed over, as long as one is left.
 fn certificates(file: &NamedPem) -> Result<Vec<reqwest::Certificate>, RegistryError> {
-    let mut usable = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&file.pem).flatten() {
-        if rustls::RootCertStore::empty()
-            .add(certificate.clone())
-            .is_ok()
-        {
-            usable.extend(reqwest::Certificate::from_der(&certificate));
-        }
-    }
+    let usable: Vec<_> = authorities(file)
+        .iter()
+        .flat_map(|certificate| reqwest::Certificate::from_der(certificate))
+        .collect();
     if usable.is_empty() {
         return Err(RegistryError::Setting {
             setting: format!(
@@ -81,6 +100,18 @@ fn certificates(file: &NamedPem) -> Result<Vec<reqwest::Certificate>, RegistryEr
         });
     }
     Ok(usable)
+}
+
+/// Returns those certificates of a file that TLS can use.
+pub(crate) fn authorities(file: &NamedPem) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(&file.pem)
+        .flatten()
+        .filter(|certificate| {
+            rustls::RootCertStore::empty()
+                .add(certificate.clone())
+                .is_ok()
+        })
+        .collect()
 }
 
 /// Returns the proxy that requests for a URL go through, unless they go without one.

@@ -110,6 +110,13 @@ impl Endpoint {
         }
     }
 
+    /// Returns the URL at which a registry says that it is one.
+    pub(crate) fn root(&self) -> Url {
+        let mut url = self.base.clone();
+        url.set_path("/v2/");
+        url
+    }
+
     /// Returns the URL of `kind/what` in `repository`; its parts are of the characters that references and digests allow.
     pub(crate) fn url(&self, repository: &str, kind_and_what: &str) -> Url {
         let mut url = self.base.clone();

@@ -4,6 +4,7 @@
 //! container; every body it reads is bounded, every byte it keeps is verified by the store, and no URL, token or password
 //! leaves it unredacted. How the work is split between `oci-client` and `reqwest`: `doc/decisions/0002-registry-client.md`.
 
+mod certificate;
 mod challenge;
 mod client;
 mod clock;
@@ -13,6 +14,7 @@ mod endpoint;
 mod error;
 mod fetch;
 mod freshness;
+mod probe;
 mod protocol;
 mod push;
 mod redact;
@@ -23,9 +25,11 @@ mod token;
 mod token_cache;
 mod transport;
 
+pub use certificate::{Certificate, CertificateSaid};
 pub use client::{Client, ClientConfig, Destination, Head, Mirror, NamedPem, Proxies, Resolved};
-pub use credentials::{CredentialError, CredentialSources};
+pub use credentials::{CredentialError, CredentialSources, NamedHelper};
 pub use error::{ProxyFault, RegistryError, TlsFault};
 pub use freshness::{BuiltOn, Freshness};
+pub use probe::{Probe, ProbeAnswer, Shown, Voucher};
 pub use push::{ARTIFACT_LIMIT, Artifact, Pushed};
 pub use redact::RedactedUrl;

@@ -183,6 +183,8 @@ pub enum Command {
     /// Show and change `config.yml`.
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
+    /// Look at everything that a start needs, and say what to do about what is wrong.
+    Doctor(commands::doctor::DoctorArgs),
     /// For publishers: which agents on which bases must be built again, and why.
     Matrix(Box<commands::matrix::MatrixArgs>),
     /// Print a completion script for a shell.

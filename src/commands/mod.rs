@@ -8,6 +8,7 @@ pub mod cache;
 pub mod config;
 pub mod definition;
 pub mod definitions;
+pub mod doctor;
 pub mod exec;
 pub mod extension;
 pub mod image;

@@ -154,6 +154,11 @@ impl Diagnostic {
         self.status
     }
 
+    /// Returns the one next step, where there is one.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Returns the first line: what could not be done.
     pub fn message(&self) -> &str {
         &self.message

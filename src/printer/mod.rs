@@ -263,6 +263,11 @@ impl Printer {
         }
     }
 
+    /// Returns how many columns a line of result may have.
+    pub fn result_columns(&self) -> usize {
+        self.shared.settings.stdout.width.unwrap_or(USUAL_WIDTH)
+    }
+
     /// Returns the live lines, for [`crate::progress`].
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.shared.bars

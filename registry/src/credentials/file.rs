@@ -72,6 +72,19 @@ pub(super) fn read(path: &Path) -> Result<Option<AuthFile>, CredentialError> {
 }
 
 impl AuthFile {
+    /// Lists the programs that are named, with the registry each is for; `None` for all.
+    pub(super) fn programs(&self) -> impl Iterator<Item = (Option<&str>, &str)> {
+        let named = self.cred_helpers.iter().flatten();
+        let named = named.map(|(registry, program)| (Some(registry.as_str()), program.as_str()));
+        let store = self
+            .creds_store
+            .iter()
+            .map(|program| (None, program.as_str()));
+        named
+            .chain(store)
+            .filter(|(_registry, program)| !program.is_empty())
+    }
+
     pub(super) fn place(
         &self,
         path: &Path,

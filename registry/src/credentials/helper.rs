@@ -30,20 +30,29 @@ struct Reply {
     secret: String,
 }
 
+/// Returns the file name of a program that keeps credentials.
+pub(super) fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
+}
+
+/// Finds the program; a name that could be a path finds none.
+pub(super) fn find(name: &str, path: &[PathBuf]) -> Option<PathBuf> {
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    path.iter().filter(|_| plain).find_map(|directory| {
+        let file = directory.join(program(name));
+        runnable(&file).then_some(file)
+    })
+}
+
 /// Asks `helper`; `None` if it knows nothing of the registry.
 pub(super) async fn get(
     helper: &Helper,
     path: &[PathBuf],
 ) -> Result<Option<Credential>, CredentialError> {
-    let program = format!("docker-credential-{}", helper.name);
-    let plain = helper
-        .name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    let found = path.iter().filter(|_| plain).find_map(|directory| {
-        let file = directory.join(&program);
-        runnable(&file).then_some(file)
-    });
+    let program = program(&helper.name);
+    let found = find(&helper.name, path);
     let Some(file) = found else {
         return Err(CredentialError::NoHelper {
             program,

@@ -139,7 +139,36 @@ pub(crate) struct Helper {
     pub(crate) specific: bool,
 }
 
+/// A program that a file of credentials names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedHelper {
+    /// The program: `docker-credential-NAME`.
+    pub program: String,
+    /// The file that names it.
+    pub file: PathBuf,
+    /// The registry it is named for; `None` for all.
+    pub registry: Option<String>,
+    /// Where the program is; `None` where it is not.
+    pub found: Option<PathBuf>,
+}
+
 impl CredentialSources {
+    /// Lists the programs that the files name, and which of them are there; nothing is run.
+    pub fn helpers(&self) -> Result<Vec<NamedHelper>, CredentialError> {
+        let mut helpers = Vec::new();
+        for path in &self.files {
+            for (registry, name) in file::read(path)?.iter().flat_map(file::AuthFile::programs) {
+                helpers.push(NamedHelper {
+                    program: helper::program(name),
+                    file: path.clone(),
+                    registry: registry.map(str::to_owned),
+                    found: helper::find(name, &self.helper_path),
+                });
+            }
+        }
+        Ok(helpers)
+    }
+
     /// Finds where the credential for `repository` at `registry` is.
     pub(crate) fn place(&self, registry: &str, repository: &str) -> Result<Place, CredentialError> {
         for path in &self.files {

@@ -55,7 +55,7 @@ pub async fn connect(settings: &EngineSettings) -> Result<Docker, EngineError> {
     }))
 }
 
-async fn connect_to(endpoint: Endpoint) -> Result<Docker, EngineError> {
+pub(super) async fn connect_to(endpoint: Endpoint) -> Result<Docker, EngineError> {
     let (headers, answer): (_, InfoAnswer) = endpoint
         .get("/info")
         .await

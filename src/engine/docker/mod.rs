@@ -16,6 +16,7 @@ mod sandbox;
 mod save;
 mod session;
 mod streams;
+mod survey;
 mod terminal;
 mod throwaway;
 mod tls;
@@ -44,6 +45,7 @@ pub use self::{
 pub(crate) use self::{
     owner::Owner,
     session::{AGENT, PROJECT, UID, VERSION},
+    survey::{Listing, Particulars, Place, Reached, survey},
 };
 
 /// A connection to an engine; cheap to clone.

@@ -1,0 +1,131 @@
+//! The variables that name proxies: both spellings, and whether containers can reach what they name.
+
+use crate::{proxy::Address, settings::Settings};
+
+use super::finding::{Check, Finding};
+
+/// What is set.
+pub(super) struct Seen<'a> {
+    /// Variables, by their names as they are spelled.
+    pub(super) variables: &'a [(String, String)],
+    /// `network.proxy`.
+    pub(super) configured: &'a str,
+    /// `network.proxy_in_containers`.
+    pub(super) inside: &'a str,
+}
+
+/// Looks at variables and settings.
+pub(super) fn look(settings: &Settings) -> Vec<Finding> {
+    judge(&Seen {
+        variables: &settings.environment.proxies,
+        configured: &settings.config.network.proxy,
+        inside: &settings.config.network.proxy_in_containers,
+    })
+}
+
+/// Judges what is set.
+pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
+    let mut set = seen.variables.to_vec();
+    if !seen.configured.is_empty() {
+        set.push(("network.proxy".to_owned(), seen.configured.to_owned()));
+    }
+    if set.is_empty() {
+        return vec![Finding::ok(Check::Proxy, "no variable names a proxy")];
+    }
+    let mut findings = Vec::new();
+    for (name, value) in &set {
+        let lower = name.to_lowercase();
+        let is_lower = *name == lower;
+        let other = set
+            .iter()
+            .find(|(other, _)| *other != *name && other.eq_ignore_ascii_case(name));
+        if is_lower && other.is_some() {
+            // Said with the upper-case one.
+            continue;
+        }
+        let is_list = lower == "no_proxy";
+        let shown = if is_list {
+            value.clone()
+        } else {
+            Address::new(value).to_string()
+        };
+        let what = format!("{name} is {shown}");
+        if !is_list && seen.inside.is_empty() && Address::new(value).is_on_loopback() {
+            findings.push(
+                Finding::problem(
+                    Check::Proxy,
+                    what,
+                    "Containers cannot reach it: there, that address is the container itself. Let the proxy listen on the \
+                     address of the container bridge too.",
+                )
+                .next("aicage config set network.proxy_in_containers host"),
+            );
+        } else if other.is_some_and(|(_, theirs)| theirs != value) {
+            findings.push(
+                Finding::note(Check::Proxy, format!("{what}, and {lower} is something else"))
+                    .why("Programs differ in which of the two they read; aicage takes the lower-case one, and tells containers both.")
+                    .next(format!("export {lower}=\"${name}\"")),
+            );
+        } else {
+            findings.push(Finding::ok(Check::Proxy, what));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::State;
+
+    #[track_caller]
+    fn check(proxies: &[(&str, &str)], expected: &[(State, &str)]) {
+        let variables: Vec<_> = proxies
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let found = judge(&Seen {
+            variables: &variables,
+            configured: "",
+            inside: "",
+        });
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (one.state, one.seen.as_str()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn proxies_that_containers_cannot_reach_or_that_contradict_each_other_are_told() {
+        check(&[], &[(State::Ok, "no variable names a proxy")]);
+        check(
+            &[
+                ("HTTPS_PROXY", "http://me:s3cr3t@proxy.example:3128"),
+                ("NO_PROXY", "localhost,.corp"),
+            ],
+            &[
+                (State::Ok, "HTTPS_PROXY is http://proxy.example:3128/"),
+                (State::Ok, "NO_PROXY is localhost,.corp"),
+            ],
+        );
+        check(
+            &[
+                ("HTTP_PROXY", "127.0.0.1:3128"),
+                ("http_proxy", "127.0.0.1:3128"),
+            ],
+            &[(State::Problem, "HTTP_PROXY is http://127.0.0.1:3128/")],
+        );
+        check(
+            &[("HTTP_PROXY", "http://a"), ("http_proxy", "http://b")],
+            &[(
+                State::Note,
+                "HTTP_PROXY is http://a/, and http_proxy is something else",
+            )],
+        );
+        check(
+            &[("all_proxy", "socks5://a:1")],
+            &[(State::Ok, "all_proxy is socks5://a:1")],
+        );
+    }
+}
