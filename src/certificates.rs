@@ -6,10 +6,12 @@
 mod authority;
 mod bundle;
 mod pem;
+mod without_init;
 
 pub use authority::Authority;
 pub(crate) use bundle::VARIABLES;
 pub use bundle::{Given, for_session, for_this_machine};
+pub use without_init::settle;
 
 use std::path::{Path, PathBuf};
 

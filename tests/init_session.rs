@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use aicage::init_program::init_for;
@@ -39,6 +39,11 @@ const MAX: &str = "AICAGE_UID=1234 AICAGE_GID=1235 AICAGE_HOST_USER=max AICAGE_H
                    AICAGE_WORKSPACE=/home/max/src/project PATH=/bin TZ=Mars/Olympus";
 
 fn session(variables: &str, arguments: &[&str]) -> Session {
+    session_in(|_root| {}, variables, arguments)
+}
+
+/// The same, in a root that was made ready.
+fn session_in(ready: impl Fn(&Path), variables: &str, arguments: &[&str]) -> Session {
     let work = tempfile::tempdir_in("/var/tmp").unwrap();
     let at = |name: &str| work.path().join(name);
     let root = [
@@ -86,6 +91,7 @@ fn session(variables: &str, arguments: &[&str]) -> Session {
     )
     .unwrap();
     fs_err::set_permissions(at("root/opt/aicage/init"), PermissionsExt::from_mode(0o755)).unwrap();
+    ready(&at("root"));
     let output = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "sh", "-c", CONTAINER, "sh"])
         .args(arguments)
@@ -191,4 +197,119 @@ fn a_mounted_home_is_refused() {
         "{}",
         session.error
     );
+}
+
+const OWN: &str = "-----BEGIN CERTIFICATE-----\nOWN=\n-----END CERTIFICATE-----\n";
+const COMPANY: &str = "-----BEGIN CERTIFICATE-----\nCOMPANY=\n-----END CERTIFICATE-----\n";
+const OTHER: &str = "-----BEGIN CERTIFICATE-----\nOTHER=\n-----END CERTIFICATE-----\n";
+const BUNDLE: &str = "/run/aicage/ca-bundle.pem";
+
+/// Has the company's authorities where the caller mounts them.
+fn given(root: &Path) {
+    fs_err::create_dir_all(root.join("run/aicage")).unwrap();
+    fs_err::write(root.join("run/aicage/ca.pem"), format!("{COMPANY}{OTHER}")).unwrap();
+}
+
+#[test]
+fn the_companys_authorities_join_the_images_own_in_its_store_and_in_one_bundle() {
+    if !can_make_containers() {
+        return;
+    }
+    let ready = |root: &Path| {
+        given(root);
+        // As Fedora has it: one file that may not be written, and links; Debian's without its last line end.
+        let store = root.join("etc/pki/ca-trust/extracted/pem");
+        for directory in [
+            &store,
+            &root.join("etc/ssl/certs"),
+            &root.join("etc/pki/ca-trust/source/anchors"),
+        ] {
+            fs_err::create_dir_all(directory).unwrap();
+        }
+        let file = store.join("tls-ca-bundle.pem");
+        fs_err::write(&file, format!("{OWN}{OTHER}")).unwrap();
+        fs_err::set_permissions(&file, PermissionsExt::from_mode(0o444)).unwrap();
+        symlink(
+            "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+            root.join("etc/ssl/cert.pem"),
+        )
+        .unwrap();
+        fs_err::write(
+            root.join("etc/ssl/certs/ca-certificates.crt"),
+            OWN.trim_end(),
+        )
+        .unwrap();
+    };
+    let variables =
+        format!("{MAX} AICAGE_ENTRYPOINT_CMD=sh SSL_CERT_FILE={BUNDLE} PIP_CERT=/mine.pem");
+    let session = session_in(
+        ready,
+        &variables,
+        &["-c", "cat $SSL_CERT_FILE; echo $SSL_CERT_FILE $PIP_CERT"],
+    );
+    assert_eq!(
+        session.output,
+        format!("{OWN}{COMPANY}{OTHER}{BUNDLE} /mine.pem\n"),
+        "{}",
+        session.error
+    );
+    let read =
+        |name: &str| fs_err::read_to_string(session.work.path().join("root").join(name)).unwrap();
+    let mode = |name: &str| {
+        fs_err::metadata(session.work.path().join("root").join(name))
+            .unwrap()
+            .mode()
+    };
+    assert_eq!(
+        read("etc/ssl/certs/ca-certificates.crt"),
+        format!("{OWN}{COMPANY}{OTHER}")
+    );
+    let fedora = "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
+    assert_eq!(
+        read(fedora),
+        format!("{OWN}{OTHER}{COMPANY}"),
+        "nothing comes twice"
+    );
+    assert_eq!(mode(fedora) & 0o777, 0o444);
+    assert_eq!(read("usr/local/share/ca-certificates/aicage-1.crt"), OTHER);
+    assert_eq!(
+        read("etc/pki/ca-trust/source/anchors/aicage.pem"),
+        format!("{COMPANY}{OTHER}")
+    );
+}
+
+#[test]
+fn an_image_without_authorities_and_one_that_cannot_be_written_have_the_companys() {
+    if !can_make_containers() {
+        return;
+    }
+    let variables = format!("{MAX} AICAGE_ENTRYPOINT_CMD=sh SSL_CERT_FILE={BUNDLE}");
+    let session = session_in(given, &variables, &["-c", "cat /etc/ssl/cert.pem"]);
+    assert_eq!(
+        session.output,
+        format!("{COMPANY}{OTHER}"),
+        "{}",
+        session.error
+    );
+
+    // Where the bundle should be is a directory: what cannot be removed is as good as read-only.
+    let ready = |root: &Path| {
+        given(root);
+        fs_err::create_dir_all(root.join("run/aicage/ca-bundle.pem/full")).unwrap();
+        fs_err::create_dir_all(root.join("tmp")).unwrap();
+    };
+    let session = session_in(
+        ready,
+        &variables,
+        &["-c", "echo $SSL_CERT_FILE; cat $SSL_CERT_FILE"],
+    );
+    let elsewhere = format!("/tmp/aicage-ca-bundle.pem\n{COMPANY}{OTHER}");
+    assert_eq!(session.output, elsewhere, "{}", session.error);
+
+    let session = self::session(&variables, &["-c", "echo $SSL_CERT_FILE; ls /etc"]);
+    assert!(
+        session.output.starts_with(BUNDLE),
+        "without a file of authorities nothing is done"
+    );
+    assert!(!session.output.contains("ssl"), "{}", session.output);
 }

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use assembler::digest::Digest;
+
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
@@ -16,7 +18,7 @@ use crate::{
 /// Where a session's first process finds the configured authorities.
 const GIVEN: &str = "/run/aicage/ca.pem";
 /// Where it writes the image's own and the configured ones together.
-const BUNDLE: &str = "/run/aicage/ca-bundle.pem";
+pub(super) const BUNDLE: &str = "/run/aicage/ca-bundle.pem";
 
 /// Variables that programs read to find certificate authorities; the program inside has the same list.
 pub(crate) const VARIABLES: [&str; 11] = [
@@ -66,13 +68,39 @@ pub fn for_this_machine(context: &Context) -> Result<BTreeMap<String, String>, D
     let Some(given) = super::configured(context)? else {
         return Ok(BTreeMap::new());
     };
-    let mut bundle = of_this_machine(context);
+    let path = written(context, &joined(of_this_machine(context), &given))?;
+    Ok(named(&path.display().to_string()))
+}
+
+/// Tells whether a mount brings the configured authorities to a session's first process.
+pub(super) fn is_given(target: &Path) -> bool {
+    target == Path::new(GIVEN)
+}
+
+/// Returns the bundle that was kept for an image and these authorities.
+pub(super) fn kept(context: &Context, name: &Digest) -> Option<PathBuf> {
+    let path = place(context, name);
+    path.is_file().then_some(path)
+}
+
+/// Keeps the bundle of an image's own authorities and the configured ones.
+pub(super) fn keep(
+    context: &Context,
+    name: &Digest,
+    own: Vec<u8>,
+    given: &str,
+) -> Result<PathBuf, Diagnostic> {
+    let path = place(context, name);
+    write(&path, &joined(own, given)).map_err(not_written)?;
+    Ok(path)
+}
+
+fn joined(mut bundle: Vec<u8>, more: &str) -> Vec<u8> {
     if !bundle.is_empty() && !bundle.ends_with(b"\n") {
         bundle.push(b'\n');
     }
-    bundle.extend_from_slice(given.as_bytes());
-    let path = written(context, &bundle)?;
-    Ok(named(&path.display().to_string()))
+    bundle.extend_from_slice(more.as_bytes());
+    bundle
 }
 
 fn named(file: &str) -> BTreeMap<String, String> {
@@ -84,24 +112,30 @@ fn named(file: &str) -> BTreeMap<String, String> {
 
 /// Writes a file that is named by its content, so that a session that runs keeps what it was given.
 fn written(context: &Context, content: &[u8]) -> Result<PathBuf, Diagnostic> {
-    let directory = context.settings.state().join("certificates");
-    let digest = assembler::digest::Digest::of(content);
-    let path = directory.join(format!("{}.pem", digest.short()));
-    write(&directory, &path, content).map_err(|error| {
-        Diagnostic::new(
-            "ca-bundle",
-            ExitStatus::Failed,
-            "cannot write the certificate authorities for the session",
-        )
-        .caused_by(Some(&error))
-    })?;
+    let path = place(context, &Digest::of(content));
+    write(&path, content).map_err(not_written)?;
     Ok(path)
 }
 
-fn write(directory: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
+fn place(context: &Context, name: &Digest) -> PathBuf {
+    let directory = context.settings.state().join("certificates");
+    directory.join(format!("{}.pem", name.short()))
+}
+
+fn not_written(error: std::io::Error) -> Diagnostic {
+    Diagnostic::new(
+        "ca-bundle",
+        ExitStatus::Failed,
+        "cannot write the certificate authorities for the session",
+    )
+    .caused_by(Some(&error))
+}
+
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if fs_err::read(path).is_ok_and(|there| there == content) {
         return Ok(());
     }
+    let directory = path.parent().unwrap_or(path);
     fs_err::create_dir_all(directory)?;
     let file = tempfile::NamedTempFile::new_in(directory)?;
     fs_err::write(file.path(), content)?;

@@ -9,6 +9,7 @@ use assembler::image::Image;
 
 use crate::{
     access::{self, Before, Settlement, banner::Banner},
+    certificates,
     choosing::{Purpose, choose, shares},
     cli::RunOptions,
     context::{Context, News},
@@ -111,6 +112,7 @@ pub(crate) async fn start(
     let mut spec = session::compose(context, docker, start)?;
     program.put_into(&mut spec);
     tell_access(context, (&selection, &access), &spec);
+    certificates::settle(context, docker, &mut spec).await?;
     context.interrupt.give_away();
     // The agent has the terminal to itself.
     context.printer.settle();

@@ -58,6 +58,18 @@ impl Address {
         self.0
     }
 
+    /// Returns it with a mark in place of user name and password.
+    pub fn masked(&self) -> String {
+        match self.login() {
+            Some(_) => {
+                let shown = self.to_string();
+                let (scheme, rest) = shown.split_once("://").unwrap_or(("http", &shown));
+                format!("{scheme}://*****@{rest}")
+            }
+            None => self.0.clone(),
+        }
+    }
+
     /// Returns the host.
     pub fn host(&self) -> &str {
         self.0.get(self.host_range()).unwrap_or_default()
@@ -173,8 +185,16 @@ mod tests {
         ] {
             let address = Address::new(proxy);
             assert_eq!(address.to_string(), shown);
+            assert!(!address.masked().contains("s3cr3t"));
             assert!(!format!("{address:?}").contains("s3cr3t"));
         }
+    }
+
+    #[test]
+    fn whether_a_proxy_asks_for_something_is_shown() {
+        let masked = |text: &str| Address::new(text).masked();
+        assert_eq!(masked("me:s3cr3t@h:1"), "http://*****@h:1");
+        assert_eq!(masked("socks5://h:1"), "socks5://h:1");
     }
 
     #[test]

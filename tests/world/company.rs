@@ -335,3 +335,87 @@ fn a_proxy_on_this_machines_loopback_is_told_and_can_be_reached_by_another_name(
         );
     });
 }
+
+/// Puts a small image into the company's registry under a name of the test's own.
+fn push_small(company: &Company, repository: &str) -> String {
+    let image = format!("{}/{repository}:latest", company.registry);
+    shell(
+        r#"HTTPS_PROXY=$AICAGE_TEST_PROXY SSL_CERT_FILE=$1 skopeo copy -q --dest-creds aicage:world \
+             "oci:$AICAGE_TEST_LAYOUT:busybox" "docker://$2""#,
+        &[Path::new(&company.ca), Path::new(&image)],
+    );
+    image
+}
+
+#[test]
+fn a_private_registry_is_open_to_what_docker_podman_and_credential_helpers_know() {
+    let Some(company) = Company::new() else {
+        return;
+    };
+    let ground = &company.ground;
+    let image = push_small(&company, &format!("{}/small", ground.agent));
+    let docker = ground.home().join(".docker/config.json");
+    let podman = ground.path("auth.json");
+    let registry = &company.registry;
+    // What `docker login` wrote serves Podman's file too.
+    fs_err::rename(&docker, &podman).unwrap();
+    let pull = ["image", "pull", image.as_str()];
+    company.run(&pull, 1).tells("no credentials are configured");
+    let mut command = company.aicage(&pull);
+    Said::of(command.env("REGISTRY_AUTH_FILE", &podman), 0);
+
+    let helper = format!(r#"{{"credHelpers":{{"{registry}":"world"}}}}"#);
+    fs_err::write(&docker, helper).unwrap();
+    let with_helper = |code: i32| {
+        let mut command = company.aicage(&["build", &ground.agent, "--base", BASE]);
+        command.env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", ground.path("bin").display()),
+        );
+        Said::of(&mut command, code)
+    };
+    company.base(&image);
+    ground.define_program("id -u");
+    fs_err::remove_dir_all(ground.aicage_home().join("store")).unwrap();
+    let said = with_helper(1);
+    said.tells("the credential helper `docker-credential-world`");
+    said.tells("is not installed");
+    fs_err::create_dir_all(ground.path("bin")).unwrap();
+    let program = ground.path("bin/docker-credential-world");
+    let script = format!(
+        "#!/bin/sh\nread -r server\n[ \"$1 $server\" = 'get {registry}' ] || exit 1\n\
+         printf '{{\"Username\":\"aicage\",\"Secret\":\"world\"}}'\n"
+    );
+    fs_err::write(&program, script).unwrap();
+    shell(r#"chmod 755 "$1""#, &[&program]);
+    with_helper(0);
+    let said = company.run(&["--base", BASE, &ground.agent], 0);
+    assert_eq!(said.stdout, "0\n");
+}
+
+#[test]
+fn a_session_of_an_image_with_an_entrypoint_of_its_own_has_both_kinds_of_authorities() {
+    let Some(ca) = variable("AICAGE_TEST_COMPANY_CA") else {
+        return;
+    };
+    on_every_engine(|ground| {
+        ground.base("library/busybox:latest");
+        let base = ground.aicage_home().join("custom/image-base").join(BASE);
+        let dockerfile = r#"ARG FROM_IMAGE
+FROM ${FROM_IMAGE}
+ENV AICAGE_ENTRYPOINT_CMD=sh
+RUN mkdir -p /etc/ssl/certs && echo own >/etc/ssl/certs/all && ln -s ../ssl/certs/all /etc/ssl/cert.pem \
+ && printf '#!/bin/sh\nexec "$AICAGE_ENTRYPOINT_CMD" "$@"\n' >/entrypoint.sh && chmod 755 /entrypoint.sh
+ENTRYPOINT ["/entrypoint.sh"]
+"#;
+        fs_err::write(base.join("Dockerfile"), dockerfile).unwrap();
+        ground.define_program(r#"exec "$@""#);
+        ground.run(&["config", "set", "network.ca", &ca], 0);
+        for _ in 0..2 {
+            let said = ground.start(&["sh", "-c", "cat $SSL_CERT_FILE"], 0);
+            let text = fs_err::read_to_string(&ca).unwrap();
+            assert_eq!(said.stdout, format!("own\n{text}"), "{}", said.stderr);
+        }
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
+    });
+}

@@ -243,6 +243,11 @@ fn offline() {
 }
 
 #[test]
+fn company_networks() {
+    follow("company-networks.md");
+}
+
+#[test]
 fn local_builds() {
     follow("local-builds.md");
 }

@@ -9,6 +9,7 @@ use crate::{
     exit_status::ExitStatus,
     printer::{Align, Table, printable},
     project::{AgentKey, Found, StoredAgent},
+    proxy::Address,
     settings::{
         Origin,
         keys::{self, Key},
@@ -24,11 +25,29 @@ struct Row {
     origins: Vec<Origin>,
 }
 
+/// Settings that may hold a password; what is shown of everything is shown to others, too.
+const PROXIES: [&str; 2] = ["network.proxy", "network.proxy_in_containers"];
+
+/// Returns a value as it is shown among others.
+fn shown(key: &str, all: &Value) -> Value {
+    let value = layers::at(all, key).cloned().unwrap_or_default();
+    match value.as_str() {
+        Some(text) if PROXIES.contains(&key) && text.contains('@') => {
+            Value::from(Address::new(text).masked())
+        }
+        _ => value,
+    }
+}
+
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<(), Diagnostic> {
     tell_faults(context);
     let settings = &context.settings;
     let agents = agents(context)?;
     let mut all = settings.config.to_value();
+    for key in PROXIES {
+        let value = shown(key, &all);
+        layers::put(&mut all, key, value);
+    }
     for row in &agents {
         layers::put(&mut all, &row.key, row.value.clone());
     }
@@ -46,7 +65,10 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<(), Diagnostic>
         return Ok(context.printer.json(&all)?);
     }
     if args.origin {
-        let settings = keys::all().iter().map(|key| row(context, key));
+        let settings = keys::all().iter().map(|key| Row {
+            value: shown(&key.name, &all),
+            ..row(context, key)
+        });
         let mut table = Table::new([
             ("KEY", Align::Left),
             ("VALUE", Align::Elastic),

@@ -8,6 +8,7 @@ mod connect;
 mod endpoint;
 mod error;
 mod image;
+mod image_file;
 mod info;
 mod load;
 mod memory;
