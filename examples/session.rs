@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
+use aicage::container_options::Resolved;
 use aicage::engine::docker::{
     Access, DetachKeys, Ending, EngineError, EngineSettings, Network, SessionInput, SessionMount,
     SessionName, SessionSpec, Talk, WhenEnded, connect, run_session,
@@ -61,6 +62,7 @@ async fn main() -> ExitCode {
         ended: WhenEnded::Removed,
         network: Network::None,
         extra_hosts: Vec::new(),
+        options: Resolved::default(),
     };
     let talk = Talk {
         input,

@@ -26,6 +26,7 @@ use crate::{
     interrupt::Interrupt,
     network,
     printer::Printer,
+    prompt::Menu,
     settings::Settings,
 };
 
@@ -54,6 +55,7 @@ pub struct Context {
     pub interrupt: Interrupt,
     /// Whether to look for anything newer than what is here.
     pub news: News,
+    is_dry: bool,
     platform: Platform,
     catalogue: OnceLock<Catalogue>,
     without_definitions: OnceLock<Diagnostic>,
@@ -80,6 +82,7 @@ impl Context {
             now: clock::now(),
             interrupt,
             news: News::Asked,
+            is_dry: false,
             platform: Platform::linux(std::env::consts::ARCH),
             catalogue: OnceLock::new(),
             without_definitions: OnceLock::new(),
@@ -158,6 +161,18 @@ impl Context {
                 kept.display()
             )),
         })))
+    }
+
+    /// Keeps this run from changing or asking anything: `--dry-run`.
+    pub fn look_only(&mut self) {
+        self.is_dry = true;
+        self.news = News::LeftAlone;
+        self.options.menu = Menu::None;
+    }
+
+    /// Tells whether this run changes nothing.
+    pub fn is_dry(&self) -> bool {
+        self.is_dry
     }
 
     /// Gives the store back, so that `cache prune` need not wait for an agent to end.

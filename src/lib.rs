@@ -16,6 +16,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod compose;
+pub mod container_options;
 pub mod context;
 pub mod definition;
 pub mod definition_bundle;

@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     access,
     cli::{self, Cli, Command},
-    commands,
+    commands, container_options,
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
@@ -106,6 +106,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
     match cli.command {
         Command::Start(words) => commands::run::run(context, &cli.run, words).await,
         Command::Run(run) => {
+            let run = *run;
             let options = cli.run.overridden_by(run.options);
             commands::run::run(context, &options, run.command).await
         }
@@ -181,12 +182,14 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let arranged = arguments.and_then(|arguments| {
         cli::arrange(arguments).map_err(|refused| {
             Cli::command().error(
-            clap::error::ErrorKind::UnknownArgument,
-            format!(
-                "`{}` before `--` is no option of aicage; see `aicage --help` for those there are",
-                refused.option
-            ),
-        )
+                clap::error::ErrorKind::UnknownArgument,
+                format!(
+                    "`{}` before `--` {}; see `aicage --help` for the options there are",
+                    refused.option,
+                    container_options::why_refused(&refused.option)
+                        .unwrap_or("is no option of aicage")
+                ),
+            )
         })
     });
     let parsed = arranged.and_then(Cli::try_parse_from);

@@ -83,7 +83,7 @@ pub async fn settle(
             tell_refused(context, &offer);
             offer.unasked()
         };
-        if offer.kind == Kind::GnuPg && grant == Grant::Full {
+        if offer.kind == Kind::GnuPg && grant == Grant::Full && !context.is_dry() {
             gnupg::start(&offer)?;
         }
         kinds.push(Settled { offer, grant });
@@ -100,7 +100,7 @@ pub fn keep(context: &Context, agent: &str, answers: &[(Kind, Grant)]) -> Result
         .iter()
         .flat_map(|(kind, grant)| kind.to_store(*grant))
         .collect();
-    if !keys.is_empty() {
+    if !keys.is_empty() && !context.is_dry() {
         let settings = &context.settings;
         Projects::open(settings).set_mounts((&settings.directory, agent), &keys)?;
     }

@@ -113,7 +113,9 @@ fn named(file: &str) -> BTreeMap<String, String> {
 /// Writes a file that is named by its content, so that a session that runs keeps what it was given.
 fn written(context: &Context, content: &[u8]) -> Result<PathBuf, Diagnostic> {
     let path = place(context, &Digest::of(content));
-    write(&path, content).map_err(not_written)?;
+    if !context.is_dry() {
+        write(&path, content).map_err(not_written)?;
+    }
     Ok(path)
 }
 

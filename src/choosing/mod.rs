@@ -49,15 +49,6 @@ pub async fn choose(
     for warning in &found.warnings {
         context.printer.warn(warning);
     }
-    if purpose == Purpose::Run {
-        for file in &found.with_docker_args {
-            context.printer.warn(&format!(
-                "{}: `docker_args` of `{}` are not applied: this version gives the engine no arguments of yours, so that the agent starts without what they ask for; `--share` and `--env` do what they can",
-                file.display(),
-                agent.id
-            ));
-        }
-    }
     let stored = stored_choice(&found);
     let may_ask = purpose != Purpose::Look && prompt::can_ask(context);
     let (choice, origin) = if is_given(wanted) {

@@ -188,6 +188,9 @@ impl Consent<'_> {
     }
 
     fn keep(&self, id: &str, agreement: &Agreement) -> Result<(), Diagnostic> {
+        if self.context.is_dry() {
+            return Ok(());
+        }
         let settings = &self.context.settings;
         let agent = &self.selection.agent.id;
         Projects::open(settings).agree((&settings.directory, agent), id, agreement)?;

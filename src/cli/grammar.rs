@@ -1,90 +1,132 @@
 //! The older form `aicage [options] -- <agent> …`, turned into the one form that is parsed.
 //!
-//! Invariant: arguments are never joined and split again; what the user quoted stays one argument.
+//! Invariant: arguments are never joined and split again; what the user quoted stays one argument. Which options there
+//! are, and which take a value, the command line itself says.
 
-use std::ffi::{OsStr, OsString};
+use std::{collections::BTreeMap, ffi::OsString};
 
-/// A `docker run` option of the older form that has no counterpart yet.
+use clap::{Arg, CommandFactory as _};
+
+use super::Cli;
+
+/// An option before the `--` of the older form that is none of ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The option as it was typed.
     pub option: String,
 }
 
-/// Options of ours that take a value in the next argument.
-const WITH_VALUE: &[&str] = &[
-    "--allow",
-    "--deny",
-    "--base",
-    "--extension",
-    "--image-name",
-    "--env",
-    "-e",
-    "--share",
-    "--extension-shares",
-    "--menu",
-    "--progress",
-    "--secret",
-    "--set",
-    "--name",
-    "--detach-keys",
-];
-/// Options of ours without a value.
-const WITHOUT_VALUE: &[&str] = &[
-    "--git",
-    "--git=on",
-    "--git=off",
-    "--docker",
-    "--keep-shares",
-    "--no-extensions",
-    "--no-extension-shares",
-    "--choose",
-    "--offline",
-    "--update",
-    "--no-update",
-    "--json",
-    "-d",
-    "--detach",
-    "-h",
-    "--help",
-    "-V",
-    "--version",
-];
-
 /// Drops the `--` of the older form, when nothing but options stands before it.
 ///
 /// `aicage codex exec -- x` is left alone: there the `--` is the agent's.
 pub fn arrange(arguments: Vec<OsString>) -> Result<Vec<OsString>, Refused> {
-    let mut rest = arguments.iter().enumerate().skip(1);
-    while let Some((position, argument)) = rest.next() {
+    match arguments.as_slice() {
+        // The Python program's word for it; with anything beside it, `-v` is docker's.
+        [program, only] if only == "-v" => return Ok(vec![program.clone(), "-V".into()]),
+        all if all.iter().all(|argument| argument != "--") => return Ok(arguments),
+        _ => {}
+    }
+    let options = Options::ours();
+    let mut arranged: Vec<OsString> = arguments.iter().take(1).cloned().collect();
+    let mut rest = arguments.get(1..).unwrap_or_default().iter();
+    while let Some(argument) = rest.next() {
         if argument == "--" {
-            let mut arranged = arguments.clone();
-            arranged.remove(position);
+            arranged.extend(rest.cloned());
             return Ok(arranged);
         }
-        let Some(text) = argument.to_str() else {
+        let text = argument.to_str().filter(|text| text.starts_with('-'));
+        let Some(text) = text else {
             return Ok(arguments);
         };
-        if WITH_VALUE.contains(&text) {
-            rest.next();
-        } else if !text.starts_with('-') {
-            return Ok(arguments);
-        } else if !is_ours(text)
-            && arguments
-                .iter()
-                .any(|argument| argument == OsStr::new("--"))
-        {
-            return Err(Refused {
-                option: text.to_owned(),
-            });
+        let after = rest.as_slice().first().filter(|next| *next != "--");
+        if text == "-h" && after.is_some_and(|next| !starts_with_dash(next)) {
+            // Before `--` stands what docker takes, and there this is a name.
+            arranged.push("--hostname".into());
+            arranged.extend(rest.next().cloned());
+            continue;
+        }
+        arranged.push(argument.clone());
+        match options.takes(text) {
+            Some(Takes::Next) => arranged.extend(rest.next().cloned()),
+            Some(Takes::Nothing) => {}
+            None => {
+                return Err(Refused {
+                    option: text.to_owned(),
+                });
+            }
         }
     }
     Ok(arguments)
 }
 
-fn is_ours(text: &str) -> bool {
-    let name = text.split('=').next().unwrap_or(text);
-    WITHOUT_VALUE.contains(&text) || WITH_VALUE.contains(&name) || text.starts_with("-e")
+fn starts_with_dash(argument: &OsString) -> bool {
+    argument.as_encoded_bytes().starts_with(b"-")
+}
+
+/// Whether an option takes the argument after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Next,
+    Nothing,
+}
+
+/// The options before an agent, by name and by letter.
+struct Options {
+    long: BTreeMap<String, Takes>,
+    short: BTreeMap<char, Takes>,
+}
+
+impl Options {
+    fn ours() -> Self {
+        let command = Cli::command();
+        // What clap adds by itself when it parses.
+        let mut long =
+            BTreeMap::from(["help", "version"].map(|name| (name.to_owned(), Takes::Nothing)));
+        let mut short = BTreeMap::from(['h', 'V'].map(|letter| (letter, Takes::Nothing)));
+        for argument in command.get_arguments() {
+            let takes = takes(argument);
+            let names = argument.get_long_and_visible_aliases().unwrap_or_default();
+            let hidden = argument.get_aliases().unwrap_or_default();
+            long.extend(
+                names
+                    .into_iter()
+                    .chain(hidden)
+                    .map(|name| (name.to_owned(), takes)),
+            );
+            let letters = argument.get_short_and_visible_aliases().unwrap_or_default();
+            short.extend(letters.into_iter().map(|letter| (letter, takes)));
+        }
+        Self { long, short }
+    }
+
+    /// Tells what an argument that begins with a dash takes; `None` if it is no option of ours.
+    fn takes(&self, text: &str) -> Option<Takes> {
+        if let Some(name) = text.strip_prefix("--") {
+            return match name.split_once('=') {
+                Some((name, _)) => self.long.get(name).map(|_| Takes::Nothing),
+                None => self.long.get(name).copied(),
+            };
+        }
+        let mut letters = text.chars().skip(1);
+        letters.clone().next()?;
+        while let Some(letter) = letters.next() {
+            match self.short.get(&letter)? {
+                Takes::Nothing => {}
+                // The rest of the word is the value, if there is any.
+                Takes::Next if letters.next().is_some() => return Some(Takes::Nothing),
+                Takes::Next => return Some(Takes::Next),
+            }
+        }
+        Some(Takes::Nothing)
+    }
+}
+
+fn takes(argument: &Arg) -> Takes {
+    if argument.get_action().takes_values() && !argument.is_require_equals_set() {
+        Takes::Next
+    } else {
+        Takes::Nothing
+    }
 }
 
 #[cfg(test)]
@@ -118,13 +160,71 @@ mod tests {
             &["aicage", "--base", "--", "codex"],
             Ok(&["aicage", "--base", "--", "codex"]),
         );
+        check(&["aicage", "--colour", "--", "codex"], Err("--colour"));
         check(
-            &["aicage", "--privileged", "--", "codex"],
-            Err("--privileged"),
+            &["aicage", "--colour", "codex"],
+            Ok(&["aicage", "--colour", "codex"]),
+        );
+    }
+
+    #[test]
+    fn which_options_take_a_value_the_command_line_says() {
+        for before in [
+            &["-p", "80:80"][..],
+            &["-p80:80", "-it", "--rm"],
+            &["-itp", "80:80"],
+            &["--read-only", "--init=false", "--privileged=word"],
+            &["--mount", "type=bind,src=/a,dst=/b", "--name=x"],
+            &["--docker-args", "-e A='b c'", "--dry-run"],
+            &["-e", "A", "--net", "none", "-v", "/a:/b"],
+            &["--base", "debian", "--offline"],
+        ] {
+            let typed = [&["aicage"], before, &["--", "codex", "x"]].concat();
+            let parsed = [&["aicage"], before, &["codex", "x"]].concat();
+            check(&typed, Ok(&parsed));
+        }
+        for (before, option) in [
+            (&["-p80:80", "-q"][..], "-q"),
+            (&["-itq", "80:80"], "-itq"),
+            (&["--restart=always"], "--restart=always"),
+            (&["-"], "-"),
+        ] {
+            check(
+                &[&["aicage"], before, &["--", "codex"]].concat(),
+                Err(option),
+            );
+        }
+    }
+
+    /// What the Python program's two versions made of each is in `doc/container-options.md`.
+    #[test]
+    fn lines_that_the_python_program_took_oddly() {
+        for same in [
+            &["aicage", "codex", "--help"][..],
+            &["aicage", "codex", "--config", "model=o3"],
+            &["aicage", "codex", "--docker", "x"],
+            &["aicage", "codex", "exec", "--", "hello world"],
+            &["aicage", "--dry", "codex"],
+            &["aicage", "--menu", "foo", "codex"],
+            &["aicage", "-h"],
+            &["aicage", "-h", "codex"],
+        ] {
+            check(same, Ok(same));
+        }
+        check(
+            &["aicage", "-e", "FOO=a b", "--", "codex"],
+            Ok(&["aicage", "-e", "FOO=a b", "codex"]),
         );
         check(
-            &["aicage", "--privileged", "codex"],
-            Ok(&["aicage", "--privileged", "codex"]),
+            &["aicage", "-h", "myhost", "--", "codex"],
+            Ok(&["aicage", "--hostname", "myhost", "codex"]),
         );
+        check(
+            &["aicage", "-h", "--", "codex"],
+            Ok(&["aicage", "-h", "codex"]),
+        );
+        check(&["aicage", "-v"], Ok(&["aicage", "-V"]));
+        check(&["aicage", "--dry", "--", "codex"], Err("--dry"));
+        check(&["aicage", "--"], Ok(&["aicage"]));
     }
 }

@@ -14,9 +14,9 @@ pub use grammar::{Refused, arrange};
 pub use older_config::older_config;
 
 use crate::{
-    access::AccessOptions, build_secrets::SecretOption, commands, printer::ProgressMode,
-    prompt::Menu, selection::Choice, session::options::SessionOptions, settings::SetOption,
-    update_check,
+    access::AccessOptions, build_secrets::SecretOption, commands,
+    container_options::ContainerOptions, printer::ProgressMode, prompt::Menu, selection::Choice,
+    session::options::SessionOptions, settings::SetOption, update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -95,9 +95,6 @@ pub struct RunOptions {
     /// What to run.
     #[command(flatten)]
     pub choice: Choice,
-    /// Set a variable in the container, or pass one on by name.
-    #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]")]
-    pub env: Vec<String>,
     /// Mount a file or directory of this machine at the same path.
     #[arg(long = "share", value_name = "PATH[:ro]")]
     pub shares: Vec<String>,
@@ -119,6 +116,9 @@ pub struct RunOptions {
     /// The session.
     #[command(flatten)]
     pub session: SessionOptions,
+    /// The container that it runs in.
+    #[command(flatten)]
+    pub container: ContainerOptions,
 }
 
 impl RunOptions {
@@ -136,7 +136,6 @@ impl RunOptions {
                 no_extensions: self.choice.no_extensions || after.choice.no_extensions,
                 choose: self.choice.choose || after.choice.choose,
             },
-            env: [self.env.clone(), after.env].concat(),
             shares: [self.shares.clone(), after.shares].concat(),
             extension_shares: [self.extension_shares.clone(), after.extension_shares].concat(),
             no_extension_shares: self.no_extension_shares || after.no_extension_shares,
@@ -144,6 +143,7 @@ impl RunOptions {
             update: self.update || after.update,
             no_update: self.no_update || after.no_update,
             session: self.session.overridden_by(after.session),
+            container: self.container.overridden_by(after.container),
         }
     }
 }
@@ -152,7 +152,7 @@ impl RunOptions {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an agent; the same as `aicage <AGENT>`, for scripts.
-    Run(RunCommand),
+    Run(Box<RunCommand>),
     /// Sessions.
     #[command(flatten)]
     Session(commands::session::SessionCommand),

@@ -12,6 +12,7 @@ use crate::{
     certificates,
     choosing::{Purpose, choose, shares},
     cli::RunOptions,
+    container_options::{self, docker_run},
     context::{Context, News},
     diagnostic::Diagnostic,
     engine::docker::{Created, Docker, LoadRequest, SessionName, SessionSpec, create_session},
@@ -73,9 +74,15 @@ pub(crate) async fn start(
     if options.no_update {
         context.news = News::LeftAlone;
     }
-    let choice = choose(context, name, (&options.choice, Purpose::Run)).await?;
+    let is_dry = options.container.dry_run;
+    let purpose = if is_dry { Purpose::Look } else { Purpose::Run };
+    if is_dry {
+        context.look_only();
+    }
+    let choice = choose(context, name, (&options.choice, purpose)).await?;
     let selection = select(context, name, &choice)?;
     session::mounts::check(&context.settings, selection.agent)?;
+    let container = container_options::decide(context, &selection.agent.id, &options.container)?;
     let shares = shares(context, &selection, options).await?;
     let before = if options.choice.choose {
         Before::AskedAgain
@@ -84,9 +91,12 @@ pub(crate) async fn start(
     };
     let typed = (&options.access, before);
     let access = access::settle(context, selection.agent, typed).await?;
-    let reference = context
-        .unless_interrupted(prepare(context, &selection, options))
-        .await?;
+    let reference = if is_dry {
+        selection.reference.familiar()
+    } else {
+        let image = prepare(context, &selection, options);
+        context.unless_interrupted(image).await?
+    };
     let choice = selection.choice();
     // What the engine holds for steps only goes before the session, which may last for days.
     runner::clean(context).await;
@@ -107,10 +117,14 @@ pub(crate) async fn start(
         shares,
         access: &access,
         options,
+        container,
         input,
     };
     let mut spec = session::compose(context, docker, start)?;
     program.put_into(&mut spec);
+    if is_dry {
+        return dry_run(context, docker, &spec);
+    }
     tell_access(context, (&selection, &access), &spec);
     certificates::settle(context, docker, &mut spec).await?;
     context.interrupt.give_away();
@@ -170,6 +184,34 @@ fn tell_access(
     for line in banner.lines() {
         context.printer.talk(&line);
     }
+}
+
+/// Prints the `docker run` line that would do the same.
+fn dry_run(
+    context: &Context,
+    docker: &Docker,
+    spec: &SessionSpec,
+) -> Result<ExitStatus, Diagnostic> {
+    let words = docker_run::words(spec, docker.info());
+    if context.printer.is_json() {
+        context.printer.json(&DryRun {
+            schema: "aicage.dry-run/1",
+            image: &spec.image,
+            argv: words,
+        })?;
+    } else {
+        let line = container_options::text::join(&words);
+        context.printer.line(&line);
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// `aicage.dry-run/1`
+#[derive(Debug, serde::Serialize)]
+struct DryRun<'a> {
+    schema: &'static str,
+    image: &'a str,
+    argv: Vec<String>,
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.

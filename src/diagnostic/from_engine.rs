@@ -45,6 +45,9 @@ impl Explain for EngineError {
             Self::NameTaken { .. } => Verdict::usage("session-name-taken").hint(
                 "choose another with `--name`, or end that one: `aicage ps` shows your sessions, `docker ps -a` all containers",
             ),
+            Self::PortInUse { port, .. } => not_started("port-in-use").hint(format!(
+                "publish another one: `--publish OTHER:{port}`, or any that is free: `--publish PORT` of the container alone; `ss -ltnp` shows who has it"
+            )),
             Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
             Self::Host { source, .. } => Verdict::system("host", source),
         }

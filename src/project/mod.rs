@@ -6,6 +6,7 @@
 
 mod agreement;
 mod change;
+mod docker_args;
 mod file;
 mod in_force;
 
@@ -19,6 +20,7 @@ use std::{
 use assembler::digest::Digest;
 
 use crate::{
+    container_options::stored::Stored,
     settings::{Origin, Scope, Settings},
     whole_file::{self, Lock, WholeFileError},
     yaml::YamlError,
@@ -73,8 +75,8 @@ pub struct Found {
     pub file: PathBuf,
     /// What is wrong with single keys, as `FILE:LINE: …`; they count as absent.
     pub warnings: Vec<String>,
-    /// The files that have `docker_args` for the agent.
-    pub with_docker_args: Vec<PathBuf>,
+    /// The `docker_args` for the agent, each with its file, the most general first.
+    pub docker_args: Vec<Stored>,
     /// Where each key of the agent is said; those that add to each other are said in several places.
     pub origins: BTreeMap<&'static str, Vec<Origin>>,
 }
@@ -149,8 +151,9 @@ impl Projects {
             let Some(layer) = read.agent(agent, &mut found.warnings)? else {
                 continue;
             };
-            if layer.agent.docker_args.is_some() {
-                found.with_docker_args.push(path.clone());
+            if let Some(text) = layer.agent.docker_args.clone() {
+                let file = path.clone();
+                found.docker_args.push(Stored { file, text });
             }
             note_origins(&mut found.origins, &layer, (&scope, &path));
             found.agent = Some(match found.agent.take() {

@@ -21,6 +21,7 @@ use crate::{
     access::Settlement,
     certificates,
     cli::RunOptions,
+    container_options::Resolved,
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
@@ -48,6 +49,8 @@ pub struct Start<'a> {
     pub access: &'a Settlement,
     /// What the command line adds.
     pub options: &'a RunOptions,
+    /// What was asked of the container.
+    pub container: Resolved,
     /// How our own stdin and stdout are connected.
     pub input: SessionInput,
 }
@@ -67,12 +70,12 @@ pub fn compose(
         network.extend(given.variables);
         mounts.push(given.mount);
     }
-    let mut env = environment::compose(context, &identity, network, &start.options.env)?;
+    let mut env = environment::compose(context, &identity, network, &start.container.env)?;
     for (name, value) in variables {
         // What was asked for wins.
         env.entry(name).or_insert(value);
     }
-    Ok(SessionSpec {
+    let spec = SessionSpec {
         image: start.image,
         entrypoint: None,
         command: start.arguments,
@@ -82,10 +85,7 @@ pub fn compose(
         user: asked.user,
         userns: asked.userns,
         security: asked.security,
-        name: match &start.options.session.name {
-            Some(name) => SessionName::Exactly(name.clone()),
-            None => SessionName::Like(name::proposed(&start.agent.id, &context.settings.directory)),
-        },
+        name: SessionName::Like(name::proposed(&start.agent.id, &context.settings.directory)),
         labels: labels(context, start.agent),
         input: start.input,
         ended: if start.options.session.detach {
@@ -95,7 +95,9 @@ pub fn compose(
         },
         network: Network::default(),
         extra_hosts: told.hosts,
-    })
+        options: Resolved::default(),
+    };
+    Ok(start.container.laid_over(spec, docker.info()))
 }
 
 /// By these a session is found again.

@@ -44,7 +44,7 @@ pub fn compose(
         add(&mut mounts, share.mount());
     }
     add(&mut mounts, at_its_own_place(project.clone()));
-    for path in agent_state(settings, agent)? {
+    for path in agent_state(context, agent)? {
         // Of a link, what it leads to is seen under its own name, too: programs write that name down.
         let real = guard::real(&path);
         add(&mut mounts, at_its_own_place(path));
@@ -156,10 +156,12 @@ fn without_repetition(mounts: BTreeMap<PathBuf, SessionMount>) -> Vec<SessionMou
 }
 
 /// Returns the files and directories in which the agent keeps its state; they are made where they are not there.
-fn agent_state(settings: &Settings, agent: &AgentDefinition) -> Result<Vec<PathBuf>, Diagnostic> {
+fn agent_state(context: &Context, agent: &AgentDefinition) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut state = Vec::new();
-    for (path, kind) in state_paths(settings, agent) {
-        create(&path, kind)?;
+    for (path, kind) in state_paths(&context.settings, agent) {
+        if !context.is_dry() {
+            create(&path, kind)?;
+        }
         state.push(path);
     }
     Ok(state)

@@ -33,6 +33,30 @@ pub struct Config {
     pub network: NetworkConfig,
     /// When registries are asked for something newer.
     pub update: UpdateConfig,
+    /// What the containers of sessions are kept from.
+    pub session: SessionConfig,
+}
+
+/// What the containers of sessions are kept from. Options of a run go before it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// Whether nobody inside can become more than they are; then `sudo` and `su` do not work there.
+    pub no_new_privileges: bool,
+    /// Whether root inside has only those capabilities that aicage's init needs.
+    pub drop_capabilities: bool,
+    /// How many processes and threads there may be; 0 leaves it to the engine.
+    pub pids_limit: i64,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            no_new_privileges: true,
+            drop_capabilities: true,
+            pids_limit: 8192,
+        }
+    }
 }
 
 /// Where images come from.
@@ -105,6 +129,7 @@ impl Default for Config {
             definitions: String::new(),
             network: NetworkConfig::default(),
             update: UpdateConfig::default(),
+            session: SessionConfig::default(),
         }
     }
 }

@@ -87,20 +87,114 @@ fn a_broken_definition_is_told_as_such_with_file_and_line() {
 }
 
 #[test]
-fn arguments_for_the_engine_that_are_stored_are_not_left_out_silently() {
+fn stored_options_that_cannot_be_used_name_their_file_and_the_way_out() {
     let home = Home::new();
-    home.store("agents:\n  one:\n    base: small\n    docker_args: --network none --read-only\n");
     let file = home.project_file().display().to_string();
-    let said = home.run(&["--offline", "one"], NEEDS_NETWORK);
-    let told = format!("{file}: `docker_args` of `one` are not applied");
-    says(&said, &[&told, "without what they ask for"]);
-    let said = home.run(&["--offline", "two"], NEEDS_NETWORK);
-    assert!(!said.contains("docker_args"), "{said}");
+    for (text, why) in [
+        ("-e 'FOO=a b", "the quote before `FOO=a b` is not closed"),
+        (
+            "--restart=always",
+            "`--restart` has no use here: a session ends with its agent",
+        ),
+        ("--colour red", "`--colour` is no option that aicage knows"),
+        ("-p 8O:80", "`8O` is no port"),
+        ("--user 1000", "the agent runs as you"),
+        ("--privileged", "it gives the agent all of this machine"),
+    ] {
+        home.store(&format!(
+            "agents:\n  one:\n    base: small\n    docker_args: \"{text}\"\n"
+        ));
+        let said = home.run(&["--offline", "one"], 2);
+        says(
+            &said,
+            &[
+                "`docker_args` of `one` cannot be used",
+                &file,
+                why,
+                "--no-stored-options",
+            ],
+        );
+        home.run(&["--offline", "--no-stored-options", "one"], NEEDS_NETWORK);
+        home.run(&["--offline", "two"], NEEDS_NETWORK);
+    }
+    home.store("agents: {}\n");
     let global = home.path("aicage/config/global.yml");
     fs_err::create_dir_all(global.parent().unwrap()).unwrap();
-    fs_err::write(global, "agents:\n  two:\n    docker_args: --read-only\n").unwrap();
-    let said = home.run(&["--offline", "two"], NEEDS_NETWORK);
-    says(&said, &["global.yml: `docker_args` of `two`"]);
+    fs_err::write(
+        global,
+        "agents:\n  two:\n    docker_args: --read-only=maybe\n",
+    )
+    .unwrap();
+    let said = home.run(&["--offline", "two"], 2);
+    says(
+        &said,
+        &[
+            "`docker_args` of `two` cannot be used",
+            "global.yml",
+            "maybe",
+        ],
+    );
+}
+
+#[test]
+fn options_that_cannot_be_used_are_refused_before_anything_is_made() {
+    let home = Home::new();
+    let below = home.path("aicage/new").display().to_string();
+    for (options, status, whys) in [
+        (
+            &["-p", "8O:80"][..],
+            2,
+            &["--publish", "`8O` is no port"][..],
+        ),
+        (&["--user", "0"], 2, &["the agent runs as you"]),
+        (&["--privileged"], 2, &["--privileged=all-of-this-machine"]),
+        (
+            &["--docker-args", "-e 'A"],
+            2,
+            &["--docker-args", "the quote before `A` is not closed"],
+        ),
+        (
+            &["--docker-args", "--restart=always"],
+            2,
+            &["--docker-args", "`--restart` has no use here"],
+        ),
+        (
+            &["--env-file", "none.env"],
+            2,
+            &["none.env", "cannot be used"],
+        ),
+        (&["-v", "~:/x"], 3, &["all of your home directory"]),
+        (&["-v", "/:/x"], 3, &["all of your home directory"]),
+        (
+            &["--mount", "type=bind,src=~/..,dst=/x"],
+            3,
+            &["all of your home directory"],
+        ),
+        (
+            &["-v", &format!("{below}:/x")],
+            3,
+            &["where aicage keeps its own files"],
+        ),
+        (
+            &["--docker-args", "-v ~:/x"],
+            3,
+            &["all of your home directory"],
+        ),
+        (
+            &["--mount", "type=bind,src=./gone,dst=/x"],
+            2,
+            &["there is nothing"],
+        ),
+        (&["--security-opt", "seccomp=gone.json"], 2, &["gone.json"]),
+    ] {
+        let line = [&["--offline"], options, &["one"]].concat();
+        says(&home.run(&line, status), whys);
+        let older = [&["--offline"], options, &["--", "one"]].concat();
+        says(&home.run(&older, status), whys);
+    }
+    let said = home.run(&["--restart=always", "--", "one"], 2);
+    says(&said, &["`--restart=always` before `--` has no use here"]);
+    assert!(!home.path("aicage/store").exists(), "something was made");
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub(super) fn engines() -> Vec<Diagnostic> {
             podman: false,
         }
         .into(),
+        EngineError::PortInUse {
+            port: "8080".to_owned(),
+            message: "Bind for 0.0.0.0:8080 failed: port is already allocated".to_owned(),
+        }
+        .into(),
         EngineError::Stopped {
             endpoint: endpoint(),
             source: io_error(io::ErrorKind::ConnectionRefused),

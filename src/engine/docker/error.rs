@@ -135,6 +135,14 @@ pub enum EngineError {
         #[source]
         source: assembler::store::StoreError,
     },
+    /// A port that was to be published belongs to somebody else.
+    #[error("port {port} of this machine is in use")]
+    PortInUse {
+        /// Which.
+        port: String,
+        /// What the engine said.
+        message: String,
+    },
     /// The container could not be started.
     #[error("the container could not be started: {message}")]
     Start {

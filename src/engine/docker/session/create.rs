@@ -11,6 +11,7 @@ use bollard::{
 
 use super::{
     found::SESSION,
+    options,
     spec::{Access, SessionInput, SessionSpec, WhenEnded},
 };
 use crate::engine::docker::{
@@ -41,7 +42,7 @@ pub(super) async fn create(
         read_only: Some(mount.access == Access::ReadOnly),
         ..Mount::default()
     });
-    let body = ContainerCreateBody {
+    let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         entrypoint: spec.entrypoint.clone(),
         cmd: Some(spec.command.clone()),
@@ -69,6 +70,7 @@ pub(super) async fn create(
         }),
         ..ContainerCreateBody::default()
     };
+    options::apply(&spec.options, &mut body);
     let options = name
         .as_ref()
         .map(|name| CreateContainerOptionsBuilder::new().name(name).build());
@@ -207,5 +209,57 @@ fn not_started(error: bollard::errors::Error) -> EngineError {
     let bollard::errors::Error::DockerResponseServerError { message, .. } = error else {
         return EngineError::call("start the container", error);
     };
+    if let Some(port) = port_in_use(&message) {
+        return EngineError::PortInUse {
+            port,
+            message: message.trim().to_owned(),
+        };
+    }
     EngineError::not_started(&message)
+}
+
+/// Finds the port in an engine's words when it could not have it: `Bind for 0.0.0.0:80 failed: port is already allocated`,
+/// `listen tcp4 0.0.0.0:80: bind: address already in use`, `failed to bind host port for 0.0.0.0:80:172.17.0.2:80/tcp`.
+fn port_in_use(message: &str) -> Option<String> {
+    let is_taken = ["port is already allocated", "address already in use"];
+    if !is_taken.iter().any(|words| message.contains(words)) {
+        return None;
+    }
+    let places = [
+        "Bind for ",
+        "host port for ",
+        "host port ",
+        "listen tcp4 ",
+        "listen tcp6 ",
+        "listen tcp ",
+        "listen udp ",
+    ];
+    let (_, after) = places.iter().find_map(|place| message.split_once(place))?;
+    let address = after.split_whitespace().next()?;
+    let ports = match address.split_once("]:") {
+        Some((_, ports)) => ports,
+        None => address.split_once(':')?.1,
+    };
+    let port: String = ports.chars().take_while(char::is_ascii_digit).collect();
+    (!port.is_empty()).then_some(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_found_in_the_words_of_engines() {
+        for message in [
+            "driver failed programming external connectivity on endpoint x (1): Bind for 0.0.0.0:8080 failed: port is already allocated",
+            "Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
+            "failed to bind host port for 127.0.0.1:8080:172.17.0.3:80/tcp: address already in use",
+            "failed to bind host port 0.0.0.0:8080/tcp: address already in use",
+            "rootlessport listen tcp [::]:8080: bind: address already in use",
+        ] {
+            assert_eq!(port_in_use(message).as_deref(), Some("8080"), "{message}");
+        }
+        assert_eq!(port_in_use("no such image"), None);
+        assert_eq!(port_in_use("address already in use"), None);
+    }
 }

@@ -14,6 +14,7 @@ mod link;
 mod logs;
 mod modes;
 mod name;
+mod options;
 mod out_of_memory;
 mod signals;
 mod spec;

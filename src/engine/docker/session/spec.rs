@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::name::SessionName;
+use crate::container_options::Resolved;
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct SessionSpec {
     pub network: Network,
     /// `name:address` for its hosts file.
     pub extra_hosts: Vec<String>,
+    /// What else was asked for, and what it is kept from.
+    pub options: Resolved,
 }
 
 /// A file or directory of this machine, inside the container.
