@@ -47,12 +47,11 @@ pub async fn settle(
     }
     let authorities = super::configured(context)?.unwrap_or_default();
     let name = Digest::of(format!("{}\n{authorities}", image.id).as_bytes());
-    mount.source = match bundle::kept(context, &name) {
-        Some(path) => path,
-        None => {
-            let own = docker.file_of_image(&spec.image, &BUNDLES, BYTES).await?;
-            bundle::keep(context, &name, own.unwrap_or_default(), &authorities)?
-        }
+    mount.source = if let Some(path) = bundle::kept(context, &name) {
+        path
+    } else {
+        let own = docker.file_of_image(&spec.image, &BUNDLES, BYTES).await?;
+        bundle::keep(context, &name, own.unwrap_or_default(), &authorities)?
     };
     mount.target = bundle::BUNDLE.into();
     Ok(())
