@@ -33,6 +33,8 @@ pub enum Purpose {
     Run,
     /// To build the image: answers are the project's, flags only for this time.
     Build,
+    /// To have it otherwise from now on, without running the agent now.
+    Change,
     /// To look at it: nothing is asked and nothing stored.
     Look,
 }
@@ -55,20 +57,24 @@ pub async fn choose(
         (from_flags(context, agent, (wanted, stored))?, Origin::Flags)
     } else if let Some(stored) = stored.filter(|_| !wanted.choose) {
         match usable(context, agent, &found, stored) {
-            Ok(choice) if may_ask && is_half(stored) => {
-                (put(context, agent, &choice).await?, Origin::Answers)
-            }
+            Ok(choice) if may_ask && is_half(stored) => (
+                put(context, agent, (&choice, purpose)).await?,
+                Origin::Answers,
+            ),
             Ok(choice) => (choice, Origin::Store),
             Err(error) if may_ask => {
                 offer_way_out(context, error).await?;
                 let remaining = remaining(context, agent, stored);
-                (put(context, agent, &remaining).await?, Origin::Answers)
+                (
+                    put(context, agent, (&remaining, purpose)).await?,
+                    Origin::Answers,
+                )
             }
             Err(error) => return Err(error),
         }
     } else if may_ask {
         let before = stored.map(|stored| remaining(context, agent, stored));
-        let answers = put(context, agent, &before.unwrap_or_default()).await?;
+        let answers = put(context, agent, (&before.unwrap_or_default(), purpose)).await?;
         (answers, Origin::Answers)
     } else if wanted.choose {
         return Err(Diagnostic::new(
@@ -110,15 +116,26 @@ pub async fn choose(
     Ok(choice)
 }
 
+/// Tells whether what is asked is asked on one page, where everything has its place.
+pub fn is_on_page(context: &Context) -> bool {
+    context.options.menu == Menu::Ui && prompt::can_ask(context) && overview::has_room()
+}
+
 /// Asks on one page, or in lines where that was asked for.
 async fn put(
     context: &Context,
     agent: &AgentDefinition,
-    before: &Choice,
+    (before, purpose): (&Choice, Purpose),
 ) -> Result<Choice, Diagnostic> {
-    match context.options.menu {
-        Menu::Ui if overview::has_room() => on_page::ask(context, agent, before).await,
-        Menu::Ui | Menu::Plain | Menu::None => ask(context, agent, before).await,
+    if is_on_page(context) {
+        let verb = match purpose {
+            Purpose::Run => "start",
+            Purpose::Build => "build",
+            Purpose::Change | Purpose::Look => "keep",
+        };
+        on_page::ask(context, agent, (before, verb)).await
+    } else {
+        ask(context, agent, before).await
     }
 }
 

@@ -10,7 +10,7 @@ use assembler::image::Image;
 use crate::{
     access::{self, Before, Settlement, banner::Banner},
     certificates,
-    choosing::{Purpose, choose, shares},
+    choosing::{self, Purpose, choose, shares},
     cli::RunOptions,
     container_options::{self, docker_run},
     context::{Context, News},
@@ -80,6 +80,10 @@ pub(crate) async fn start(
         context.look_only();
     }
     let choice = choose(context, name, (&options.choice, purpose)).await?;
+    let mut options = options.clone();
+    // The page asked for everything; nothing is asked a second time.
+    options.choice.choose &= !choosing::is_on_page(context);
+    let options = &options;
     let selection = select(context, name, &choice)?;
     session::mounts::check(&context.settings, selection.agent)?;
     let container = container_options::decide(context, &selection.agent.id, &options.container)?;

@@ -90,7 +90,9 @@ pub async fn show(context: &Context, page: Page, desk: &impl Desk) -> Result<Pag
 fn concerns_the_image(section: SectionId) -> bool {
     match section {
         SectionId::Base | SectionId::Extensions | SectionId::ImageName => true,
-        SectionId::Shares | SectionId::Access | SectionId::Options => false,
+        SectionId::Shares | SectionId::ExtensionShares | SectionId::Access | SectionId::Options => {
+            false
+        }
     }
 }
 

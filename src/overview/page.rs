@@ -13,6 +13,8 @@ pub enum SectionId {
     ImageName,
     /// Which files of this machine the user shows the agent.
     Shares,
+    /// Which files the chosen extensions show it.
+    ExtensionShares,
     /// What of this machine the agent may use beyond that.
     Access,
     /// Options of the container.

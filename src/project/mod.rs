@@ -169,6 +169,13 @@ impl Projects {
         Ok(found)
     }
 
+    /// Returns what is stored for `agent` in the project's own file, without what it inherits.
+    pub fn own(&self, directory: &Path, agent: &str) -> Result<StoredAgent, ProjectError> {
+        let read = self.read(&self.file(directory))?;
+        let layer = read.agent(agent, &mut Vec::new())?;
+        Ok(layer.map(|layer| layer.agent).unwrap_or_default())
+    }
+
     /// Stores what was chosen for `agent` in the project in `directory`; everything else in the file stays.
     pub fn store(
         &self,

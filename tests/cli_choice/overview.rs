@@ -114,3 +114,86 @@ fn a_terminal_of_20_columns_and_5_rows_is_enough() {
     terminal.keys(&["Enter"]);
     terminal.shows("> Base         larg…");
 }
+
+#[test]
+fn shares_and_access_are_given_on_the_page_and_not_asked_for_again() {
+    let home = Home::new();
+    if !Home::has_tmux() {
+        return;
+    }
+    fs_err::write(home.path(".gitconfig"), "[user]\nname = Ann\n").unwrap();
+    fs_err::create_dir(home.path("data")).unwrap();
+    let init = std::process::Command::new("git")
+        .args(["init", "-q", "."])
+        .current_dir(home.path("."))
+        .env("HOME", home.path("."))
+        .status();
+    assert!(init.unwrap().success());
+    home.write(
+        "extension/gh/extension.yml",
+        "name: gh\ndescription: d\nshares: [~/data:ro]\n",
+    );
+    let terminal = Terminal::new(&home, "--offline one");
+    terminal.shows("> Base");
+    terminal.keys(&["Space", "l", "Enter", "Down", "Space", "g"]);
+    terminal.shows("> [ ] gh");
+    terminal.keys(&["Space", "Enter", "Down", "Down"]);
+    terminal.shows("> Shares       only the project");
+    terminal.keys(&["Space", "Enter", "/", "n", "o", "Enter"]);
+    terminal.shows("cannot share /no: there is nothing");
+    terminal.keys(&["C-u", "~", "/", "d", "a", "t", "a", "Enter", "Escape"]);
+    terminal.shows("> Shares       ~/data");
+    terminal.keys(&["Down", "Space"]);
+    terminal.shows("> [ ] gh");
+    terminal.keys(&["Space"]);
+    terminal.shows("> [x] gh");
+    terminal.keys(&["Enter", "Down"]);
+    terminal.shows("> Access       gitconfig");
+    terminal.keys(&["Space", "d"]);
+    terminal.shows("> [ ] docker");
+    terminal.keys(&["Space", "Enter"]);
+    terminal.shows("> Access       gitconfig, docker");
+    terminal.keys(&["Enter"]);
+    terminal.shows("code 4");
+    terminal.shows("terminal as before");
+    let kept = home.stored();
+    for line in [
+        "docker: true",
+        "gh: true",
+        &home.path("data").display().to_string(),
+    ] {
+        assert!(kept.contains(line), "no `{line}` in\n{kept}");
+    }
+    drop(terminal);
+    let terminal = Terminal::new(&home, "--offline one");
+    terminal.shows("code 4");
+    let screen = terminal.screen();
+    assert!(!screen.contains('?'), "asked again: {screen}");
+    drop(terminal);
+    // Chosen anew, the page begins with what was chosen, and nothing is asked beside it.
+    let terminal = Terminal::new(&home, "--offline --choose one");
+    terminal.shows("> Base         large");
+    terminal.shows("Access       gitconfig, docker");
+    terminal.keys(&["Enter"]);
+    terminal.shows("code 4");
+    assert_eq!(home.stored(), kept);
+}
+
+#[test]
+fn config_edit_changes_what_was_chosen_and_starts_nothing() {
+    let home = Home::new();
+    if !Home::has_tmux() {
+        return;
+    }
+    let terminal = Terminal::new(&home, "--offline config edit one");
+    terminal.shows("Enter keep");
+    terminal.keys(&["Space", "s", "Enter"]);
+    terminal.shows("> Base         small");
+    terminal.keys(&["Enter"]);
+    terminal.shows("code 0");
+    assert_eq!(
+        home.stored(),
+        stored("one", "small", &[], "aicage:one-small")
+    );
+    home.run(&["config", "edit", "one"], 2);
+}

@@ -1,4 +1,5 @@
-//! `aicage config edit`: an editor on a copy, which takes the place of the file once it is right.
+//! `aicage config edit`: an editor on a copy, which takes the place of the file once it is right; with an agent, the page of
+//! its choices.
 //!
 //! Invariant: what the editor left is checked before it counts; a file that changed meanwhile is not written over; what
 //! is not taken is kept and named.
@@ -15,16 +16,26 @@ use super::{
     set::readable_by_all,
 };
 use crate::{
+    choosing::{Purpose, choose},
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     prompt::{self, Usually},
+    selection::Choice,
     settings::{Layer, Scope},
     whole_file::{self, WholeFileError},
     yaml,
 };
 
 pub(super) async fn edit(context: &Context, args: &EditArgs) -> Result<(), Diagnostic> {
+    if let Some(agent) = &args.agent {
+        let anew = Choice {
+            choose: true,
+            ..Choice::default()
+        };
+        choose(context, agent, (&anew, Purpose::Change)).await?;
+        return Ok(());
+    }
     let place = place(context, args.scope.as_ref().unwrap_or(&ScopeOption::User));
     let path = place.path.as_path();
     let before = yaml::read_bytes(path)?;

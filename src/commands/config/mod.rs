@@ -99,6 +99,9 @@ pub struct PathArgs {
 /// What `aicage config edit` takes.
 #[derive(Debug, Args)]
 pub struct EditArgs {
+    /// Change what is chosen for this agent in this project, on one page, instead of a file.
+    #[arg(value_name = "AGENT", conflicts_with = "scope")]
+    pub agent: Option<String>,
     /// Whose file; yours if nothing is said.
     #[arg(long, value_name = "project|tree[=DIR]|user|system")]
     pub scope: Option<ScopeOption>,

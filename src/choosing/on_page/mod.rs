@@ -2,6 +2,9 @@
 //!
 //! Invariant: what the plain questions refuse cannot be chosen here either, and the other way round.
 
+mod access;
+mod image;
+
 use super::{extended_images, of_image, with_base};
 use crate::{
     context::Context,
@@ -13,22 +16,22 @@ use crate::{
         self, Desk,
         page::{Body, ImageState, Item, Page, Section, SectionId},
     },
-    plan::{self, LayerAction, Plan, Want, Work},
-    printer::bytes,
     selection::{Choice, default_base, possible, select},
-    supply::Ask,
 };
+use access::Access;
 
 /// Shows the overview for an agent; it begins with `before`.
 pub(super) async fn ask(
     context: &Context,
     agent: &AgentDefinition,
-    before: &Choice,
+    (before, verb): (&Choice, &'static str),
 ) -> Result<Choice, Diagnostic> {
-    let desk = Offers::collect(context, agent);
-    let page = desk.page(before)?;
+    let desk = Offers::collect(context, agent).await?;
+    let page = desk.page((before, verb))?;
     let page = overview::show(context, page, &desk).await?;
-    desk.choice(&page)
+    let choice = desk.choice(&page)?;
+    desk.access.keep(&page)?;
+    Ok(choice)
 }
 
 /// What there is to choose from.
@@ -38,12 +41,13 @@ struct Offers<'a> {
     bases: Vec<String>,
     images: Vec<ExtendedImage>,
     extensions: Vec<String>,
+    access: Access<'a>,
 }
 
 impl<'a> Offers<'a> {
-    fn collect(context: &'a Context, agent: &'a AgentDefinition) -> Self {
+    async fn collect(context: &'a Context, agent: &'a AgentDefinition) -> Result<Self, Diagnostic> {
         let images = extended_images(context).images.into_iter();
-        Self {
+        Ok(Self {
             context,
             agent,
             bases: possible(context, agent)
@@ -51,10 +55,11 @@ impl<'a> Offers<'a> {
                 .collect(),
             images: images.filter(|image| image.agent == agent.id).collect(),
             extensions: context.catalogue().extensions.keys().cloned().collect(),
-        }
+            access: Access::collect(context, agent).await?,
+        })
     }
 
-    fn page(&self, before: &Choice) -> Result<Page, Diagnostic> {
+    fn page(&self, (before, verb): (&Choice, &'static str)) -> Result<Page, Diagnostic> {
         let context = self.context;
         let usual = match &before.base {
             Some(base) => base.clone(),
@@ -111,12 +116,13 @@ impl<'a> Offers<'a> {
                 nothing: "as its parts",
             });
         }
+        sections.extend(self.access.sections(&before.extensions));
         Ok(Page {
             title: format!("aicage: {}", self.agent.settings.agent_full_name),
             project: context.settings.directory.display().to_string(),
             sections,
             image: ImageState::Asking,
-            verb: "start",
+            verb,
         })
     }
 
@@ -152,6 +158,16 @@ impl<'a> Offers<'a> {
         }
     }
 
+    fn chosen_extensions(&self, page: &Page) -> Vec<String> {
+        let Some(Body::Ordered { chosen, .. }) = page.body(SectionId::Extensions) else {
+            return Vec::new();
+        };
+        let chosen = chosen.iter();
+        chosen
+            .filter_map(|&at| self.extensions.get(at).cloned())
+            .collect()
+    }
+
     /// Returns what the page says.
     fn choice(&self, page: &Page) -> Result<Choice, Diagnostic> {
         let base = match page.body(SectionId::Base) {
@@ -165,12 +181,7 @@ impl<'a> Offers<'a> {
             return Ok(of_image(image.clone()));
         }
         let mut choice = with_base(self.bases.get(base).cloned().unwrap_or_default());
-        if let Some(Body::Ordered { chosen, .. }) = page.body(SectionId::Extensions) {
-            choice.extensions = chosen
-                .iter()
-                .filter_map(|&at| self.extensions.get(at).cloned())
-                .collect();
-        }
+        choice.extensions = self.chosen_extensions(page);
         if choice.extensions.is_empty() {
             return Ok(choice);
         }
@@ -187,30 +198,11 @@ impl<'a> Offers<'a> {
         });
         Ok(choice)
     }
-
-    async fn looked_up(&self, page: &Page) -> Result<Vec<String>, Diagnostic> {
-        let choice = self.choice(page)?;
-        let selection = select(self.context, &self.agent.id, &choice)?;
-        let held = plan::plan(self.context, &selection, Want::Held).await?;
-        if !held.is_done() {
-            return Ok(described(&held));
-        }
-        // What is newer by what is known; nobody is asked for it here.
-        let newest = plan::plan(self.context, &selection, Want::Newest(Ask::Never)).await;
-        Ok(match newest {
-            Ok(newest) if !newest.is_done() => {
-                let mut lines = vec![format!("{}: here; an update would", name(&held))];
-                lines.extend(described(&newest).into_iter().skip(1));
-                lines
-            }
-            _ => vec![format!("{}: here and up to date", name(&held))],
-        })
-    }
 }
 
 impl Desk for Offers<'_> {
     async fn image(&self, page: &Page) -> ImageState {
-        match self.looked_up(page).await {
+        match image::look_up(self, page).await {
             Ok(lines) => ImageState::Known(lines),
             Err(diagnostic) => ImageState::Failed(diagnostic.sentence()),
         }
@@ -228,15 +220,27 @@ impl Desk for Offers<'_> {
                     _ => Ok(()),
                 }
             }
+            SectionId::Shares => self.access.check_share(text),
             SectionId::Base
             | SectionId::Extensions
-            | SectionId::Shares
+            | SectionId::ExtensionShares
             | SectionId::Access
             | SectionId::Options => Ok(()),
         }
     }
 
     fn follow(&self, page: &mut Page, section: SectionId) {
+        self.follow_image(page, section);
+        if matches!(section, SectionId::Base | SectionId::Extensions) {
+            let chosen = self.chosen_extensions(page);
+            self.access.follow(page, &chosen);
+        }
+    }
+}
+
+impl Offers<'_> {
+    /// Keeps an image that was put together before, its extensions and its name in step.
+    fn follow_image(&self, page: &mut Page, section: SectionId) {
         let Some(Body::One { chosen, .. }) = page.body(SectionId::Base) else {
             return;
         };
@@ -267,57 +271,10 @@ impl Desk for Offers<'_> {
                     text.clear();
                 }
             }
-            SectionId::Shares | SectionId::Access | SectionId::Options => {}
+            SectionId::Shares
+            | SectionId::ExtensionShares
+            | SectionId::Access
+            | SectionId::Options => {}
         }
-    }
-}
-
-fn name(plan: &Plan) -> String {
-    plan.reference.familiar()
-}
-
-/// Says what a plan does, and what it costs.
-fn described(plan: &Plan) -> Vec<String> {
-    let count = |action| {
-        let layers = plan.layers.iter();
-        layers.filter(|layer| layer.action == action).count()
-    };
-    let pulled = count(LayerAction::Pull);
-    let mut does = Vec::new();
-    if pulled > 0 {
-        let size = plan.download();
-        let size = if size > 0 {
-            format!(", {}", bytes(size))
-        } else {
-            String::new()
-        };
-        does.push(format!("pull {}{size}", layers(pulled)));
-    }
-    let executed: Vec<String> = plan
-        .layers
-        .iter()
-        .filter(|layer| layer.action == LayerAction::Execute)
-        .map(|layer| layer.origin.to_string())
-        .collect();
-    if !executed.is_empty() {
-        does.push(format!("run the scripts of {}", executed.join(", ")));
-    }
-    let verb = match plan.work {
-        Work::Pull(_) => "to be pulled",
-        Work::Nothing | Work::Build { .. } => "to be put together here",
-    };
-    let mut lines = vec![format!("{}: {verb}", name(plan))];
-    if !does.is_empty() {
-        lines.push(does.join("; "));
-    }
-    lines.extend(plan.reasons.iter().cloned());
-    lines
-}
-
-fn layers(count: usize) -> String {
-    if count == 1 {
-        "1 layer".to_owned()
-    } else {
-        format!("{count} layers")
     }
 }
