@@ -199,6 +199,15 @@ pub fn published_final(context: &Context, selection: &Selection<'_>) -> ImageRef
         .expect("the repository was checked with the configuration, the ids with their definitions")
 }
 
+/// Tells whether an image is the published finished one, as it is or with something on top.
+pub fn was_pulled(context: &Context, selection: &Selection<'_>, record: &ImageRecord) -> bool {
+    let finished = published_final(context, selection).to_string();
+    record
+        .base
+        .as_ref()
+        .is_none_or(|base| base.reference == finished)
+}
+
 /// Returns who contributed a base's layers that no record covers.
 pub fn origin(base: &str) -> Origin {
     Origin {

@@ -116,7 +116,8 @@ pub fn select<'a>(
                 "extension-twice",
                 ExitStatus::Usage,
                 format!("extension `{}` is asked for twice", extension.id),
-            ));
+            )
+            .hint("name it once; extensions are applied in the order in which they are named"));
         }
     }
     let mut selection = Selection::new(agent, base, extensions);

@@ -62,15 +62,16 @@ pub async fn newer(
         return Ok(None);
     }
     let considered = Remembered::new(known, &context.now);
-    supply::remember(context, CONSIDERED, &name, &considered);
     // Made of what is known by now; where too little is known there is nothing to say.
-    let Ok(plan) = plan::plan(context, selection, Want::Newest(Ask::Never)).await else {
-        return Ok(None);
+    let plan = plan::plan(context, selection, Want::Newest(Ask::Never)).await;
+    let plan = plan.ok().filter(|plan| !plan.is_done());
+    let wanted = match &plan {
+        Some(plan) => is_wanted(context, selection, plan).await?,
+        None => false,
     };
-    if plan.is_done() {
-        return Ok(None);
-    }
-    Ok(is_wanted(context, selection, &plan).await?.then_some(plan))
+    // Only now: a question that was interrupted is asked again.
+    supply::remember(context, CONSIDERED, &name, &considered);
+    Ok(plan.filter(|_| wanted))
 }
 
 /// Returns what registries are asked for an image.
@@ -113,15 +114,10 @@ fn below(
         return Ok(Vec::new());
     }
     let mut questions = Vec::new();
-    let finals = base_image::published_final(context, selection);
-    let is_pulled = record
-        .base
-        .as_ref()
-        .is_none_or(|base| base.reference == finals.to_string());
     if selection.agent.is_published() {
-        questions.push(finals);
+        questions.push(base_image::published_final(context, selection));
     }
-    if !is_pulled {
+    if !base_image::was_pulled(context, selection, record) {
         questions.push(base_image::published_name(context, base));
     }
     Ok(questions)
@@ -156,11 +152,7 @@ fn gone(
     record: &ImageRecord,
 ) -> Result<Option<String>, Diagnostic> {
     let finals = base_image::published_final(context, selection);
-    let of_finals = |base: &str| base == finals.to_string();
-    let is_pulled = record
-        .base
-        .as_ref()
-        .is_none_or(|base| of_finals(&base.reference));
+    let is_pulled = base_image::was_pulled(context, selection, record);
     for reference in questions(context, selection, record)? {
         // That no finished image is published is nothing new to one that was never pulled.
         if reference == finals && !is_pulled {

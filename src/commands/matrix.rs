@@ -210,6 +210,8 @@ async fn record(context: &Context, args: &RecordArgs) -> Result<ExitStatus, Diag
     Ok(ExitStatus::Done)
 }
 
+const WRITE_REPORT: &str = "write it with `aicage matrix --format json > FILE`, and name FILE";
+
 fn read_report(path: &std::path::Path) -> Result<Vec<Row>, Diagnostic> {
     let refused = |reason: String| {
         Diagnostic::new(
@@ -221,12 +223,18 @@ fn read_report(path: &std::path::Path) -> Result<Vec<Row>, Diagnostic> {
             ),
         )
         .caused_by_words(reason)
+        .hint(WRITE_REPORT)
     };
     let mut bytes = Vec::new();
     // It may be a pipe from another command.
     fs_err::File::open(path)
         .and_then(|file| file.take(REPORT_LIMIT + 1).read_to_end(&mut bytes))
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| {
+            let message = format!("cannot read {}", path.display());
+            Diagnostic::new("matrix-from", ExitStatus::Usage, message)
+                .caused_by(Some(&error))
+                .hint(WRITE_REPORT)
+        })?;
     if bytes.len() as u64 > REPORT_LIMIT {
         return Err(refused("it is larger than 16 MiB".to_owned()));
     }

@@ -134,15 +134,15 @@ fn selections<'a>(
     }
     let mut found = Vec::new();
     for record in store.tags()? {
-        if let Some(selection) = made_of(context, &record)
-            && args
-                .agent
-                .as_ref()
-                .is_none_or(|name| selection.agent.id == *name)
-            && args
-                .base
-                .as_ref()
-                .is_none_or(|name| selection.base.id == *name)
+        let Some(parts) = &record.parts else {
+            continue;
+        };
+        let fits =
+            |asked: &Option<String>, part: &str| asked.as_ref().is_none_or(|asked| asked == part);
+        // What was not asked for is not warned of.
+        if fits(&args.agent, &parts.agent)
+            && fits(&args.base, &parts.base)
+            && let Some(selection) = made_of(context, &record)
         {
             found.push(selection);
         }

@@ -29,7 +29,11 @@ impl Explain for EngineError {
             Self::TooOld { .. } => {
                 not_started("engine-too-old").hint("upgrade Docker to 20.10 or newer")
             }
-            Self::Left { source, .. } => source.verdict(),
+            Self::Left {
+                container, source, ..
+            } => source.verdict().hint(format!(
+                "remove it when the engine answers again: docker rm --force {container}"
+            )),
             Self::Refused { .. } => Verdict::failed("engine-refused").hint(ENGINE),
             Self::Call { .. } => Verdict::failed("engine-broke-off").hint(ENGINE),
             Self::Archive { source } => Verdict::system("engine-archive", source),

@@ -109,7 +109,7 @@ impl Draft<'_> {
             Some(_) if held_digest == Some(offered.manifest.digest) => {
                 "layers of it are not in the store".to_owned()
             }
-            Some(held) if !self.was_pulled(held) => format!(
+            Some(held) if !base_image::was_pulled(self.context, self.selection, held) => format!(
                 "{} is published: {} of layers are new",
                 offered.reference,
                 printer::bytes(missing)

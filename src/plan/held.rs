@@ -33,7 +33,7 @@ impl Draft<'_> {
         let Some(image) = there(store.image(&record.manifest.digest))? else {
             return Ok(None);
         };
-        let is_final = self.was_pulled(record);
+        let is_final = base_image::was_pulled(self.context, self.selection, record);
         if is_final && self.selection.extensions.is_empty() {
             // A finished image that was pulled, as it is or with our entrypoint on top.
             let complete = base_image::missing_bytes(self.context, &image)? == 0;
@@ -100,7 +100,7 @@ impl Draft<'_> {
         if let Some(other) = self.other_parts(record) {
             return Ok(Some(other));
         }
-        if !self.was_pulled(record) {
+        if !base_image::was_pulled(self.context, self.selection, record) {
             return Ok(None);
         }
         let why = self.not_pulled()?;
@@ -150,15 +150,6 @@ impl Draft<'_> {
         } else {
             None
         })
-    }
-
-    /// Tells whether the image is the published finished one, as it is or with something on top.
-    pub(super) fn was_pulled(&self, record: &ImageRecord) -> bool {
-        let finished = base_image::published_final(self.context, self.selection).to_string();
-        record
-            .base
-            .as_ref()
-            .is_none_or(|base| base.reference == finished)
     }
 }
 

@@ -244,6 +244,9 @@ fn files_that_never_end_or_never_begin_are_refused_at_once() {
     }
     let record = ["matrix", "record", "--state", "x", "--from", "/dev/zero"];
     says(&home.run(&record, 2), &["it is larger than 16 MiB"]);
+    let record = ["matrix", "record", "--state", "x", "--from", "no.json"];
+    let parts = ["/no.json caused by", "aicage matrix --format json > FILE"];
+    says(&home.run(&record, 2), &parts);
     let link = |to: &str, path: PathBuf| {
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::os::unix::fs::symlink(to, path).unwrap();
@@ -304,4 +307,16 @@ fn what_cannot_be_built_is_refused_before_anything_is() {
             says(&home.run(&[command, &chosen].concat(), 2), &parts);
         }
     }
+}
+
+#[test]
+fn what_is_named_wrongly_is_told_with_the_way_round() {
+    let home = Home::new();
+    let twice = ["--extension", "jq", "--extension", "jq", "one"];
+    says(&home.run(&twice, 2), &["asked for twice", "name it once"]);
+    let taken = ["agent", "new", "config"];
+    says(
+        &home.run(&taken, 2),
+        &["is a command of aicage", "choose another name"],
+    );
 }

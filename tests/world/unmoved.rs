@@ -31,6 +31,14 @@ fn a_version_that_is_not_known_any_more_is_no_reason() {
             assert!(!said.stderr.contains(word), "{}", said.stderr);
         }
         ground.run(&["--offline", "update", "--check"], 0);
+        // An image whose definition is gone is warned of by whoever asks for it.
+        let definition = format!("custom/agents/{}", ground.agent);
+        fs_err::remove_dir_all(ground.aicage_home().join(definition)).unwrap();
+        let gone = "cannot be updated";
+        let said = ground.run(&["--offline", "update", "--check"], 0);
+        assert!(said.stderr.contains(gone), "{}", said.stderr);
+        let said = ground.run(&["--offline", "update", "--check", "codex"], 0);
+        assert!(!said.stderr.contains(gone), "{}", said.stderr);
     });
 }
 

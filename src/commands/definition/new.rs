@@ -76,7 +76,8 @@ pub fn new(context: &Context, noun: Noun, args: &NewArgs) -> Result<ExitStatus, 
             "name-reserved",
             ExitStatus::Usage,
             format!("`{id}` is a command of aicage, so no agent can have this name"),
-        ));
+        )
+        .hint(format!("choose another name, such as `my-{id}`").as_str()));
     }
     let catalogue = context.catalogue();
     if let Some(there) = noun.custom(catalogue, id) {

@@ -202,8 +202,7 @@ impl Volumes {
             } => done,
         };
         let removed = docker.remove_container(&id).await;
-        filled?;
-        removed
+        EngineError::and_removed(&id, filled, removed)
     }
 
     /// Removes what is the step's own.
