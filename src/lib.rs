@@ -54,6 +54,7 @@ pub mod settings;
 pub mod small_file;
 pub mod supply;
 pub mod transport;
+pub mod trust;
 pub mod update_check;
 pub mod version;
 pub mod whole_file;

@@ -55,7 +55,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         return Ok(ExitStatus::Done);
     }
     let faults = match cli.command {
-        Command::Config(_) | Command::Doctor(_) => Faults::LeftOut,
+        Command::Config(_) | Command::Doctor(_) | Command::Trust(_) => Faults::LeftOut,
         _ => Faults::Refused,
     };
     let settings = match Settings::read(&cli.global.set, faults) {
@@ -153,6 +153,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
         }
         Command::Definitions(command) => commands::definitions::definitions(context, &command),
         Command::Config(command) => commands::config::config(context, &command).await,
+        Command::Trust(args) => commands::trust::trust(context, &args),
         Command::Version => commands::version::version(context),
         Command::Matrix(args) => {
             context

@@ -7,16 +7,18 @@ use crate::{
     extended_image::ExtendedImage,
     matrix::State,
     settings::Config,
+    trust::TeamFile,
 };
 
 /// Returns each schema with the name of its file in `schemas/`.
-pub fn all() -> [(&'static str, Schema); 6] {
+pub fn all() -> [(&'static str, Schema); 7] {
     [
         ("agent.schema.json", schema_for!(AgentFile)),
         ("base.schema.json", schema_for!(BaseFile)),
         ("extension.schema.json", schema_for!(ExtensionFile)),
         ("image-extended.schema.json", schema_for!(ExtendedImage)),
         ("config.schema.json", schema_for!(Config)),
+        ("team.schema.json", schema_for!(TeamFile)),
         ("matrix-state.schema.json", schema_for!(State)),
     ]
 }

@@ -20,6 +20,7 @@ use crate::{
     project::{Found, Projects, StoredChoice},
     prompt::{self, Menu},
     selection::{Choice, default_base, find_agent, possible, select},
+    trust,
 };
 
 use asking::{ask, offer_way_out};
@@ -45,6 +46,8 @@ pub async fn choose(
     agent: &str,
     (wanted, purpose): (&Choice, Purpose),
 ) -> Result<Choice, Diagnostic> {
+    trust::refuse_fault(context)?;
+    trust::warn_if_left_out(context);
     let agent = find_agent(context, agent)?;
     let projects = Projects::open(&context.settings);
     let found = projects.choice(&context.settings.directory, &agent.id)?;
@@ -57,7 +60,7 @@ pub async fn choose(
         (from_flags(context, agent, (wanted, stored))?, Origin::Flags)
     } else if let Some(stored) = stored.filter(|_| !wanted.choose) {
         match usable(context, agent, &found, stored) {
-            Ok(choice) if may_ask && is_half(stored) => (
+            Ok(choice) if may_ask && is_half(stored) && !found.is_settled => (
                 put(context, agent, (&choice, purpose)).await?,
                 Origin::Answers,
             ),
@@ -351,8 +354,17 @@ fn unusable(agent: &AgentDefinition, found: &Found, error: Diagnostic) -> Diagno
         error,
     )
     .coded("stored-choice")
-    .fact("file", found.file.display().to_string())
+    .fact("file", place_of(found))
     .hint(hint.as_str())
+}
+
+/// Returns the file that says what the agent runs in.
+fn place_of(found: &Found) -> String {
+    let said = ["base", "extensions"]
+        .iter()
+        .filter_map(|key| found.origins.get(key));
+    let file = said.flatten().next_back().and_then(|origin| origin.file());
+    file.unwrap_or(&found.file).display().to_string()
 }
 
 /// Tells whether flags left something to the project's file that is not there any more.

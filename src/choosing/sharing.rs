@@ -33,6 +33,11 @@ pub async fn shares(
     for (text, whose) in typed.chain(kept) {
         let share = Share::parse(settings, text, whose)?;
         share.check(settings)?;
+        if let Some(agreed) = found.pinned.get(text)
+            && share.real() != agreed
+        {
+            return Err(moved(&share, agreed));
+        }
         shares.push(share);
     }
     if options.access.keep_shares {
@@ -50,6 +55,17 @@ pub async fn shares(
         shares.extend(consent.given(extension).await?);
     }
     Ok(shares)
+}
+
+/// What a team file shares was agreed to where it was; a link that was turned meanwhile leads elsewhere.
+fn moved(share: &Share, agreed: &std::path::Path) -> Diagnostic {
+    Diagnostic::new(
+        "team-file-moved",
+        ExitStatus::Refused,
+        format!("{share} leads elsewhere than what was agreed to"),
+    )
+    .fact("agreed to", agreed.display().to_string())
+    .hint("look who changed it, then start again")
 }
 
 /// Refuses `--extension-shares` with what shares nothing here.

@@ -16,7 +16,7 @@ pub use older_config::older_config;
 use crate::{
     access::AccessOptions, build_secrets::SecretOption, commands,
     container_options::ContainerOptions, printer::ProgressMode, prompt::Menu, selection::Choice,
-    session::options::SessionOptions, settings::SetOption, update_check,
+    session::options::SessionOptions, settings::SetOption, trust::TrustOptions, update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -119,6 +119,9 @@ pub struct RunOptions {
     /// The container that it runs in.
     #[command(flatten)]
     pub container: ContainerOptions,
+    /// What the repository's `aicage.yml` asks for.
+    #[command(flatten)]
+    pub trust: TrustOptions,
 }
 
 impl RunOptions {
@@ -144,6 +147,7 @@ impl RunOptions {
             no_update: self.no_update || after.no_update,
             session: self.session.overridden_by(after.session),
             container: self.container.overridden_by(after.container),
+            trust: self.trust.overridden_by(after.trust),
         }
     }
 }
@@ -185,6 +189,8 @@ pub enum Command {
     Config(commands::config::ConfigCommand),
     /// Look at everything that a start needs, and say what to do about what is wrong.
     Doctor(commands::doctor::DoctorArgs),
+    /// Agree to what a repository's `aicage.yml` asks for, or take that back.
+    Trust(commands::trust::TrustArgs),
     /// For publishers: which agents on which bases must be built again, and why.
     Matrix(Box<commands::matrix::MatrixArgs>),
     /// Print a completion script for a shell.
@@ -211,13 +217,12 @@ pub struct RunCommand {
     /// Options of the run; they stand before the agent.
     #[command(flatten)]
     pub options: RunOptions,
-    /// The agent and its arguments.
+    /// The agent and its arguments; without any, the agent of the repository's `aicage.yml`.
     #[arg(
-        required = true,
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_names = ["AGENT", "AGENT ARGUMENTS"],
-        num_args = 1..
+        num_args = 0..
     )]
     pub command: Vec<OsString>,
 }

@@ -21,5 +21,6 @@ pub mod run;
 pub mod session;
 pub mod shell;
 pub mod stop;
+pub mod trust;
 pub mod update;
 pub mod version;

@@ -24,7 +24,7 @@ use crate::{
     selection::{Selection, select},
     session::{self, inside, talking},
     supply::Ask,
-    update_check,
+    trust, update_check,
 };
 
 /// Runs the agent that `command` names with the arguments that follow it.
@@ -34,7 +34,10 @@ pub async fn run(
     command: Vec<OsString>,
 ) -> Result<ExitStatus, Diagnostic> {
     let mut words = command.into_iter().map(text);
-    let name = words.next().transpose()?.unwrap_or_default();
+    let name = match words.next().transpose()? {
+        Some(name) => name,
+        None => agent_of_team(context)?,
+    };
     let arguments = words.collect::<Result<Vec<String>, Diagnostic>>()?;
     start(context, options, (&name, Program::Agent(arguments))).await
 }
@@ -79,6 +82,7 @@ pub(crate) async fn start(
     if is_dry {
         context.look_only();
     }
+    trust::settle(context, options.trust.trust).await?;
     let choice = choose(context, name, (&options.choice, purpose)).await?;
     let mut options = options.clone();
     // The page asked for everything; nothing is asked a second time.
@@ -216,6 +220,21 @@ struct DryRun<'a> {
     schema: &'static str,
     image: &'a str,
     argv: Vec<String>,
+}
+
+/// Returns the agent that the repository names.
+fn agent_of_team(context: &Context) -> Result<String, Diagnostic> {
+    trust::refuse_fault(context)?;
+    let team = context.settings.team.as_deref();
+    team.and_then(|team| team.file.agent.clone())
+        .ok_or_else(|| {
+            Diagnostic::new(
+                "no-agent",
+                ExitStatus::Usage,
+                "no agent is named, neither on the command line nor in an `aicage.yml` of this repository",
+            )
+            .hint("name one; `aicage agent list` shows them")
+        })
 }
 
 /// Makes sure that the engine has the image and returns the name it has there.

@@ -3,7 +3,7 @@
 use super::verdict::{Explain, Verdict};
 use crate::{
     definition::DefinitionError, extended_image::ExtendedImageError, project::ProjectError,
-    settings::SettingsError, whole_file::WholeFileError, yaml::YamlError,
+    settings::SettingsError, trust::TeamError, whole_file::WholeFileError, yaml::YamlError,
 };
 
 impl Explain for YamlError {
@@ -66,6 +66,20 @@ impl Explain for ProjectError {
             Self::Newer { .. } => Verdict::usage("project-newer")
                 .hint("use the newer aicage; this one neither reads nor changes the file"),
             Self::Write(error) => error.verdict(),
+        }
+    }
+}
+
+impl Explain for TeamError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Yaml(error) => error.verdict().hint(
+                "whoever keeps the repository corrects it; `doc/configuration.md` lists the keys",
+            ),
+            Self::Kind { .. } => {
+                Verdict::usage("team-file-kind").hint("put the file itself there, or remove it")
+            }
+            Self::Read { source, .. } => Verdict::system("team-file-read", source),
         }
     }
 }

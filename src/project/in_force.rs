@@ -32,7 +32,7 @@ impl Projects {
         Ok(layers)
     }
 
-    /// Lists the agents of which something is stored for `directory` or above it.
+    /// Lists the agents of which something is stored for `directory` or above it, and that of the team file.
     pub fn agents(&self, directory: &Path) -> BTreeSet<String> {
         let places = self.places(&resolved(directory));
         let files = places
@@ -40,6 +40,7 @@ impl Projects {
             .filter_map(|(_, path)| self.read(&path).ok());
         files
             .flat_map(|file| file.names().unwrap_or_default())
+            .chain(self.team.as_ref().and_then(|team| team.file.agent.clone()))
             .collect()
     }
 }

@@ -9,6 +9,7 @@ mod change;
 mod docker_args;
 mod file;
 mod in_force;
+mod team;
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use assembler::digest::Digest;
 use crate::{
     container_options::stored::Stored,
     settings::{Origin, Scope, Settings},
+    trust::Team,
     whole_file::{self, Lock, WholeFileError},
     yaml::YamlError,
 };
@@ -36,6 +38,8 @@ pub struct Projects {
     home: PathBuf,
     /// What was read, so that a start reads each file once.
     files: Arc<Mutex<BTreeMap<PathBuf, Arc<ProjectFile>>>>,
+    /// What the repository's file says, as far as it counts.
+    team: Option<Arc<Team>>,
 }
 
 /// What was chosen for an agent in a project.
@@ -79,6 +83,10 @@ pub struct Found {
     pub docker_args: Vec<Stored>,
     /// Where each key of the agent is said; those that add to each other are said in several places.
     pub origins: BTreeMap<&'static str, Vec<Origin>>,
+    /// Where shares of the team file really are; elsewhere they are not what was agreed to.
+    pub pinned: BTreeMap<String, PathBuf>,
+    /// Whether the team file says what the agent runs in, so that there is nothing to ask.
+    pub is_settled: bool,
 }
 
 /// Why a project's file cannot be used.
@@ -129,7 +137,13 @@ impl Projects {
         Self {
             home: home.to_owned(),
             files: Arc::default(),
+            team: None,
         }
+    }
+
+    /// Lays what a repository says between what a project inherits and what it says itself.
+    pub fn set_team(&mut self, team: Option<Arc<Team>>) {
+        self.team = team;
     }
 
     /// Returns the file of the project in `directory`.
@@ -148,7 +162,12 @@ impl Projects {
         };
         for (scope, path) in self.places(&directory) {
             let read = self.read(&path)?;
-            let Some(layer) = read.agent(agent, &mut found.warnings)? else {
+            let layer = read.agent(agent, &mut found.warnings)?;
+            if let (Scope::Project, Some(team)) = (&scope, self.team.as_deref()) {
+                let own = layer.as_ref().map(|layer| &layer.agent.choice);
+                team::lay_over(&mut found, team, own);
+            }
+            let Some(layer) = layer else {
                 continue;
             };
             if let Some(text) = layer.agent.docker_args.clone() {
@@ -187,6 +206,10 @@ impl Projects {
         let path = self.home.join("projects").join(file_name(&directory));
         let lock = whole_file::lock(&self.lock())?;
         let mut inherited = Inherited::Nothing;
+        let team = self.team.as_deref();
+        if team.is_some_and(|team| team.file.extensions.iter().flatten().next().is_some()) {
+            inherited = Inherited::Extensions;
+        }
         for (scope, path) in self.places(&directory) {
             if scope == Scope::Project {
                 continue;

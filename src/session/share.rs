@@ -98,6 +98,11 @@ impl Share {
         self.refuse(settings)
     }
 
+    /// Returns where it really is.
+    pub fn real(&self) -> &Path {
+        &self.real
+    }
+
     /// Tells who wants it to be seen.
     pub fn whose(&self) -> &Whose {
         &self.whose

@@ -16,7 +16,10 @@ pub mod layers;
 mod origin;
 mod variables;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub use account::Account;
 pub use config::Config;
@@ -27,7 +30,9 @@ pub use origin::{Origin, Scope};
 
 use crate::{
     definition::catalogue::CustomRoots,
+    diagnostic::Diagnostic,
     project::Projects,
+    trust::{self, Consent, Homes, Team},
     yaml::{self, YamlError},
 };
 
@@ -51,6 +56,12 @@ pub struct Settings {
     pub projects: Projects,
     /// What is wrong with files and variables that were left out, where [`Faults::LeftOut`] was asked for.
     pub faults: Vec<SettingsFault>,
+    /// The team file of the repository, with what of it counts.
+    pub team: Option<Arc<Team>>,
+    /// Why there is none, though there is a file.
+    pub team_fault: Option<Diagnostic>,
+    /// What each place sets, the weakest first, without the team file, and how many of them are weaker than that.
+    layers: (Vec<Layer>, usize),
     /// What is to be told at the start.
     pub warnings: Vec<String>,
     /// What the environment says.
@@ -128,6 +139,9 @@ impl Settings {
             origins: Origins::new(),
             projects,
             faults: Vec::new(),
+            team: None,
+            team_fault: None,
+            layers: (Vec::new(), 0),
             warnings: Vec::new(),
             environment,
             account,
@@ -142,38 +156,64 @@ impl Settings {
         faults: Faults,
     ) -> Result<(), SettingsError> {
         let mut left_out = Vec::new();
-        let mut layers = Vec::new();
-        let mut add = |read: Result<Vec<Layer>, SettingsError>| match read {
-            Ok(read) => {
-                layers.extend(read);
-                Ok(())
-            }
+        let mut kept = |read: Result<Vec<Layer>, SettingsError>| match read {
             Err(error) if faults == Faults::LeftOut => {
                 left_out.push(SettingsFault::new(error));
-                Ok(())
+                Ok(Vec::new())
             }
-            Err(error) => Err(error),
+            other => other,
         };
-        add(of_file(&self.system_file(), &Scope::System))?;
-        add(of_file(&self.user_file(), &Scope::User))?;
-        add(self
-            .projects
-            .settings(&self.directory)
-            .map(|layers| layers.into_iter().map(|(_, layer)| layer).collect())
-            .map_err(SettingsError::from))?;
-        let mut warnings = Vec::new();
+        let mut layers = kept(of_file(&self.system_file(), &Scope::System))?;
+        layers.extend(kept(of_file(&self.user_file(), &Scope::User))?);
+        let projects = self.projects.settings(&self.directory);
+        let mut own = Vec::new();
+        layers.extend(kept(projects.map_err(SettingsError::from).map(|all| {
+            let (nearest, weaker): (Vec<_>, Vec<_>) = all
+                .into_iter()
+                .partition(|(scope, _)| *scope == Scope::Project);
+            own.extend(nearest.into_iter().map(|(_, layer)| layer));
+            weaker.into_iter().map(|(_, layer)| layer).collect()
+        }))?);
+        let before_team = layers.len();
+        layers.extend(own);
         let variables = variables::layer(&self.environment.aicage);
-        add(variables.map(|(layer, told)| {
-            warnings = told;
+        layers.extend(kept(variables.map(|(layer, told)| {
+            self.warnings = told;
             vec![layer]
-        }))?;
-        add(flags::layer(options).map(|layer| vec![layer]))?;
-        let (config, origins) = layers::merged(&layers);
-        self.config = config;
-        self.origins = origins;
+        }))?);
+        layers.extend(kept(flags::layer(options).map(|layer| vec![layer]))?);
         self.faults = left_out;
-        self.warnings = warnings;
+        self.layers = (layers, before_team);
+        let homes = Homes {
+            user: &self.user_home,
+            aicage: &self.home,
+        };
+        match trust::find(&self.directory, homes) {
+            Ok(team) => self.team = team.map(Arc::new),
+            // Only those who work by it need it.
+            Err(error) => self.team_fault = Some(error.into()),
+        }
+        self.merge();
         Ok(())
+    }
+
+    /// Lays all places over each other.
+    fn merge(&mut self) {
+        let (layers, before_team) = &self.layers;
+        let (weaker, stronger) = layers.split_at(*before_team);
+        let team = self.team.as_ref().map(|team| team.settings_in_force());
+        (self.config, self.origins) = layers::merged(weaker.iter().chain(&team).chain(stronger));
+        self.projects.set_team(self.team.clone());
+    }
+
+    /// Says what the user said to the team file, for this run.
+    pub fn set_consent(&mut self, consent: Consent) {
+        if let Some(team) = &self.team {
+            let mut team = Team::clone(team);
+            team.consent = consent;
+            self.team = Some(Arc::new(team));
+            self.merge();
+        }
     }
 
     /// Returns the file with the settings of all users of this machine.

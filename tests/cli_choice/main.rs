@@ -12,4 +12,5 @@ mod overview;
 mod questions;
 mod refused;
 mod shares;
+mod team;
 mod terminal;

@@ -8,7 +8,7 @@ use super::{denied, full, json};
 use crate::{
     definition::DefinitionError, diagnostic::Diagnostic, extended_image::ExtendedImageError,
     init_program::InitProgramError, printer::PrintError, project::ProjectError,
-    settings::SettingsError, whole_file::WholeFileError, yaml::YamlError,
+    settings::SettingsError, trust::TeamError, whole_file::WholeFileError, yaml::YamlError,
 };
 
 pub(super) fn program() -> Vec<Diagnostic> {
@@ -124,6 +124,16 @@ pub(super) fn projects() -> Vec<Diagnostic> {
         ExtendedImageError::Write {
             path: "/home/me/.aicage/custom/image-extended/mine/image-extended.yml".into(),
             source: full(),
+        }
+        .into(),
+        TeamError::Kind {
+            path: "/home/me/project/aicage.yml".into(),
+            what: "a symbolic link",
+        }
+        .into(),
+        TeamError::Read {
+            path: "/home/me/project/aicage.yml".into(),
+            source: denied(),
         }
         .into(),
         WholeFileError::Busy {
