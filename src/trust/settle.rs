@@ -100,6 +100,9 @@ pub fn show(context: &Context, team: &Team) {
     }
 }
 
+/// The most wishes that a failure lists.
+const SHOWN: usize = 6;
+
 fn refused(team: &Team, why: &str) -> Diagnostic {
     let count = team.wishes.len();
     let mut refused = Diagnostic::new(
@@ -110,7 +113,6 @@ fn refused(team: &Team, why: &str) -> Diagnostic {
             team.path.display()
         ),
     );
-    const SHOWN: usize = 6;
     for wish in team.wishes.iter().take(SHOWN) {
         refused = refused.caused_by_words(wish.to_string());
     }
