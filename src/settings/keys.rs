@@ -285,6 +285,24 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_has_every_setting_with_its_variable_and_what_it_is_for() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/configuration.md");
+        let guide = fs_err::read_to_string(guide).unwrap();
+        for key in all() {
+            let (name, variable) = (&key.name, key.variable());
+            let row = guide
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{name}` | `{variable}` |")));
+            let row = row.unwrap_or_else(|| panic!("doc/configuration.md has no row of `{name}`"));
+            assert!(
+                row.ends_with(&format!("| {} |", key.description)),
+                "doc/configuration.md says of `{name}` something else than the program: {}",
+                key.description
+            );
+        }
+    }
+
+    #[test]
     fn values_are_what_their_key_takes() {
         let map = value_of(Kind::MapOfLists, &words(&["a=1,b=2", "a=3"])).unwrap();
         assert_eq!(map, serde_json::json!({"a": ["1", "3"], "b": ["2"]}));

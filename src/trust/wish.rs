@@ -73,6 +73,7 @@ pub(super) fn tightens(key: &str, value: &Value) -> bool {
     match key {
         "update.policy" => value == "never",
         "update.version_on_host" => *value == Value::Bool(false),
+        "session.drop_capabilities" | "session.no_new_privileges" => *value == Value::Bool(true),
         _ => false,
     }
 }
