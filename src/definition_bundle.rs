@@ -26,6 +26,7 @@ use crate::{
     exit_status::ExitStatus,
     leftovers,
     memory::{self, Remembered},
+    settings::Settings,
     settings::config::UpdatePolicy,
     supply::{self, Ask, Offer},
     transport, update_check,
@@ -99,6 +100,14 @@ async fn image(context: &Context, wanted: &str) -> Result<PathBuf, Diagnostic> {
         return Ok(place);
     }
     Ok(place(context, &known))
+}
+
+/// Returns the definitions of an image that are unpacked already; nobody is asked.
+pub fn at_hand(settings: &Settings, wanted: &str) -> Option<PathBuf> {
+    let reference: ImageReference = wanted.parse().ok()?;
+    let state = settings.state();
+    let known = memory::recall(&state, KIND, &reference.to_string())?.value?;
+    Some(directory(&state).join(known)).filter(|place| place.is_dir())
 }
 
 /// Returns the directory of all that was unpacked.

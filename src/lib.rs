@@ -15,6 +15,7 @@ pub mod choosing;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod completion;
 pub mod compose;
 pub mod container_options;
 pub mod context;

@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::{
     access,
     cli::{self, Cli, Command},
-    commands, container_options,
+    commands, completion, container_options,
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
@@ -29,6 +29,9 @@ use crate::{
 
 /// Runs the program with `arguments` and returns its exit code.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    if completion::answer(&arguments) {
+        return ExitCode::SUCCESS;
+    }
     let environment = Environment::read();
     let cli = match parse(arguments) {
         Ok(cli) => cli,
@@ -49,8 +52,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
     if let Command::Completion { shell } = cli.command {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "aicage", &mut script);
+        let script = completion::script(shell)
+            .map_err(|error| Diagnostic::of("completion", ExitStatus::Failed, &error))?;
         printer.bytes(&script);
         return Ok(ExitStatus::Done);
     }
@@ -154,6 +157,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
         Command::Definitions(command) => commands::definitions::definitions(context, &command),
         Command::Config(command) => commands::config::config(context, &command).await,
         Command::Trust(args) => commands::trust::trust(context, &args),
+        Command::Man(args) => commands::man::man(context, &args),
         Command::Version => commands::version::version(context),
         Command::Matrix(args) => {
             context

@@ -193,14 +193,18 @@ pub enum Command {
     Trust(commands::trust::TrustArgs),
     /// For publishers: which agents on which bases must be built again, and why.
     Matrix(Box<commands::matrix::MatrixArgs>),
-    /// Print a completion script for a shell.
-    #[command(
-        after_help = "Example: aicage completion bash > ~/.local/share/bash-completion/completions/aicage"
-    )]
+    /// Print what makes a shell complete agents, bases, extensions, images, sessions and options.
+    #[command(after_help = "Examples:\n  \
+        aicage completion bash > ~/.local/share/bash-completion/completions/aicage\n  \
+        aicage completion zsh > ~/.zfunc/_aicage            with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc\n  \
+        aicage completion fish > ~/.config/fish/completions/aicage.fish\n  \
+        aicage completion powershell >> $PROFILE")]
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Print the manual, or write it as a page a verb.
+    Man(commands::man::ManArgs),
     /// Print the version.
     Version,
     /// Ask an agent's `version.sh` while its session runs; a start leaves this behind.
@@ -228,7 +232,7 @@ pub struct RunCommand {
 }
 
 /// Words that can never be an agent's name on the command line: the verbs, those to come, and clap's own.
-pub const RESERVED: [&str; 28] = [
+pub const RESERVED: [&str; 29] = [
     "agent",
     "attach",
     "base",
@@ -243,6 +247,7 @@ pub const RESERVED: [&str; 28] = [
     "help",
     "image",
     "logs",
+    "man",
     "matrix",
     "menu",
     "new",

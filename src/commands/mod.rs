@@ -13,6 +13,7 @@ pub mod exec;
 pub mod extension;
 pub mod image;
 pub mod logs;
+pub mod man;
 pub mod matrix;
 pub mod plan;
 pub mod ps;

@@ -9,6 +9,7 @@ mod clock;
 mod confinement;
 mod container_network;
 mod credentials;
+mod defaults;
 mod definitions;
 mod disk;
 mod engine;
@@ -79,6 +80,7 @@ pub async fn examine(context: &Context, agent: Option<&str>) -> Report {
     );
     let mut findings = [engine, registries, local, programs].concat();
     findings.extend(definitions::look(catalogue));
+    findings.extend(defaults::judge(&settings.config.session));
     findings.push(version());
     findings.extend(configured(settings));
     Report::of(findings)

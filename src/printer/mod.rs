@@ -435,7 +435,7 @@ impl Printer {
 
     fn talk_width(&self) -> usize {
         let width = self.shared.settings.stderr.width.unwrap_or(USUAL_WIDTH);
-        width.clamp(40, USUAL_WIDTH)
+        width.clamp(20, USUAL_WIDTH)
     }
 }
 

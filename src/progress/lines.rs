@@ -1,7 +1,7 @@
 //! Progress as lines: one a fact, with the time since the start.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,7 +19,8 @@ pub(super) struct Lines {
     printer: Printer,
     start: Instant,
     steps: Mutex<BTreeMap<String, Instant>>,
-    shown: Mutex<BTreeSet<String>>,
+    /// What is on its way, with its size.
+    shown: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Lines {
@@ -42,7 +43,7 @@ impl Lines {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::FetchStarted { blob, have } => {
-                shown.insert(blob.digest.to_string());
+                shown.insert(blob.digest.to_string(), blob.size);
                 let size = bytes(blob.size);
                 let here = match have {
                     0 => String::new(),
@@ -53,8 +54,14 @@ impl Lines {
                     blob.digest.short()
                 ));
             }
-            Event::FetchDone { digest } if shown.remove(&digest.to_string()) => {
-                self.say(&format!("pulled layer {}", digest.short()));
+            Event::FetchDone { digest } => {
+                if let Some(size) = shown.remove(&digest.to_string()) {
+                    self.say(&format!(
+                        "pulled layer {} ({})",
+                        digest.short(),
+                        bytes(size)
+                    ));
+                }
             }
             _ => {}
         }

@@ -68,7 +68,7 @@ impl Live {
     fn fetch(&self, event: &Event<'_>) {
         match event {
             Event::FetchStarted { blob, have } => {
-                let bar = ProgressBar::no_length().with_style(flow());
+                let bar = ProgressBar::no_length().with_style(flow(self.printer.talk_columns()));
                 bar.set_length(blob.size);
                 bar.set_position(*have);
                 bar.set_prefix("pulling");
@@ -97,7 +97,7 @@ impl Live {
                 self.achieved(Role::Faint, "reused", &origin.to_string());
             }
             Event::StepStarted { origin, log } => {
-                let bar = ProgressBar::new_spinner().with_style(wait());
+                let bar = ProgressBar::new_spinner().with_style(wait(self.printer.talk_columns()));
                 bar.set_prefix("running");
                 let log = log.display().to_string();
                 bar.set_message(printable(&format!("{origin}  log {log}")));
@@ -126,7 +126,7 @@ impl Live {
     fn load(&self, event: &Event<'_>) {
         match event {
             Event::LoadStarted { reference, bytes } => {
-                let bar = ProgressBar::no_length().with_style(flow());
+                let bar = ProgressBar::no_length().with_style(flow(self.printer.talk_columns()));
                 bar.set_length(*bytes);
                 bar.set_prefix("loading");
                 bar.set_message(printable(shown(reference)));
@@ -151,7 +151,7 @@ impl Reporter for Live {
         }
         match event {
             Event::Resolving { reference } => {
-                let bar = ProgressBar::new_spinner().with_style(wait());
+                let bar = ProgressBar::new_spinner().with_style(wait(self.printer.talk_columns()));
                 bar.set_prefix("resolving");
                 bar.set_message(printable(reference));
                 self.begin("resolve".to_owned(), bar);
@@ -177,17 +177,24 @@ impl Reporter for Live {
     }
 }
 
-/// Bytes on their way.
-fn flow() -> ProgressStyle {
-    style(
-        "{prefix:<9} {msg} {bar:20} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}",
-    )
+/// Bytes on their way. A line that is longer than the terminal is wide would be drawn anew below itself.
+fn flow(columns: usize) -> ProgressStyle {
+    style(match columns {
+        0..30 => "{prefix} {percent}%",
+        30..80 => "{prefix:<9} {wide_msg} {decimal_bytes}/{decimal_total_bytes}",
+        _ => {
+            "{prefix:<9} {msg} {bar:20} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}"
+        }
+    })
     .progress_chars("━╸ ")
 }
 
 /// Something that takes its time.
-fn wait() -> ProgressStyle {
-    style("{prefix:<9} {msg} {spinner} {elapsed}")
+fn wait(columns: usize) -> ProgressStyle {
+    style(match columns {
+        0..30 => "{prefix} {elapsed}",
+        _ => "{prefix:<9} {wide_msg} {spinner} {elapsed}",
+    })
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -155,7 +155,7 @@ mod tests {
             [
                 "resolving debian:stable",
                 "pulling layer dac1d7cfa950 (5 B, 2 B of it here already)",
-                "pulled layer dac1d7cfa950",
+                "pulled layer dac1d7cfa950 (5 B)",
                 "GET x failed; try 2 follows in 500 ms",
                 "reused agent codex 1.2",
                 "running agent codex 1.2, log /logs/codex.log",
