@@ -45,6 +45,8 @@ impl Explain for EngineError {
                 "check the space on the engine's disk with `docker system df`, and try again",
             ),
             Self::Memory { source } => source.verdict(),
+            Self::Unmountable { .. } => Verdict::ending("mount-name", ExitStatus::Refused)
+                .hint("give the directory another name, or use Docker, which takes every name"),
             Self::Start { status, .. } => started(*status),
             Self::NameTaken { .. } => Verdict::usage("session-name-taken").hint(
                 "choose another with `--name`, or end that one: `aicage ps` shows your sessions, `docker ps -a` all containers",

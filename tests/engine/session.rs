@@ -273,7 +273,13 @@ fn a_reader_that_goes_away_ends_the_session() {
 #[test]
 fn a_mount_may_have_any_name() {
     on_each("mounts", |ground| {
-        let odd = ground.directory.path().join("a:b, c=d");
+        // Podman has no words for both a comma and a colon.
+        let name = if ground.docker.info().is_podman() {
+            "a b, c=d"
+        } else {
+            "a:b, c=d"
+        };
+        let odd = ground.directory.path().join(name);
         fs_err::create_dir(&odd).unwrap();
         fs_err::write(odd.join("file"), "seen").unwrap();
         let mount = format!("{}=>/mnt", odd.display());

@@ -87,6 +87,10 @@ pub(super) fn engines() -> Vec<Diagnostic> {
             source: bollard::errors::Error::RequestTimeoutError,
         }
         .into(),
+        EngineError::Unmountable {
+            path: "/home/me/a, b: c".into(),
+        }
+        .into(),
         EngineError::Archive { source: full() }.into(),
         EngineError::Foreign {
             reference: "mine/tools:1".to_owned(),

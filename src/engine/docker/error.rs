@@ -143,6 +143,14 @@ pub enum EngineError {
         /// What the engine said.
         message: String,
     },
+    /// Podman's interface has no words for this path.
+    #[error(
+        "Podman cannot mount {}: its name has a comma, and it or the place it is seen at has a colon", path.display()
+    )]
+    Unmountable {
+        /// What was to be mounted.
+        path: PathBuf,
+    },
     /// The container could not be started.
     #[error("the container could not be started: {message}")]
     Start {

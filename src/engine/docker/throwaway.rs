@@ -29,6 +29,9 @@ use super::{
 pub(crate) const LABEL: &str = "io.github.aicage.step";
 /// The label that says whose session a container is; its value is an [`Owner`].
 pub(crate) const OWNER: &str = "io.github.aicage.owner";
+/// The label of a session that is to be gone with its end where the engine does not see to that; its value is an
+/// [`Owner`].
+pub(crate) const PASSING: &str = "io.github.aicage.passing";
 /// The repository of the names under which images for steps are loaded; the tag begins with an [`Owner`].
 pub(crate) const REPOSITORY: &str = "aicage-step";
 
@@ -301,6 +304,7 @@ pub(crate) async fn sweep(docker: &Docker) -> Result<(), EngineError> {
     let outcome = sweep_containers(docker, LABEL, None).await;
     // One that runs is somebody's agent, even if nobody is attached any more.
     let outcome = outcome.and(sweep_containers(docker, OWNER, Some("created")).await);
+    let outcome = outcome.and(sweep_containers(docker, PASSING, Some("exited")).await);
     let outcome = outcome.and(sweep_names(docker).await);
     outcome.and(volumes::sweep(docker).await)
 }

@@ -19,7 +19,7 @@ use crate::engine::docker::{
     error::{EngineError, is_missing},
     owner::Owner,
     terminal,
-    throwaway::OWNER,
+    throwaway::{OWNER, PASSING},
 };
 
 pub(super) async fn create(
@@ -34,14 +34,12 @@ pub(super) async fn create(
     if let Some(name) = &name {
         labels.insert(SESSION.to_owned(), name.clone());
     }
-    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-    let mounts = spec.mounts.iter().map(|mount| Mount {
-        typ: Some(MountType::BIND),
-        source: Some(text(&mount.source)),
-        target: Some(text(&mount.target)),
-        read_only: Some(mount.access == Access::ReadOnly),
-        ..Mount::default()
-    });
+    let podman = docker.info().is_podman();
+    let removed = spec.ended == WhenEnded::Removed;
+    if podman && removed {
+        labels.insert(PASSING.to_owned(), Owner::this_process().to_string());
+    }
+    let (mounts, binds) = mounted(spec, podman)?;
     let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         entrypoint: spec.entrypoint.clone(),
@@ -58,8 +56,10 @@ pub(super) async fn create(
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(HostConfig {
-            auto_remove: Some(spec.ended == WhenEnded::Removed),
-            mounts: Some(mounts.collect()),
+            // Podman's would take the exit status along; there it is we who remove.
+            auto_remove: Some(removed && !podman),
+            mounts: Some(mounts),
+            binds: (!binds.is_empty()).then_some(binds),
             network_mode: spec.network.mode(),
             extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
             userns_mode: spec.userns.clone(),
@@ -76,6 +76,37 @@ pub(super) async fn create(
         .map(|name| CreateContainerOptionsBuilder::new().name(name).build());
     let created = docker.create_container(options, body).await;
     created.map_err(|error| name_taken(error, name))
+}
+
+/// Spells the mounts. Podman takes those apart at commas, and the older form at colons.
+fn mounted(spec: &SessionSpec, podman: bool) -> Result<(Vec<Mount>, Vec<String>), EngineError> {
+    let (mut mounts, mut binds) = (Vec::new(), Vec::new());
+    for mount in &spec.mounts {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let (source, target) = (text(&mount.source), text(&mount.target));
+        let has = |letter| source.contains(letter) || target.contains(letter);
+        if podman && has(',') {
+            if has(':') {
+                return Err(EngineError::Unmountable {
+                    path: mount.source.clone(),
+                });
+            }
+            let access = match mount.access {
+                Access::ReadWrite => "rw",
+                Access::ReadOnly => "ro",
+            };
+            binds.push(format!("{source}:{target}:{access}"));
+            continue;
+        }
+        mounts.push(Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source),
+            target: Some(target),
+            read_only: Some(mount.access == Access::ReadOnly),
+            ..Mount::default()
+        });
+    }
+    Ok((mounts, binds))
 }
 
 /// Keeps the end of what a session prints, for `logs` and for whoever comes back; it goes with the container.

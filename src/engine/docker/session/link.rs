@@ -15,7 +15,9 @@ const EXIT_LIMIT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) stream: Hijacked,
-    exit: Response<Incoming>,
+    /// What is going to tell of the exit; asked for later where that cannot be asked before the start.
+    exit: Option<Response<Incoming>>,
+    wait: String,
 }
 
 #[derive(Deserialize)]
@@ -35,13 +37,21 @@ impl Link {
             SessionInput::Empty => Attach::Output,
             SessionInput::Terminal | SessionInput::Pipe => Attach::Both,
         };
+        // Podman tells no status of a container that is removed, and may miss the end of one that did not run yet.
+        let later = docker.info().is_podman();
+        let until = if later { "not-running" } else { until };
         let wait = docker.path(&format!("/containers/{id}/wait?condition={until}"));
         let exit = async {
+            if later {
+                return Ok(None);
+            }
             let answer = docker.endpoint().post(&wait).await;
-            answer.map_err(|error| docker.failed("wait for the container", error))
+            answer
+                .map(Some)
+                .map_err(|error| docker.failed("wait for the container", error))
         };
         let (stream, exit) = tokio::try_join!(docker.attach(id, what), exit)?;
-        Ok(Self { stream, exit })
+        Ok(Self { stream, exit, wait })
     }
 
     /// Takes the connections apart: the streams, and what will tell the exit status.
@@ -50,8 +60,13 @@ impl Link {
         docker: &Docker,
     ) -> (Hijacked, impl Future<Output = Result<i32, EngineError>>) {
         let failed = |error| docker.failed("wait for the container", error);
-        let body = self.exit.into_body();
+        let (begun, wait) = (self.exit, self.wait);
         let exit = async move {
+            let answer = match begun {
+                Some(answer) => answer,
+                None => docker.endpoint().post(&wait).await.map_err(failed)?,
+            };
+            let body = answer.into_body();
             let bytes = wire::collect(body, EXIT_LIMIT).await.map_err(failed)?;
             let exit: Exit =
                 serde_json::from_slice(&bytes).map_err(|error| failed(WireError::Json(error)))?;

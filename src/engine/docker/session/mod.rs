@@ -97,6 +97,8 @@ pub struct Created {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// It is we who remove it at its end.
+    ours: bool,
     /// What came since before it was created.
     signals: Signals,
 }
@@ -105,7 +107,13 @@ pub struct Created {
 pub async fn create_session(docker: &Docker, spec: &SessionSpec) -> Result<Created, EngineError> {
     let signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
     let (id, name) = name::create_named(docker, spec, create).await?;
-    Ok(Created { id, name, signals })
+    let ours = docker.info().is_podman() && spec.ended == WhenEnded::Removed;
+    Ok(Created {
+        id,
+        name,
+        ours,
+        signals,
+    })
 }
 
 /// Runs a container until it exits or the user leaves it.
@@ -140,6 +148,9 @@ impl Created {
             // The engine removes what has run; what never started, or lost its connection, is ours to remove.
             let removed = docker.remove_container(&self.id).await;
             return EngineError::and_removed(&self.id, outcome, removed);
+        }
+        if self.ours && matches!(outcome, Ok(Ending::Exited { .. })) {
+            docker.remove_container(&self.id).await?;
         }
         outcome
     }

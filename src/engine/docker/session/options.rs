@@ -130,7 +130,9 @@ fn limits(flags: &Flags, host: &mut HostConfig) {
 
 fn mounts(flags: &Flags, host: &mut HostConfig) {
     let named = flags.volume.iter().filter(|volume| volume.source.is_some());
-    host.binds = some(named.map(ToString::to_string).collect());
+    let mut binds = host.binds.take().unwrap_or_default();
+    binds.extend(named.map(ToString::to_string));
+    host.binds = some(binds);
     let all = host.mounts.get_or_insert_default();
     all.extend(flags.mount.iter().map(mount));
     let tmpfs = flags.tmpfs.iter();
