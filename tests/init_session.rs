@@ -183,6 +183,36 @@ fn a_signal_ends_the_session_with_the_shells_code() {
 }
 
 #[test]
+fn what_the_agent_left_running_is_asked_to_end() {
+    if !can_make_containers() {
+        return;
+    }
+    let left = "trap 'echo bye >bye; exit' TERM; echo >up; while :; do sleep 0.05; done";
+    let script = format!("sh -c \"{left}\" & while [ ! -e up ]; do sleep 0.05; done; exit 5");
+    let session = session(MAX, &["-c", &script]);
+    assert_eq!(session.code, Some(5), "{}", session.error);
+    let said = fs_err::read_to_string(session.work.path().join("project/bye"));
+    assert_eq!(said.unwrap(), "bye\n", "{}", session.error);
+}
+
+#[test]
+fn a_locale_that_the_image_has_not_is_replaced_by_one_that_every_image_has() {
+    if !can_make_containers() {
+        return;
+    }
+    let variables = format!("{MAX} AICAGE_LOCALE=LANG=de_DE.UTF-8;LC_TIME=C TERM=xterm-kitty");
+    let session = session(
+        &variables,
+        &["-c", "echo $LANG $LC_TIME $TERM [$AICAGE_LOCALE]"],
+    );
+    assert_eq!(
+        session.output, "C.UTF-8 C xterm-kitty []\n",
+        "without a list of terminals nothing is known of any: {}",
+        session.error
+    );
+}
+
+#[test]
 fn a_mounted_home_is_refused() {
     if !can_make_containers() {
         return;

@@ -3,6 +3,9 @@
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
+/// How long what an agent left running may take to end.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Turns a status into the number that shells give: the exit code, or 128 and the signal.
 pub(crate) fn code(status: WaitStatus) -> u8 {
     let number = status
@@ -38,6 +41,28 @@ pub(crate) fn reap(child: Pid) -> Option<u8> {
             }
             Err(Errno::INTR) => {}
             Ok(None) | Err(_) => return found,
+        }
+    }
+}
+
+/// Asks every other process of the container to end and waits a moment for that; the kernel kills who is left when PID 1
+/// ends.
+pub(crate) fn see_off() {
+    // Elsewhere than in a container of its own, all others would be everybody.
+    if std::process::id() != 1 {
+        return;
+    }
+    // The group of PID 1, negated, is every process that we may signal; without any this fails.
+    if kill_process_group(Pid::INIT, Signal::TERM).is_err() {
+        return;
+    }
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < FAREWELL {
+        match wait(WaitOptions::NOHANG) {
+            Ok(None) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            // Nobody is left.
+            Err(_) => return,
         }
     }
 }

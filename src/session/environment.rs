@@ -32,6 +32,9 @@ pub fn compose(
             env.insert(name.to_owned(), value.clone());
         }
     }
+    if let Some(locale) = locale(&settings.environment.locale, asked) {
+        env.insert("AICAGE_LOCALE".to_owned(), locale);
+    }
     env.extend(network);
     for variable in asked {
         match variable.split_once('=') {
@@ -53,6 +56,28 @@ pub fn compose(
         }
     }
     Ok(env)
+}
+
+/// Returns the caller's locale in the words of `init`, without what was asked for otherwise.
+fn locale(variables: &[(String, String)], asked: &[String]) -> Option<String> {
+    let is_asked = |name: &str| {
+        asked.iter().any(|asked| {
+            asked
+                .split_once('=')
+                .map_or(asked.as_str(), |(asked, _)| asked)
+                == name
+        })
+    };
+    // Whoever asks for one of them has decided on all of them.
+    if variables.is_empty() || is_asked("LANG") || is_asked("LC_ALL") {
+        return None;
+    }
+    let spelled: Vec<String> = variables
+        .iter()
+        .filter(|(name, value)| !is_asked(name) && !value.contains(';'))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    Some(spelled.join(";"))
 }
 
 /// Returns the zone's name: `TZ` where it is one, `/etc/timezone`, or what `/etc/localtime` links to.

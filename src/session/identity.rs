@@ -67,7 +67,12 @@ impl Identity {
         Self {
             uid: settings.account.uid,
             gid: settings.account.gid,
-            name: settings.account.name.clone(),
+            // By that name images know somebody else.
+            name: if settings.account.name == "root" && settings.account.uid != 0 {
+                "aicage".to_owned()
+            } else {
+                settings.account.name.clone()
+            },
             home: settings.user_home.clone(),
             mount_home: None,
         }

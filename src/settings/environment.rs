@@ -62,6 +62,8 @@ pub struct Environment {
     pub term: Option<String>,
     /// `COLORTERM`.
     pub color_term: Option<String>,
+    /// `LANG` and the variables beginning with `LC_`.
+    pub locale: Vec<(String, String)>,
     /// `NO_COLOR`.
     pub no_color: Option<String>,
     /// `CLICOLOR_FORCE`.
@@ -129,6 +131,14 @@ impl Environment {
             ssl_cert_file: path("SSL_CERT_FILE"),
             term: text("TERM"),
             color_term: text("COLORTERM"),
+            locale: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .filter(|(name, value)| {
+                    (name == "LANG" || name.starts_with("LC_")) && !value.is_empty()
+                })
+                .collect(),
             no_color: text("NO_COLOR"),
             force_color: text("CLICOLOR_FORCE"),
             ci: text("CI"),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::ground::{BASE, Ground, Said, on_every_engine, shell};
+use crate::ground::{BASE, Ground, Said, on_all_engines, on_every_engine, shell};
 
 const BUSYBOX: &str = "library/busybox:latest";
 
@@ -41,7 +41,7 @@ pub(crate) fn signal(child: &Child, name: &str) {
 
 #[test]
 fn exit_codes_are_the_agents_and_no_container_is_left() {
-    on_every_engine(|ground| {
+    on_all_engines(|ground| {
         runs_arguments(ground);
         for code in [0, 1, 42, 137, 255] {
             ground.start(&["sh", "-c", &format!("exit {code}")], code);
@@ -53,7 +53,7 @@ fn exit_codes_are_the_agents_and_no_container_is_left() {
 
 #[test]
 fn an_agent_that_is_not_in_the_image_is_named() {
-    on_every_engine(|ground| {
+    on_all_engines(|ground| {
         ground.base(BUSYBOX);
         ground.define("#!/bin/sh\necho nothing is installed\n");
         let said = ground.start(&[], 127);
@@ -73,7 +73,7 @@ fn an_agent_that_is_not_in_the_image_is_named() {
 
 #[test]
 fn pipes_carry_every_byte() {
-    on_every_engine(|ground| {
+    on_all_engines(|ground| {
         runs_arguments(ground);
         // Every byte value, over and over: 10 MB.
         let bytes: Vec<u8> = (0..10_000_000_u32)
@@ -112,7 +112,7 @@ fn pipes_carry_every_byte() {
 
 #[test]
 fn a_reader_that_leaves_and_an_input_that_ends_are_no_trouble() {
-    on_every_engine(|ground| {
+    on_all_engines(|ground| {
         runs_arguments(ground);
         // No input at all: `cat` sees its end.
         let said = ground.start(&["cat"], 0);
@@ -134,7 +134,7 @@ fn a_reader_that_leaves_and_an_input_that_ends_are_no_trouble() {
 
 #[test]
 fn a_signal_ends_the_agent_and_its_code_is_passed_on() {
-    on_every_engine(|ground| {
+    on_all_engines(|ground| {
         runs_arguments(ground);
         for (name, code) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
             let script = format!(

@@ -98,13 +98,26 @@ impl Contract {
     }
 }
 
+/// Longest name that programs take.
+const LONGEST: usize = 255;
+
 /// Makes a name that `/etc/passwd` can hold; hosts know `DOMAIN\user` and more.
 fn user_name(name: &str) -> String {
     let fits =
         |letter: char| !(letter.is_control() || letter.is_whitespace() || ":/\\,".contains(letter));
-    name.chars()
-        .map(|letter| if fits(letter) { letter } else { '_' })
-        .collect()
+    let mut fitting = String::new();
+    for letter in name.chars() {
+        let letter = if fits(letter) { letter } else { '_' };
+        // With a sign in front it would be an option, or a line of another service.
+        if fitting.is_empty() && "-+~".contains(letter) {
+            fitting.push('_');
+        }
+        if fitting.len() + letter.len_utf8() > LONGEST {
+            break;
+        }
+        fitting.push(letter);
+    }
+    fitting
 }
 
 #[cfg(test)]
@@ -127,6 +140,22 @@ mod tests {
             (contract.home, contract.workspace),
             ("/root".into(), "/workspace".into())
         );
+    }
+
+    #[test]
+    fn any_name_becomes_one_that_a_line_can_hold() {
+        let long = "x".repeat(300);
+        for (name, expected) in [
+            ("jürgen", "jürgen"),
+            ("max.mustermann@corp", "max.mustermann@corp"),
+            ("machine$", "machine$"),
+            ("CORP\\max", "CORP_max"),
+            ("a b:c,d/e", "a_b_c_d_e"),
+            ("-rf", "_-rf"),
+            (long.as_str(), &long[..255]),
+        ] {
+            assert_eq!(user_name(name), expected);
+        }
     }
 
     #[test]

@@ -6,19 +6,15 @@ use std::path::Path;
 
 use fs_err as fs;
 
+use super::Mounted;
 use super::contract::Contract;
 
-/// The engine's socket, when the caller shares it.
+/// Where programs look for the engine's socket, whatever is mounted there.
 const SOCKET: &str = "/var/run/docker.sock";
 
 /// Makes the user known; returns the further groups that it is in.
-pub(super) fn install(contract: &Contract) -> io::Result<Vec<u32>> {
-    let socket = fs::metadata(SOCKET)
-        .ok()
-        .filter(|metadata| metadata.file_type().is_socket());
-    let socket = socket
-        .map(|metadata| metadata.gid())
-        .filter(|gid| *gid != 0);
+pub(super) fn install(contract: &Contract, mounted: &Mounted) -> io::Result<Vec<u32>> {
+    let sockets = sockets(contract, mounted);
     let shell = if Path::new("/bin/bash").exists() {
         "/bin/bash"
     } else {
@@ -28,12 +24,32 @@ pub(super) fn install(contract: &Contract) -> io::Result<Vec<u32>> {
     if Path::new("/etc/shadow").exists() {
         rewrite("/etc/shadow", |text| shadow(text, &contract.user))?;
     }
-    rewrite("/etc/group", |text| group(text, contract, socket))?;
+    rewrite("/etc/group", |text| group(text, contract, &sockets))?;
     let groups = further_groups(
         &fs::read_to_string("/etc/group").unwrap_or_default(),
         contract,
     );
     Ok(groups)
+}
+
+/// Returns the groups that may use the sockets that are mounted.
+fn sockets(contract: &Contract, mounted: &Mounted) -> Vec<u32> {
+    let mut groups: Vec<u32> = mounted
+        .all()
+        .chain([Path::new(SOCKET)])
+        .filter_map(|path| fs::metadata(path).ok())
+        .filter(|metadata| {
+            metadata.file_type().is_socket()
+                && metadata.uid() != contract.uid
+                && metadata.mode() & 0o060 == 0o060
+        })
+        .map(|metadata| metadata.gid())
+        // Root's group may more than use a socket.
+        .filter(|gid| *gid != 0 && *gid != contract.gid)
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
 }
 
 fn rewrite(path: &str, change: impl FnOnce(&str) -> String) -> io::Result<()> {
@@ -67,10 +83,14 @@ fn passwd(old: &str, contract: &Contract, shell: &str) -> String {
     } = contract;
     let others = |line: &&str| field(line, 0) != user && field(line, 2) != uid.to_string();
     let mut lines: Vec<String> = old.lines().filter(others).map(str::to_owned).collect();
-    lines.push(format!(
-        "{user}:x:{uid}:{gid}:{user}:{}:{shell}",
-        home.display()
-    ));
+    let home = home.display().to_string();
+    // A line has no way to say such a name; `HOME` does.
+    let home = if home.contains([':', '\n']) {
+        "/"
+    } else {
+        &home
+    };
+    lines.push(format!("{user}:x:{uid}:{gid}:{user}:{home}:{shell}"));
     ended(&lines)
 }
 
@@ -84,11 +104,11 @@ fn shadow(old: &str, user: &str) -> String {
     ended(&lines)
 }
 
-fn group(old: &str, contract: &Contract, socket: Option<u32>) -> String {
+fn group(old: &str, contract: &Contract, sockets: &[u32]) -> String {
     let mut lines: Vec<String> = old.lines().map(str::to_owned).collect();
     ensure_group(&mut lines, contract.gid, &contract.user);
-    if let Some(gid) = socket.filter(|gid| *gid != contract.gid) {
-        let place = ensure_group(&mut lines, gid, "docker");
+    for gid in sockets {
+        let place = ensure_group(&mut lines, *gid, "docker");
         let line = &mut lines[place];
         if !field(line, 3)
             .split(',')
@@ -161,20 +181,20 @@ mod tests {
 
     #[test]
     fn a_group_of_the_number_is_kept_and_one_of_the_name_does_not_matter() {
-        assert_eq!(group("users:x:1000:\n", &max(), None), "users:x:1000:\n");
+        assert_eq!(group("users:x:1000:\n", &max(), &[]), "users:x:1000:\n");
         assert_eq!(
-            group("max:x:5:\n", &max(), None),
+            group("max:x:5:\n", &max(), &[]),
             "max:x:5:\nmax-1000:x:1000:\n"
         );
     }
 
     #[test]
     fn the_user_joins_the_group_of_the_engines_socket() {
-        let text = group("docker:x:5:a\nmax:x:1000:\n", &max(), Some(998));
+        let text = group("docker:x:5:a\nmax:x:1000:\n", &max(), &[998]);
         assert_eq!(text, "docker:x:5:a\nmax:x:1000:\ndocker-998:x:998:max\n");
         assert_eq!(further_groups(&text, &max()), [998]);
         assert_eq!(
-            group("d:x:998:a\nmax:x:1000:\n", &max(), Some(998)),
+            group("d:x:998:a\nmax:x:1000:\n", &max(), &[998]),
             "d:x:998:a,max\nmax:x:1000:\n"
         );
     }

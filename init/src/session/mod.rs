@@ -2,14 +2,16 @@
 //!
 //! Honours the environment of `entrypoint.sh` in images of older versions: `AICAGE_WORKSPACE`,
 //! `AICAGE_ENTRYPOINT_CMD`, `AICAGE_UID`, `AICAGE_GID`, `AICAGE_HOST_USER` (or `AICAGE_USERNAME`), `AICAGE_HOME`,
-//! `AICAGE_MOUNT_HOME` and `TZ`. Nothing of the image is needed for that, neither a shell nor `useradd`.
+//! `AICAGE_MOUNT_HOME` and `TZ`; and, of ours, `AICAGE_LOCALE`. Nothing of the image is needed for that, neither a shell nor `useradd`.
 
 mod certificates;
 mod command;
 mod contract;
 mod home;
 mod identity;
+mod locale;
 mod supervise;
+mod terminal;
 mod timezone;
 
 use std::collections::BTreeSet;
@@ -74,7 +76,7 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
         if contract.is_root() {
             home::link_mounts(&contract, &mounted)?;
         } else {
-            groups = identity::install(&contract)?;
+            groups = identity::install(&contract, &mounted)?;
             home::prepare(&contract, &mounted)?;
         }
         timezone::install(&contract);
@@ -84,6 +86,8 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
     home::workspace(&contract, &mounted)?;
     let mut environment = contract.environment();
     certificates::install(&mut environment, &mounted);
+    terminal::adapt(&mut environment);
+    locale::install(&mut environment);
     let program = command::find(contract.command.as_deref(), &environment)?;
     supervise::run(&supervise::Agent {
         contract: &contract,
@@ -105,6 +109,10 @@ impl Mounted {
             Path::new("/").join(OsString::from_vec(path.as_bytes().to_vec()))
         };
         Self(mountpoints(&text).iter().map(absolute).collect())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(PathBuf::as_path)
     }
 
     fn contains(&self, path: &Path) -> bool {

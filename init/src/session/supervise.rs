@@ -51,6 +51,7 @@ pub(super) fn run(agent: &Agent<'_>) -> Result<u8, SessionError> {
         for number in signals.wait() {
             if number == SIGCHLD {
                 if let Some(code) = crate::children::reap(child) {
+                    crate::children::see_off();
                     return Ok(code);
                 }
             } else if let Some((_, signal)) = PASSED_ON.iter().find(|(passed, _)| *passed == number)
