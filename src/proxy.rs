@@ -182,6 +182,22 @@ pub fn lay_over(env: &mut BTreeMap<String, String>, name: &str, value: String) {
     env.insert(name.to_owned(), value);
 }
 
+/// Tells whether a variable holds a proxy's login.
+pub fn is_secret(name: &str, value: &str) -> bool {
+    let named = VARIABLES.iter().filter(|known| **known != EXCEPTIONS);
+    let mut named = named.filter(|known| known.eq_ignore_ascii_case(name));
+    named.next().is_some() && Address::new(value).has_login()
+}
+
+/// Returns a variable's value as it is shown.
+pub fn shown(name: &str, value: &str) -> String {
+    if is_secret(name, value) {
+        Address::new(value).masked()
+    } else {
+        value.to_owned()
+    }
+}
+
 /// The engine's machine, where it is reached by its name.
 fn engine_host(settings: &Settings) -> Option<String> {
     let host = settings.environment.docker_host.as_deref()?;
@@ -259,6 +275,12 @@ mod tests {
         lay_over(&mut env, "HTTP_PROXY", "q".to_owned());
         assert_eq!(&env["HTTP_PROXY"], "q");
         assert_eq!(env.get("http_proxy"), None);
+        assert_eq!(
+            shown("https_proxy", "http://me:s3cr3t@p:1"),
+            "http://*****@p:1"
+        );
+        assert_eq!(shown("no_proxy", "a@b,c"), "a@b,c");
+        assert_eq!(shown("MAIL", "me:x@corp"), "me:x@corp");
         lay_over(&mut env, "HOME", "/".to_owned());
         assert!(env.contains_key("NO_PROXY") && env.contains_key("HOME"));
     }

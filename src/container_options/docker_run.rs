@@ -8,6 +8,7 @@ use crate::{
     engine::docker::{
         Access, EngineInfo, Network, SessionInput, SessionName, SessionSpec, WhenEnded,
     },
+    proxy,
     settings::Environment,
 };
 
@@ -108,12 +109,13 @@ fn env(spec: &SessionSpec) -> Vec<String> {
         if in_files.contains(name.as_str()) {
             continue;
         }
-        let same = passed_on(name) && Environment::variable(name).as_ref() == Some(value);
+        let may_be_named = passed_on(name) || proxy::is_secret(name, value);
+        let same = may_be_named && Environment::variable(name).as_ref() == Some(value);
         words.push("-e".to_owned());
         words.push(if same {
             name.clone()
         } else {
-            format!("{name}={value}")
+            format!("{name}={}", proxy::shown(name, value))
         });
     }
     words

@@ -58,6 +58,11 @@ impl Address {
         self.0
     }
 
+    /// Tells whether it has a user name.
+    pub fn has_login(&self) -> bool {
+        self.login().is_some()
+    }
+
     /// Returns it with a mark in place of user name and password.
     pub fn masked(&self) -> String {
         match self.login() {

@@ -286,6 +286,16 @@ fn a_variable_of_the_users_own_wins_and_a_read_only_root_is_no_hindrance() {
             )
         );
         assert!(!said.stderr.contains("s3cr3t"), "{}", said.stderr);
+        let dry = ground
+            .run(&["--dry-run", "--base", BASE, &ground.agent], 0)
+            .stdout;
+        assert!(
+            dry.contains("HTTPS_PROXY=http://*****@proxy.example:3128"),
+            "{dry}"
+        );
+        assert!(!dry.contains("s3cr3t"), "{dry}");
+        let show = ground.run(&["config", "show"], 0).stdout;
+        assert!(show.contains("http://*****@proxy.example:3128"), "{show}");
     });
 }
 
