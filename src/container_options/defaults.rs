@@ -7,8 +7,9 @@ use super::{
     security::{Capability, Privileged, SecurityOption},
 };
 
-/// What `init` needs of root's power to become the caller's user: to write its entries and its home, to give it what
-/// it owns, to become it, and to pass signals on to it. A test takes each away and sees a session fail.
+/// What `init` needs of root's power to become the caller's user, found by taking each away: without `CHOWN`,
+/// `DAC_OVERRIDE`, `SETGID` and `SETUID` no session begins, without `KILL` no signal reaches the agent. `FOWNER` is for
+/// agents whose caller is root, whose package managers change files of others.
 pub const CAPABILITIES: [&str; 6] = [
     "CHOWN",
     "DAC_OVERRIDE",

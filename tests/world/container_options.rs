@@ -437,3 +437,19 @@ fn a_container_is_kept_from_what_nobody_needs_unless_it_is_said() {
         fs_err::remove_file(config).unwrap();
     });
 }
+
+#[test]
+fn an_agent_starts_where_the_images_files_cannot_be_changed() {
+    on_every_engine(|ground| {
+        runs_arguments(ground);
+        let text = "--read-only --tmpfs /tmp -e AICAGE_UID=1234 -e AICAGE_GID=1234 -e AICAGE_HOST_USER=u -e AICAGE_HOME=/home/u \
+            AGENT sh -c SCRIPT";
+        let script = "id -u; touch /etc/x 2>&1; touch /tmp/x && echo tmp; exit 0";
+        let values = [("AGENT", ground.agent.as_str()), ("SCRIPT", script)];
+        let said = ground.run(&options(text, &values), 0);
+        assert_eq!(
+            said.stdout,
+            "1234\ntouch: /etc/x: Read-only file system\ntmp\n"
+        );
+    });
+}

@@ -74,10 +74,10 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
         mounted.refuse_at_or_above(&contract.home)?;
         mounted.refuse_at_or_above(&contract.mount_home)?;
         if contract.is_root() {
-            home::link_mounts(&contract, &mounted)?;
+            unless_read_only(home::link_mounts(&contract, &mounted))?;
         } else {
-            groups = identity::install(&contract, &mounted)?;
-            home::prepare(&contract, &mounted)?;
+            groups = unless_read_only(identity::install(&contract, &mounted))?;
+            unless_read_only(home::prepare(&contract, &mounted))?;
         }
         timezone::install(&contract);
     } else {
@@ -96,6 +96,15 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
         program,
         arguments,
     })
+}
+
+/// Goes on where the image's files cannot be changed, as `--read-only` has it: then the user has no entry and no home but
+/// what is mounted.
+fn unless_read_only<T: Default>(done: io::Result<T>) -> io::Result<T> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(T::default()),
+        other => other,
+    }
 }
 
 /// Where something is mounted.
