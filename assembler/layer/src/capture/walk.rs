@@ -150,7 +150,6 @@ impl<'a, W: Write> Walk<'a, W> {
                 entry.mtime = before.mtime;
                 true
             }
-            Some(_) => false,
             // The engine made it to mount something below it.
             None if self.has_skipped_below() => {
                 // Podman's way to make one.
@@ -159,7 +158,7 @@ impl<'a, W: Write> Walk<'a, W> {
                 }
                 !self.is_recent(&stat)
             }
-            None => false,
+            Some(_) | None => false,
         };
         if unchanged {
             self.pending.push(entry);
