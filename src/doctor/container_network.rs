@@ -53,7 +53,13 @@ pub(super) async fn look(context: &Context, docker: &Docker) -> Finding {
         .try_network((&image, program), (&targets, told.hosts))
         .await
     {
-        Ok(reached) => judge(way, &reached),
+        Ok(reached) => {
+            let here = match tokio::net::lookup_host(targets[0].as_str()).await {
+                Ok(_addresses) => Here::Knows,
+                Err(_unknown) => Here::KnowsNot,
+            };
+            judge((way, here), &reached)
+        }
         Err(error) => Finding::problem(
             Check::ContainerNetwork,
             format!(
@@ -73,8 +79,15 @@ pub(super) enum Way {
     Proxy,
 }
 
+/// Whether this machine itself knows the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Here {
+    Knows,
+    KnowsNot,
+}
+
 /// Judges what a container reached.
-pub(super) fn judge(way: Way, reached: &[Reached]) -> Finding {
+pub(super) fn judge((way, here): (Way, Here), reached: &[Reached]) -> Finding {
     let what = match way {
         Way::Direct => "",
         Way::Proxy => "the proxy ",
@@ -82,12 +95,25 @@ pub(super) fn judge(way: Way, reached: &[Reached]) -> Finding {
     for one in reached {
         let target = &one.target;
         if let Some(why) = &one.unresolved {
+            let host = target
+                .rsplit_once(':')
+                .map_or(target.as_str(), |(host, _)| host);
+            let (cause, next) = match here {
+                Here::Knows => (
+                    "The engine gives containers other name servers than this machine has, or none that answers them.",
+                    format!("docker run --rm --dns 1.1.1.1 IMAGE getent hosts {host}"),
+                ),
+                Here::KnowsNot => (
+                    "This machine does not know it either: no name server does, or there is no network.",
+                    format!("getent hosts {host}"),
+                ),
+            };
             return Finding::problem(
                 Check::ContainerNetwork,
                 format!("in a container, {what}{target} has no address: {why}"),
-                "The engine gives containers other name servers than this machine has, or none that answers them.",
+                cause,
             )
-            .next("docker run --rm --dns 1.1.1.1 IMAGE getent hosts ghcr.io");
+            .next(next);
         }
         if let Some(why) = &one.refused {
             return Finding::problem(
@@ -156,13 +182,17 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_and_a_connection_that_fails_are_told_apart() {
-        let fine = judge(Way::Direct, &reached(None, None));
+        let fine = judge((Way::Direct, Here::Knows), &reached(None, None));
         assert_eq!(fine.state, State::Ok);
         assert_eq!(fine.seen, "a container reaches ghcr.io:443 (192.0.2.1)");
-        let nameless = judge(Way::Direct, &reached(Some("try again"), Some("none")));
+        let nameless = judge(
+            (Way::Direct, Here::KnowsNot),
+            &reached(Some("try again"), Some("none")),
+        );
         assert_eq!(nameless.state, State::Problem);
         assert!(nameless.seen.contains("has no address"), "{nameless:?}");
-        let stopped = judge(Way::Proxy, &reached(None, Some("refused")));
+        assert_eq!(nameless.next.as_deref(), Some("getent hosts ghcr.io"));
+        let stopped = judge((Way::Proxy, Here::Knows), &reached(None, Some("refused")));
         assert!(
             stopped.seen.contains("does not reach the proxy"),
             "{stopped:?}"
