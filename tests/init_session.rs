@@ -83,6 +83,9 @@ fn session_in(ready: impl Fn(&Path), variables: &str, arguments: &[&str]) -> Ses
         "root:x:0:0:root:/root:/bin/sh\nubuntu:x:1234:1234::/home/ubuntu:/bin/sh\n",
     )
     .unwrap();
+    // A shell has what it leaves running read from here.
+    fs_err::create_dir(at("root/dev")).unwrap();
+    fs_err::write(at("root/dev/null"), "").unwrap();
     fs_err::write(at("root/etc/skel/.deep/rc"), "rc").unwrap();
     fs_err::write(at("root/bin/notes"), "no program").unwrap();
     fs_err::write(
