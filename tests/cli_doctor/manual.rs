@@ -33,7 +33,7 @@ fn every_page_of_the_manual_renders_without_a_warning() {
     }
     for page in &pages {
         let output = Command::new("groff")
-            .args(["-Kutf8", "-man", "-ww", "-Tutf8", "-P-c"])
+            .args(["-Kutf8", "-man", "-ww", "-Tutf8", "-P-cbou"])
             .arg(directory.join(page))
             .output()
             .unwrap();
