@@ -26,7 +26,8 @@ const PUBLIC: [&str; 4] = ["gpg.conf", "pubring.gpg", "pubring.kbx", "trustdb.gp
 /// Returns the offer of the agent; nothing where there is no gpg.
 pub(super) fn offer(settings: &Settings) -> Option<AccessOffer> {
     let listed = said(&["--list-dirs"])?;
-    let home = directory(&listed, b"homedir")?;
+    // Who has none has no keys, and no agent is started for that.
+    let home = directory(&listed, b"homedir").filter(|home| home.is_dir())?;
     let socket = directory(&listed, b"agent-extra-socket")?;
     let mut offer = AccessOffer::new(
         Kind::GnuPg,

@@ -13,6 +13,7 @@ use super::{
     options::{AccessOptions, Typed},
 };
 use crate::{
+    cli::RunOptions,
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
@@ -21,19 +22,11 @@ use crate::{
     printer::printable,
     project::Projects,
     prompt::{self, Usually},
+    selection::Choice,
 };
 
 /// The path at which every client looks for the engine.
 const ENGINE_SOCKET: &str = "/var/run/docker.sock";
-
-/// What becomes of answers that were given before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// They count.
-    Counts,
-    /// They are asked for again, as `--choose` has it.
-    AskedAgain,
-}
 
 /// What is given of each kind that there is.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +50,9 @@ pub struct Settled {
 pub async fn settle(
     context: &Context,
     agent: &AgentDefinition,
-    (typed, before): (&AccessOptions, Before),
+    options: &RunOptions,
 ) -> Result<Settlement, Diagnostic> {
+    let typed = &options.access;
     typed.check()?;
     let Detected {
         offers,
@@ -75,7 +69,7 @@ pub async fn settle(
         let flag = typed.of(offer.kind);
         let grant = if let Some(flag) = flag {
             of_flag(&offer, flag)?
-        } else if is_asked(context, &offer, before) {
+        } else if is_asked(context, &offer, &options.choice) {
             let grant = ask(context, agent, &offer).await?;
             kept.push((offer.kind, grant));
             grant
@@ -83,9 +77,11 @@ pub async fn settle(
             tell_refused(context, &offer);
             offer.unasked()
         };
-        if offer.kind == Kind::GnuPg && grant == Grant::Full && !context.is_dry() {
-            gnupg::start(&offer)?;
-        }
+        let grant = if offer.kind == Kind::GnuPg && grant == Grant::Full && !context.is_dry() {
+            listening(context, &offer, flag)?
+        } else {
+            grant
+        };
         kinds.push(Settled { offer, grant });
     }
     let flags = Kind::ALL.into_iter();
@@ -122,8 +118,8 @@ fn refuse_missing(offers: &[AccessOffer], typed: &AccessOptions) -> Result<(), D
         ),
         (
             Kind::GnuPg,
-            "there is no GnuPG on this machine: `gpgconf` cannot be run",
-            "install GnuPG, or leave `--allow gnupg` out",
+            "there are no keys of gpg: `gpgconf` cannot be run, or there is no `~/.gnupg`",
+            "`gpg --gen-key` makes one",
         ),
     ] {
         let is_wanted = typed
@@ -144,8 +140,24 @@ fn of_flag(offer: &AccessOffer, flag: Typed) -> Result<Grant, Diagnostic> {
     }
 }
 
-fn is_asked(context: &Context, offer: &AccessOffer, before: Before) -> bool {
-    let is_open = offer.stored.is_none() || before == Before::AskedAgain;
+/// Makes sure that gpg's agent listens; who did not name it starts without.
+fn listening(
+    context: &Context,
+    offer: &AccessOffer,
+    flag: Option<Typed>,
+) -> Result<Grant, Diagnostic> {
+    match gnupg::start(offer) {
+        Ok(()) => Ok(Grant::Full),
+        Err(diagnostic) if flag.is_some_and(|flag| flag.is_named) => Err(diagnostic),
+        Err(diagnostic) => {
+            context.printer.warn(&diagnostic.sentence());
+            Ok(Grant::Nothing)
+        }
+    }
+}
+
+fn is_asked(context: &Context, offer: &AccessOffer, wanted: &Choice) -> bool {
+    let is_open = offer.stored.is_none() || wanted.choose;
     is_open && offer.question.is_some() && offer.refused.is_none() && prompt::can_ask(context)
 }
 

@@ -8,7 +8,7 @@ use std::{
 use assembler::image::Image;
 
 use crate::{
-    access::{self, Before, Settlement, banner::Banner},
+    access::{self, Settlement, banner::Banner},
     certificates,
     choosing::{self, Purpose, choose, shares},
     cli::RunOptions,
@@ -92,13 +92,7 @@ pub(crate) async fn start(
     session::mounts::check(&context.settings, selection.agent)?;
     let container = container_options::decide(context, &selection.agent.id, &options.container)?;
     let shares = shares(context, &selection, options).await?;
-    let before = if options.choice.choose {
-        Before::AskedAgain
-    } else {
-        Before::Counts
-    };
-    let typed = (&options.access, before);
-    let access = access::settle(context, selection.agent, typed).await?;
+    let access = access::settle(context, selection.agent, options).await?;
     let reference = if is_dry {
         selection.reference.familiar()
     } else {

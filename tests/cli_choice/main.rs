@@ -6,6 +6,7 @@
     reason = "a test that cannot set up its world has failed; one that is skipped says so"
 )]
 
+mod access;
 mod flags;
 mod home;
 mod overview;

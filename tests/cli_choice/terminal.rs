@@ -20,6 +20,11 @@ impl Terminal {
 
     /// The same, with what the terminal is said to be.
     pub(crate) fn with_term(home: &Home, arguments: &str, term: &str) -> Self {
+        Self::with_variables(home, arguments, &format!("TERM={term}"))
+    }
+
+    /// The same, with variables as a shell exports them.
+    pub(crate) fn with_variables(home: &Home, arguments: &str, variables: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let socket = format!("tmux-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let terminal = Self {
@@ -28,7 +33,7 @@ impl Terminal {
         let aicage = home.aicage(&[]);
         // The shell tells how the program ended, and whether the terminal is as it was.
         let script = format!(
-            "export TERM={term}; stty >before; {} {arguments} >out; echo code $?; stty >after; \
+            "export {variables}; stty >before; {} {arguments} >out; echo code $?; stty >after; \
              cmp before after && echo terminal as before; exec sleep 600",
             env!("CARGO_BIN_EXE_aicage")
         );

@@ -9,6 +9,7 @@
 )]
 #![cfg(target_os = "linux")]
 
+mod access;
 mod asked_for;
 mod bundle;
 mod choosing;

@@ -102,7 +102,9 @@ impl GitConfiguration {
 
     /// Returns the user's files that are there: the configuration, what it includes, and what it names.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.files.iter().filter(|path| path.exists())
+        // `/dev/null` is a way to say that there is none.
+        let is_given = |path: &&PathBuf| path.is_file() || path.is_dir();
+        self.files.iter().filter(is_given)
     }
 
     /// Returns the value that counts, whoever set it.
