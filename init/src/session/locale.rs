@@ -55,11 +55,11 @@ struct Locales<'a> {
 
 impl<'a> Locales<'a> {
     fn of(root: &'a Path) -> Self {
-        let musl = |entry: &std::fs::DirEntry| {
+        let musl = |entry: &fs_err::DirEntry| {
             let name = entry.file_name();
             name.to_string_lossy().starts_with("ld-musl-")
         };
-        let mut files = std::fs::read_dir(root.join("lib"))
+        let mut files = fs_err::read_dir(root.join("lib"))
             .into_iter()
             .flatten()
             .flatten();

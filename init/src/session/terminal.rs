@@ -61,7 +61,7 @@ mod tests {
     fn adapted(term: &str, known: &[&str]) -> String {
         let database = tempfile::tempdir().unwrap();
         for name in known {
-            let directory = database.path().join(&name[..1]);
+            let directory = database.path().join(name.split_at(1).0);
             fs_err::create_dir_all(&directory).unwrap();
             fs_err::write(directory.join(name), "").unwrap();
         }
