@@ -153,11 +153,16 @@ fn shares_and_access_are_given_on_the_page_and_not_asked_for_again() {
     terminal.shows("> [ ] docker");
     terminal.keys(&["Space", "Enter"]);
     terminal.shows("> Access       gitconfig, docker");
+    terminal.keys(&["Down", "Space", "-", "p", "Space", "x", "Enter"]);
+    terminal.shows("`x` is no port");
+    terminal.keys(&["C-u", "-", "m", "Space", "1", "g", "Enter"]);
+    terminal.shows("> Options      -m 1g");
     terminal.keys(&["Enter"]);
     terminal.shows("code 4");
     terminal.shows("terminal as before");
     let kept = home.stored();
     for line in [
+        "-m 1g",
         "docker: true",
         "gh: true",
         &home.path("data").display().to_string(),

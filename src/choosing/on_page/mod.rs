@@ -4,6 +4,7 @@
 
 mod access;
 mod image;
+mod options;
 
 use super::{extended_images, of_image, with_base};
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     selection::{Choice, default_base, possible, select},
 };
 use access::Access;
+use options::Options;
 
 /// Shows the overview for an agent; it begins with `before`.
 pub(super) async fn ask(
@@ -31,6 +33,7 @@ pub(super) async fn ask(
     let page = overview::show(context, page, &desk).await?;
     let choice = desk.choice(&page)?;
     desk.access.keep(&page)?;
+    desk.options.keep(&page)?;
     Ok(choice)
 }
 
@@ -42,6 +45,7 @@ struct Offers<'a> {
     images: Vec<ExtendedImage>,
     extensions: Vec<String>,
     access: Access<'a>,
+    options: Options<'a>,
 }
 
 impl<'a> Offers<'a> {
@@ -56,6 +60,7 @@ impl<'a> Offers<'a> {
             images: images.filter(|image| image.agent == agent.id).collect(),
             extensions: context.catalogue().extensions.keys().cloned().collect(),
             access: Access::collect(context, agent).await?,
+            options: Options::collect(context, agent)?,
         })
     }
 
@@ -117,6 +122,7 @@ impl<'a> Offers<'a> {
             });
         }
         sections.extend(self.access.sections(&before.extensions));
+        sections.push(self.options.section());
         Ok(Page {
             title: format!("aicage: {}", self.agent.settings.agent_full_name),
             project: context.settings.directory.display().to_string(),
@@ -224,8 +230,8 @@ impl Desk for Offers<'_> {
             SectionId::Base
             | SectionId::Extensions
             | SectionId::ExtensionShares
-            | SectionId::Access
-            | SectionId::Options => Ok(()),
+            | SectionId::Access => Ok(()),
+            SectionId::Options => self.options.check(text),
         }
     }
 
