@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use aicage::container_options::Resolved;
 use aicage::engine::docker::{
-    Access, DetachKeys, Ending, EngineError, EngineSettings, Network, SessionInput, SessionMount,
-    SessionName, SessionSpec, Talk, WhenEnded, connect, run_session,
+    Access, DetachKeys, Ending, EngineError, EngineSettings, Network, SessionInput, SessionLog,
+    SessionMount, SessionName, SessionSpec, Talk, WhenEnded, connect, run_session,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,6 +60,7 @@ async fn main() -> ExitCode {
         labels: BTreeMap::from([("io.github.aicage.session".to_owned(), label)]),
         input,
         ended: WhenEnded::Removed,
+        log: SessionLog::Bounded,
         network: Network::None,
         extra_hosts: Vec::new(),
         options: Resolved::default(),

@@ -216,6 +216,21 @@ fn a_locale_that_the_image_has_not_is_replaced_by_one_that_every_image_has() {
 }
 
 #[test]
+fn an_agent_that_suspends_itself_goes_on() {
+    if !can_make_containers() {
+        return;
+    }
+    let script = "kill -TSTP $$; echo went on; exit 5";
+    let session = session(&format!("{MAX} AICAGE_ENTRYPOINT_CMD=sh"), &["-c", script]);
+    assert_eq!(
+        (session.output.as_str(), session.code),
+        ("went on\n", Some(5)),
+        "{}",
+        session.error
+    );
+}
+
+#[test]
 fn a_mounted_home_is_refused() {
     if !can_make_containers() {
         return;

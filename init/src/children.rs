@@ -30,11 +30,16 @@ pub(crate) fn await_one(child: Pid) -> Result<u8, Errno> {
 }
 
 /// Reaps all that has ended; returns the code of this child if it was among them.
+///
+/// A child that suspended itself, as agents do on Ctrl-Z, goes on at once: there is no shell that would ever continue it.
 pub(crate) fn reap(child: Pid) -> Option<u8> {
     let mut found = None;
     loop {
-        match wait(WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             Ok(Some((pid, status))) => {
+                if pid == child && status.stopping_signal() == Some(Signal::TSTP.as_raw()) {
+                    kill_process_group(child, Signal::CONT).unwrap_or_default();
+                }
                 if pid == child && (status.exited() || status.signaled()) {
                     found = Some(code(status));
                 }

@@ -212,6 +212,7 @@ mod tests {
             name,
             store: EngineStore::Containerd,
             users,
+            live_restore: false,
             labels: false,
             platform: Platform::linux("amd64"),
             files: EngineFiles::Same,

@@ -230,6 +230,7 @@ mod tests {
             name: "docker",
             store: EngineStore::Containerd,
             users: EngineUsers::Same,
+            live_restore: false,
             labels: false,
             platform: Platform::linux("amd64"),
             files: EngineFiles::Same,

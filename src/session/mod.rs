@@ -26,8 +26,8 @@ use crate::{
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
     engine::docker::{
-        AGENT, Docker, Network, PROJECT, SessionInput, SessionName, SessionSpec, UID, VERSION,
-        WhenEnded,
+        AGENT, Docker, Network, PROJECT, SessionInput, SessionLog, SessionName, SessionSpec, UID,
+        VERSION, WhenEnded,
     },
     proxy,
 };
@@ -92,6 +92,11 @@ pub fn compose(
             WhenEnded::Kept
         } else {
             WhenEnded::Removed
+        },
+        log: if start.options.session.no_log {
+            SessionLog::None
+        } else {
+            SessionLog::Bounded
         },
         network: Network::default(),
         extra_hosts: told.hosts,

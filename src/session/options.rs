@@ -10,6 +10,9 @@ pub struct SessionOptions {
     /// Start in the background and print the session's name; `aicage attach` joins it.
     #[arg(short = 'd', long)]
     pub detach: bool,
+    /// Have the engine keep nothing of what the session prints; `aicage logs` then has nothing to show.
+    #[arg(long)]
+    pub no_log: bool,
     /// Keys that leave the session running, `none` for none; the usual are ctrl-p,ctrl-q.
     #[arg(long, value_name = "KEYS")]
     pub detach_keys: Option<DetachKeys>,
@@ -21,6 +24,7 @@ impl SessionOptions {
     pub fn overridden_by(&self, after: Self) -> Self {
         Self {
             detach: self.detach || after.detach,
+            no_log: self.no_log || after.no_log,
             detach_keys: after.detach_keys.or_else(|| self.detach_keys.clone()),
         }
     }

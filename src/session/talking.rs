@@ -99,7 +99,7 @@ fn ended(context: &Context, name: &str, ending: Ending) -> Result<ExitStatus, Di
             ExitStatus::NotStarted,
             format!("the container engine went away, and the session `{name}` ended with it"),
         )
-        .hint("engines with `\"live-restore\": true` in their `daemon.json` keep containers over a restart; agents on a terminal are then taken up again")),
+        .hint("engines with `\"live-restore\": true` in their `daemon.json` keep containers over a restart; agents on a terminal are then taken up again, those in a pipe are not, because bytes would be missing")),
         Ending::Unknown => Err(Diagnostic::new(
             "session-unknown",
             ExitStatus::NotStarted,

@@ -3,9 +3,15 @@
 //! Invariant: never a guess. Where several could be meant, all are named in the refusal.
 
 use crate::{
-    context::Context, diagnostic::Diagnostic, engine::docker::EngineSession,
-    engine::docker::SessionState, exit_status::ExitStatus,
+    clock,
+    context::Context,
+    diagnostic::Diagnostic,
+    engine::docker::{EngineSession, SessionState, stop_session},
+    exit_status::ExitStatus,
 };
+
+/// How long a session in the background that has ended is kept, in seconds: a week.
+const KEPT: i64 = 7 * 24 * 60 * 60;
 
 /// What can be done with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +34,38 @@ impl Wanted {
 /// Returns the sessions of this user, wherever they were started.
 pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
     let docker = context.docker().await?;
-    Ok(docker.sessions(context.settings.account.uid).await?)
+    let mut sessions = docker.sessions(context.settings.account.uid).await?;
+    let mut old = Vec::new();
+    for session in &sessions {
+        if session.state == SessionState::Ended && is_old(context, session).await {
+            old.push(session.id.clone());
+        }
+    }
+    for id in &old {
+        // What cannot be removed now is removed by the next command.
+        stop_session(docker, id, 0)
+            .await
+            .map(|_| ())
+            .unwrap_or_default();
+    }
+    sessions.retain(|session| !old.contains(&session.id));
+    Ok(sessions)
+}
+
+/// Tells whether a session ended so long ago that nobody comes for its log any more.
+async fn is_old(context: &Context, session: &EngineSession) -> bool {
+    let passed = |time: &str| clock::seconds_between(time, &context.now);
+    let created = clock::time_of(session.created);
+    if created.and_then(|time| passed(&time)) < Some(KEPT) {
+        return false;
+    }
+    let Ok(docker) = context.docker().await else {
+        return false;
+    };
+    match docker.session_details(&session.id).await {
+        Ok(Some(details)) => passed(&details.finished) >= Some(KEPT),
+        Ok(None) | Err(_) => false,
+    }
 }
 
 /// Tells whether a session is of the directory that we are in.

@@ -29,6 +29,7 @@ mod nasty;
 mod refused;
 mod secrets;
 mod session;
+mod sessions;
 mod shares;
 mod unmoved;
 mod updates;

@@ -24,6 +24,8 @@ pub struct EngineInfo {
     pub platform: Platform,
     /// What its containers see of our files.
     pub files: EngineFiles,
+    /// Whether its containers outlive it while it is restarted.
+    pub live_restore: bool,
     /// The version of the interface that we speak with it.
     pub api: (usize, usize),
 }
@@ -77,12 +79,21 @@ pub(crate) struct InfoAnswer {
     #[serde(rename = "OSType")]
     os_type: Option<String>,
     architecture: Option<String>,
+    live_restore_enabled: Option<bool>,
 }
 
 impl EngineInfo {
     /// Whether it is Podman behind Docker's interface.
     pub fn is_podman(&self) -> bool {
         self.name == "podman"
+    }
+
+    /// Whether it removes what has ended; else it is up to us.
+    ///
+    /// Podman forgets the exit status with the container. Docker 20.10 that is restarted removes such containers also when
+    /// they still run and it was told to leave them alone.
+    pub(crate) fn removes_ended(&self) -> bool {
+        !self.is_podman() && !self.live_restore
     }
 
     /// Whether it runs as an ordinary user.
@@ -143,6 +154,7 @@ impl EngineInfo {
                 EngineStore::GraphDriver
             },
             users,
+            live_restore: answer.live_restore_enabled == Some(true),
             labels: has("name=selinux") || has("selinux"),
             platform: Platform {
                 os: answer.os_type.unwrap_or_else(|| "linux".to_owned()),

@@ -36,9 +36,9 @@ pub use self::{
     sandbox::{DockerSandbox, SandboxSettings},
     session::{
         Access, Created, DetachKeys, Ending, EngineSession, ExecSpec, LogsWanted, Memory, Network,
-        SessionDetails, SessionInput, SessionMount, SessionName, SessionSpec, SessionState,
-        Stopped, Talk, USUAL_KEYS, UnknownKey, WhenEnded, attach_session, create_session,
-        exec_session, is_container_name, run_session, session_logs, stop_session,
+        SessionDetails, SessionInput, SessionLog, SessionMount, SessionName, SessionSpec,
+        SessionState, Stopped, Talk, USUAL_KEYS, UnknownKey, WhenEnded, attach_session,
+        create_session, exec_session, is_container_name, run_session, session_logs, stop_session,
     },
     wire::Endpoint,
 };

@@ -12,7 +12,7 @@ use bollard::{
 use super::{
     found::SESSION,
     options,
-    spec::{Access, SessionInput, SessionSpec, WhenEnded},
+    spec::{Access, SessionInput, SessionLog, SessionSpec, WhenEnded},
 };
 use crate::engine::docker::{
     Docker,
@@ -36,7 +36,8 @@ pub(super) async fn create(
     }
     let podman = docker.info().is_podman();
     let removed = spec.ended == WhenEnded::Removed;
-    if podman && removed {
+    let is_ours = removed && !docker.info().removes_ended();
+    if is_ours {
         labels.insert(PASSING.to_owned(), Owner::this_process().to_string());
     }
     let (mounts, binds) = mounted(spec, podman)?;
@@ -56,15 +57,17 @@ pub(super) async fn create(
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(HostConfig {
-            // Podman's would take the exit status along; there it is we who remove.
-            auto_remove: Some(removed && !podman),
+            auto_remove: Some(removed && !is_ours),
             mounts: Some(mounts),
             binds: (!binds.is_empty()).then_some(binds),
             network_mode: spec.network.mode(),
             extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
             userns_mode: spec.userns.clone(),
             security_opt: (!spec.security.is_empty()).then(|| spec.security.clone()),
-            log_config: Some(bounded_log(docker)),
+            log_config: Some(match spec.log {
+                SessionLog::Bounded => bounded_log(docker, spec.ended),
+                SessionLog::None => no_log(),
+            }),
             console_size: terminal_size(spec),
             ..HostConfig::default()
         }),
@@ -110,7 +113,10 @@ fn mounted(spec: &SessionSpec, podman: bool) -> Result<(Vec<Mount>, Vec<String>)
 }
 
 /// Keeps the end of what a session prints, for `logs` and for whoever comes back; it goes with the container.
-fn bounded_log(docker: &Docker) -> HostConfigLogConfig {
+///
+/// Where somebody looks on, the log must not hold the agent up: what it cannot take in time is missing in it. What runs in
+/// the background is read in the log, and is there to the last line.
+fn bounded_log(docker: &Docker, ended: WhenEnded) -> HostConfigLogConfig {
     let options = |list: &[(&str, &str)]| {
         list.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -129,6 +135,10 @@ fn bounded_log(docker: &Docker) -> HostConfigLogConfig {
             ("max-file", "2"),
             // Compressing costs more than it saves at this size.
             ("compress", "false"),
+            match ended {
+                WhenEnded::Removed => ("mode", "non-blocking"),
+                WhenEnded::Kept => ("mode", "blocking"),
+            },
         ])),
     }
 }

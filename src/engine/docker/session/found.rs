@@ -72,6 +72,8 @@ pub struct SessionDetails {
     pub terminal: bool,
     /// The engine's driver for its log.
     pub log_driver: String,
+    /// When it ended, RFC 3339; a time long ago if it has not.
+    pub finished: String,
     /// Whether the engine removes it when it ends.
     removed_at_end: bool,
 }
@@ -89,6 +91,8 @@ struct Inspected {
 #[serde(rename_all = "PascalCase")]
 struct InspectedState {
     status: String,
+    #[serde(default)]
+    finished_at: String,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +152,7 @@ impl SessionDetails {
             user: inspected.config.user,
             terminal: inspected.config.tty,
             log_driver: log.map(|log| log.driver).unwrap_or_default(),
+            finished: inspected.state.finished_at,
             removed_at_end: inspected.host_config.auto_remove,
         })
     }

@@ -37,8 +37,9 @@ impl Link {
             SessionInput::Empty => Attach::Output,
             SessionInput::Terminal | SessionInput::Pipe => Attach::Both,
         };
-        // Podman tells no status of a container that is removed, and may miss the end of one that did not run yet.
-        let later = docker.info().is_podman();
+        // What is not removed by the engine has a status as long as we leave it there. Podman tells none of a container that
+        // is removed, and may miss the end of one that did not run yet.
+        let later = !docker.info().removes_ended();
         let until = if later { "not-running" } else { until };
         let wait = docker.path(&format!("/containers/{id}/wait?condition={until}"));
         let exit = async {

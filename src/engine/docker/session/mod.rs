@@ -39,7 +39,7 @@ pub use self::{
     found::{EngineSession, SessionDetails, SessionState},
     logs::{LogsWanted, session_logs},
     name::{SessionName, is_container_name},
-    spec::{Access, Network, SessionInput, SessionMount, SessionSpec, WhenEnded},
+    spec::{Access, Network, SessionInput, SessionLog, SessionMount, SessionSpec, WhenEnded},
     stop::{Stopped, stop_session},
 };
 
@@ -107,7 +107,7 @@ pub struct Created {
 pub async fn create_session(docker: &Docker, spec: &SessionSpec) -> Result<Created, EngineError> {
     let signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
     let (id, name) = name::create_named(docker, spec, create).await?;
-    let ours = docker.info().is_podman() && spec.ended == WhenEnded::Removed;
+    let ours = !docker.info().removes_ended() && spec.ended == WhenEnded::Removed;
     Ok(Created {
         id,
         name,

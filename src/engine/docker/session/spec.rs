@@ -34,6 +34,8 @@ pub struct SessionSpec {
     pub input: SessionInput,
     /// What becomes of the container when it has ended.
     pub ended: WhenEnded,
+    /// What the engine keeps of what it prints.
+    pub log: SessionLog,
     /// Its network.
     pub network: Network,
     /// `name:address` for its hosts file.
@@ -69,6 +71,15 @@ pub enum WhenEnded {
     Removed,
     /// It stays with its log and exit status, for whoever was not there.
     Kept,
+}
+
+/// What an engine keeps of what a container prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionLog {
+    /// Its end, some megabytes.
+    Bounded,
+    /// Nothing.
+    None,
 }
 
 /// How our stdin and terminal are connected to a container.
