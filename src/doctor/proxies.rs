@@ -105,7 +105,7 @@ mod tests {
                 ("NO_PROXY", "localhost,.corp"),
             ],
             &[
-                (State::Ok, "HTTPS_PROXY is http://proxy.example:3128/"),
+                (State::Ok, "HTTPS_PROXY is http://proxy.example:3128"),
                 (State::Ok, "NO_PROXY is localhost,.corp"),
             ],
         );
@@ -114,13 +114,13 @@ mod tests {
                 ("HTTP_PROXY", "127.0.0.1:3128"),
                 ("http_proxy", "127.0.0.1:3128"),
             ],
-            &[(State::Problem, "HTTP_PROXY is http://127.0.0.1:3128/")],
+            &[(State::Problem, "HTTP_PROXY is http://127.0.0.1:3128")],
         );
         check(
             &[("HTTP_PROXY", "http://a"), ("http_proxy", "http://b")],
             &[(
                 State::Note,
-                "HTTP_PROXY is http://a/, and http_proxy is something else",
+                "HTTP_PROXY is http://a, and http_proxy is something else",
             )],
         );
         check(
