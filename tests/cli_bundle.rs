@@ -174,8 +174,11 @@ async fn definitions_that_another_took_the_place_of_are_counted_and_go_after_a_w
     ground.agents(&[]).await;
     assert_eq!(unpacked().len(), 2);
     for path in unpacked() {
-        let old = std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 60 * 60);
-        fs_err::File::open(path).unwrap().set_modified(old).unwrap();
+        let directory = fs_err::File::open(path).unwrap();
+        let made = directory.metadata().unwrap().modified().unwrap();
+        directory
+            .set_modified(made - Duration::from_hours(8 * 24))
+            .unwrap();
     }
     let (_, out, _) = ground.run(&["cache", "du"]).await;
     assert!(out.contains("definitions 6 "), "three files each: {out}");

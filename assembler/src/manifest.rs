@@ -1,7 +1,7 @@
 //! Manifests, indexes and configs: the received bytes, what we read in them, and the digest of the bytes.
 //!
 //! Invariant: a digest is always of bytes that were received or written, never of a value serialised again; fields we do
-//! not know survive because edits go through [`Raw::json`], which every document that was taken has.
+//! not know survive because edits go through `Raw::json`, which every document that was taken has.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -91,7 +91,7 @@ pub(super) fn keep(
     given: &str,
 ) -> Result<PathBuf, Diagnostic> {
     let path = place(context, name);
-    write(&path, &joined(own, given)).map_err(not_written)?;
+    write(&path, &joined(own, given)).map_err(|error| not_written(&error))?;
     Ok(path)
 }
 
@@ -114,7 +114,7 @@ fn named(file: &str) -> BTreeMap<String, String> {
 fn written(context: &Context, content: &[u8]) -> Result<PathBuf, Diagnostic> {
     let path = place(context, &Digest::of(content));
     if !context.is_dry() {
-        write(&path, content).map_err(not_written)?;
+        write(&path, content).map_err(|error| not_written(&error))?;
     }
     Ok(path)
 }
@@ -124,13 +124,13 @@ fn place(context: &Context, name: &Digest) -> PathBuf {
     directory.join(format!("{}.pem", name.short()))
 }
 
-fn not_written(error: std::io::Error) -> Diagnostic {
+fn not_written(error: &std::io::Error) -> Diagnostic {
     Diagnostic::new(
         "ca-bundle",
         ExitStatus::Failed,
         "cannot write the certificate authorities for the session",
     )
-    .caused_by(Some(&error))
+    .caused_by(Some(error))
 }
 
 fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {

@@ -324,13 +324,13 @@ mod tests {
 
     use super::*;
 
-    fn probe(status: u16, asks_who: bool) -> Probe {
+    fn probe(status: u16) -> Probe {
         Probe {
             url: RedactedUrl::of_text("https://r.example/v2/"),
             is_mirror: false,
             answer: Ok(ProbeAnswer {
                 status,
-                asks_who,
+                asks_who: false,
                 is_registry: false,
             }),
             shown: None,
@@ -365,10 +365,13 @@ mod tests {
             (503, false, true, State::Note),
             (302, false, false, State::Problem),
         ] {
-            let probe = Probe {
+            let mut probe = Probe {
                 is_mirror,
-                ..probe(status, asks_who)
+                ..probe(status)
             };
+            if let Ok(answer) = &mut probe.answer {
+                answer.asks_who = asks_who;
+            }
             let found = judge("r.example", &probe, &Anchors::default());
             assert_eq!(found[0].state, state, "{status}: {found:?}");
             assert_eq!(found[0].check, Check::Registry);
@@ -385,7 +388,7 @@ mod tests {
                     url,
                     after: Duration::from_secs(1),
                 }),
-                ..probe(200, false)
+                ..probe(200)
             };
             let found = judge("r.example", &probe, &Anchors::default());
             assert_eq!(found.len(), 1);

@@ -1,6 +1,6 @@
 //! The first-run screen: all that a start will do on one page, changed by keys, started by Enter.
 //!
-//! Invariants: pure but for [`screen`]; what is told meanwhile is told afterwards, so that nothing is drawn over the page
+//! Invariants: pure but for `screen`; what is told meanwhile is told afterwards, so that nothing is drawn over the page
 //! and nothing is lost; leaving it changes nothing.
 
 mod draw;

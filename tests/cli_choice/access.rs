@@ -27,10 +27,9 @@ fn linked(home: &Home, remote: &str) {
 
 /// What is stored for the agent, with these keys under `mounts`.
 fn with_mounts(keys: &str) -> String {
-    let mounts: String = keys
-        .split_whitespace()
-        .map(|key| format!("      {}\n", key.replace(':', ": ")))
-        .collect();
+    let mounts = keys.split_whitespace().fold(String::new(), |all, key| {
+        all + "      " + &key.replace(':', ": ") + "\n"
+    });
     stored("one", "small", &[], "aicage:one-small") + "    mounts:\n" + &mounts
 }
 

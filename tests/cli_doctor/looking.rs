@@ -1,6 +1,9 @@
 //! Each finding, provoked.
 
-use std::{os::unix::net::UnixListener, process::Command};
+use std::{
+    os::unix::{fs::PermissionsExt, net::UnixListener, process::CommandExt as _},
+    process::Command,
+};
 
 use fixtures::registry::{Authority, Fault, Registry, Rule};
 
@@ -41,7 +44,6 @@ fn no_engine_a_stopped_one_and_one_without_permission_are_told_with_what_to_type
         eprintln!("SKIP: only root may become somebody without permission");
         return;
     }
-    use std::os::unix::{fs::PermissionsExt, process::CommandExt as _};
     fs_err::remove_file(&socket).unwrap();
     let _listener = UnixListener::bind(&socket).unwrap();
     fs_err::set_permissions(&socket, PermissionsExt::from_mode(0o600)).unwrap();

@@ -214,7 +214,7 @@ fn half_a_connection_carries_what_is_left() {
         let (mut child, mut stdout) =
             at_a_pipe(ground, "echo up; wc -c; head -c 3000000 /dev/zero");
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(&[7; 1_000_000]).unwrap();
+        stdin.write_all(&vec![7; 1_000_000]).unwrap();
         drop(stdin);
         let mut rest = Vec::new();
         stdout.read_to_end(&mut rest).unwrap();
@@ -294,7 +294,12 @@ fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
         let alone = shell(&[], ask);
         assert!(alone.starts_with(&format!("{}\n", ground.project().display())));
         let name = background(ground, "while :; do sleep 0.1; done");
-        let id = listed(ground)[0]["id"].as_str().unwrap()[..12].to_owned();
+        let id: String = listed(ground)[0]["id"]
+            .as_str()
+            .unwrap()
+            .chars()
+            .take(12)
+            .collect();
         assert!(shell(&[], ask).contains(&id), "the shell is in {name}");
         assert!(
             !shell(&["--new"], ask).contains(&id),

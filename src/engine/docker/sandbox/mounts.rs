@@ -281,17 +281,18 @@ impl Maker<'_> {
 
     fn archive(
         &self,
-        write: impl FnOnce(&mut LayerWriter<BufWriter<&mut std::fs::File>>) -> io::Result<()>,
+        write: impl FnOnce(&mut LayerWriter<BufWriter<&mut fs_err::File>>) -> io::Result<()>,
     ) -> io::Result<File> {
         fs_err::create_dir_all(&self.scratch)?;
-        let mut file = tempfile::tempfile_in(&self.scratch)?;
+        let file = tempfile::tempfile_in(&self.scratch)?;
+        let mut file = fs_err::File::from_parts(file, &self.scratch);
         let mut writer = LayerWriter::new(BufWriter::with_capacity(1 << 18, &mut file));
         write(&mut writer)?;
         let mut buffer = writer.finish().map_err(io::Error::other)?;
         buffer.flush()?;
         drop(buffer);
         file.rewind()?;
-        Ok(File::from_std(file))
+        Ok(File::from_std(file.into_parts().0))
     }
 
     fn failed(&self, error: super::super::error::EngineError) -> SandboxError {

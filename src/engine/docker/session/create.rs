@@ -34,13 +34,12 @@ pub(super) async fn create(
     if let Some(name) = &name {
         labels.insert(SESSION.to_owned(), name.clone());
     }
-    let podman = docker.info().is_podman();
     let removed = spec.ended == WhenEnded::Removed;
     let is_ours = removed && !docker.info().removes_ended();
     if is_ours {
         labels.insert(PASSING.to_owned(), Owner::this_process().to_string());
     }
-    let (mounts, binds) = mounted(spec, podman)?;
+    let (mounts, binds) = mounted(spec, docker)?;
     let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
         entrypoint: spec.entrypoint.clone(),
@@ -82,13 +81,13 @@ pub(super) async fn create(
 }
 
 /// Spells the mounts. Podman takes those apart at commas, and the older form at colons.
-fn mounted(spec: &SessionSpec, podman: bool) -> Result<(Vec<Mount>, Vec<String>), EngineError> {
+fn mounted(spec: &SessionSpec, docker: &Docker) -> Result<(Vec<Mount>, Vec<String>), EngineError> {
     let (mut mounts, mut binds) = (Vec::new(), Vec::new());
     for mount in &spec.mounts {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (source, target) = (text(&mount.source), text(&mount.target));
         let has = |letter| source.contains(letter) || target.contains(letter);
-        if podman && has(',') {
+        if docker.info().is_podman() && has(',') {
             if has(':') {
                 return Err(EngineError::Unmountable {
                     path: mount.source.clone(),
