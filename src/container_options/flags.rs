@@ -340,48 +340,6 @@ impl Flags {
         let tmpfs = self.tmpfs.iter().map(|tmpfs| tmpfs.target.as_str());
         volumes.chain(mounts).chain(tmpfs)
     }
-
-    /// Lists what gives the agent more than a container of ours has: what a file of others must not say unasked.
-    pub fn widening(&self) -> Vec<String> {
-        let wide = Self {
-            env: Vec::new(),
-            publish: Vec::new(),
-            tmpfs: Vec::new(),
-            network: self
-                .network
-                .clone()
-                .filter(|network| network.name != "none"),
-            add_host: Vec::new(),
-            cpus: None,
-            cpuset_cpus: None,
-            memory: None,
-            memory_swap: None,
-            pids_limit: self.pids_limit.filter(|&limit| limit <= 0),
-            shm_size: None,
-            ulimit: Vec::new(),
-            cap_drop: Vec::new(),
-            security_opt: self
-                .security_opt
-                .iter()
-                .filter(|&option| *option != SecurityOption::NoNewPrivileges(true))
-                .cloned()
-                .collect(),
-            name: None,
-            hostname: None,
-            label: Vec::new(),
-            init: None,
-            workdir: None,
-            read_only: None,
-            ..self.clone()
-        };
-        // A variable that is passed on takes a secret of this machine along.
-        let passed_on = self.env.iter().filter(|variable| variable.value.is_none());
-        let passed_on = Self {
-            env: passed_on.cloned().collect(),
-            ..Self::default()
-        };
-        [passed_on.words(), wide.words()].concat()
-    }
 }
 
 struct Words(Vec<String>);
@@ -510,20 +468,5 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.starts_with(says), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn what_gives_more_is_told_from_what_does_not() {
-        let flags = read("-e A=1 -e TOKEN -p 80:80 -m 1g --network host -v /a:/b --security-opt no-new-privileges").unwrap();
-        assert_eq!(
-            flags.widening().join(" "),
-            "--env TOKEN --volume /a:/b --network host"
-        );
-        assert_eq!(
-            read("--network none --cap-drop ALL --read-only")
-                .unwrap()
-                .widening(),
-            Vec::<String>::new()
-        );
     }
 }

@@ -1,7 +1,9 @@
 //! One option of the container, as a team file has it: `--name`, `--name=value` or `--name value`, and nothing else.
 //!
 //! Invariant: it is one word for whoever reads it later, so that no item can smuggle in a second option; what mounts paths
-//! of this machine is refused, because a path in the repository may lead elsewhere tomorrow: `shares` looks where it leads.
+//! of this machine is refused (as is what gives all of it), because a path in the repository may lead elsewhere tomorrow: `shares` looks where it leads.
+
+use crate::container_options::Flags;
 
 /// The short options of docker, by their long names.
 const SHORT: [(&str, &str); 8] = [
@@ -63,6 +65,10 @@ impl TeamOption {
                 option.text()
             ));
         }
+        if option.name == "--privileged" {
+            return Err("`--privileged` gives the agent all of this machine; only who starts it can type that".to_owned());
+        }
+        Flags::parse(&[option.text()])?;
         Ok(option)
     }
 
@@ -132,8 +138,6 @@ mod tests {
             ("-m 4g", "--memory=4g"),
             ("-e A=b c", "'--env=A=b c'"),
             ("--env=A='x", "'--env=A='\\''x'"),
-            ("--read-only --privileged", "'--read-only=--privileged'"),
-            ("--privileged", "--privileged"),
             ("-v cache:/cache", "--volume=cache:/cache"),
             (
                 "--mount type=tmpfs,target=/x",
@@ -141,15 +145,16 @@ mod tests {
             ),
         ] {
             let quoted = TeamOption::parse(text).map(|option| option.quoted());
-            let word = match word {
-                "'--read-only=--privileged'" => "--read-only=--privileged",
-                other => other,
-            };
             assert_eq!(quoted.as_deref(), Ok(word), "{text}");
         }
         for text in [
             "",
             "privileged",
+            "--privileged",
+            "--privileged=all-of-this-machine",
+            "--read-only --privileged",
+            "--no-such-option",
+            "--memory '4g'",
             "-it",
             "-eA=b",
             "--cap-add\nALL",
@@ -180,20 +185,16 @@ mod tests {
             assert!(tightens(text), "{text}");
         }
         for text in [
-            "--privileged",
             "--cap-add=SYS_ADMIN",
             "--network=host",
             "--security-opt=seccomp=unconfined",
             "--read-only=false",
-            "--read-only --privileged",
-            "--memory '4g'",
             "-e TOKEN",
             "-e ANTHROPIC_BASE_URL=https://elsewhere.example",
             "-p 8080:8080",
             "--device /dev/kvm",
             "--pids-limit=-1",
             "-v cache:/cache",
-            "--no-such-option",
         ] {
             assert!(!tightens(text), "{text}");
         }

@@ -211,11 +211,11 @@ fn on_a_terminal_it_is_asked_once_and_then_only_what_changed() {
     if !Home::has_tmux() {
         return;
     }
-    let home = home("base: small\noptions: [--network=host, --privileged]\n");
+    let home = home("base: small\noptions: [--network=host, --device=/dev/fuse]\n");
     let terminal = Terminal::new(&home, &RUN.join(" "));
     let screen = terminal.shows("Agree to this, until the file changes? (y/N)");
     assert!(
-        screen.contains("start the container with `--privileged`"),
+        screen.contains("start the container with `--device=/dev/fuse`"),
         "{screen}"
     );
     terminal.keys(&["Enter"]);
@@ -241,7 +241,7 @@ fn on_a_terminal_it_is_asked_once_and_then_only_what_changed() {
     for part in [
         "changed since you agreed",
         "+ start the container with `--cap-add=ALL`",
-        "- start the container with `--privileged`",
+        "- start the container with `--device=/dev/fuse`",
         "    start the container with `--network=host`",
     ] {
         assert!(screen.contains(part), "no {part:?} in {screen}");
