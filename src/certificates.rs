@@ -97,21 +97,28 @@ fn read_one(context: &Context, path: &Path) -> Result<AuthorityFile, Diagnostic>
         ));
     }
     let mut authorities = Vec::new();
+    let mut odd = Vec::new();
     for der in sections.certificates {
         match Authority::of(&der) {
             Ok(authority) => {
-                if let Some(oddity) = authority.oddity(&context.now) {
-                    context.warn_once(format!(
-                        "`{}` in {name} of `network.ca` {oddity}",
-                        authority.subject
-                    ));
-                }
+                let oddity = authority.oddity(&context.now);
+                odd.extend(oddity.map(|oddity| format!("`{}` {oddity}", authority.subject)));
                 authorities.push(authority);
             }
             Err(error) => context.warn_once(format!(
                 "a certificate in {name} of `network.ca` cannot be read and is left out: {error}"
             )),
         }
+    }
+    match odd.as_slice() {
+        [] => {}
+        [one] => context.warn_once(format!("in {name} of `network.ca`, {one}")),
+        // A whole store of authorities always has some; nobody reads a list of them at each start.
+        [_, ..] => context.warn_once(format!(
+            "{} of {} certificates in {name} of `network.ca` are expired or no authority's; `aicage doctor` names them",
+            odd.len(),
+            authorities.len()
+        )),
     }
     if authorities.is_empty() {
         return Err(refused(&format!(
