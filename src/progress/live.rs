@@ -10,13 +10,18 @@ use assembler::{
     provenance::Kind,
     reporter::{Event, Reporter},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{is_shown, shown};
 use crate::printer::{Printer, Role, bytes, duration, printable};
 
 /// How often a spinner turns.
 const TICK: Duration = Duration::from_millis(120);
+
+/// Makes a line that is drawn nowhere until it has its place; it would draw itself, whatever is on the terminal.
+fn unseen() -> ProgressBar {
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
+}
 
 /// Draws lines that change.
 pub(super) struct Live {
@@ -68,7 +73,7 @@ impl Live {
     fn fetch(&self, event: &Event<'_>) {
         match event {
             Event::FetchStarted { blob, have } => {
-                let bar = ProgressBar::no_length().with_style(flow(self.printer.talk_columns()));
+                let bar = unseen().with_style(flow(self.printer.talk_columns()));
                 bar.set_length(blob.size);
                 bar.set_position(*have);
                 bar.set_prefix("pulling");
@@ -97,7 +102,7 @@ impl Live {
                 self.achieved(Role::Faint, "reused", &origin.to_string());
             }
             Event::StepStarted { origin, log } => {
-                let bar = ProgressBar::new_spinner().with_style(wait(self.printer.talk_columns()));
+                let bar = unseen().with_style(wait(self.printer.talk_columns()));
                 bar.set_prefix("running");
                 let log = log.display().to_string();
                 bar.set_message(printable(&format!("{origin}  log {log}")));
@@ -126,7 +131,7 @@ impl Live {
     fn load(&self, event: &Event<'_>) {
         match event {
             Event::LoadStarted { reference, bytes } => {
-                let bar = ProgressBar::no_length().with_style(flow(self.printer.talk_columns()));
+                let bar = unseen().with_style(flow(self.printer.talk_columns()));
                 bar.set_length(*bytes);
                 bar.set_prefix("loading");
                 bar.set_message(printable(shown(reference)));
@@ -151,7 +156,7 @@ impl Reporter for Live {
         }
         match event {
             Event::Resolving { reference } => {
-                let bar = ProgressBar::new_spinner().with_style(wait(self.printer.talk_columns()));
+                let bar = unseen().with_style(wait(self.printer.talk_columns()));
                 bar.set_prefix("resolving");
                 bar.set_message(printable(reference));
                 self.begin("resolve".to_owned(), bar);
