@@ -66,6 +66,8 @@ pub struct SessionDetails {
     pub state: SessionState,
     /// Its variables, the image's included.
     pub env: BTreeMap<String, String>,
+    /// Its first process' program.
+    pub program: String,
     /// As whom its first process runs.
     pub user: String,
     /// Whether it has a terminal.
@@ -82,6 +84,8 @@ pub struct SessionDetails {
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
     id: String,
+    #[serde(default)]
+    path: String,
     state: InspectedState,
     config: InspectedConfig,
     host_config: InspectedHost,
@@ -143,6 +147,7 @@ impl SessionDetails {
         let log = inspected.host_config.log_config;
         Ok(Self {
             id: inspected.id,
+            program: inspected.path,
             state: state(&inspected.state.status),
             env: env
                 .iter()
