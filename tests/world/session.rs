@@ -235,7 +235,8 @@ fn inside_is_the_caller_with_home_name_directory_and_state() {
         assert_eq!(kept, "one\none\n");
         assert_eq!(
             fs_err::read_to_string(home.join(".agent.json")).unwrap(),
-            "two\n"
+            "{}\ntwo\n",
+            "a file of JSON is valid before the agent first writes to it"
         );
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });
