@@ -62,9 +62,10 @@ pub fn program(
         _ => session.user.clone(),
     };
     let directory = given("AICAGE_WORKSPACE").cloned();
-    let (command, user) = as_user(session, directory.as_deref(), (command, user));
+    let (launcher, user) = launched(session, directory.as_deref(), user);
     ExecSpec {
         command,
+        launcher,
         env,
         user,
         working_dir: directory,
@@ -74,21 +75,21 @@ pub fn program(
 
 /// Lets our own init become the user, where it is the session's first process: it gives the terminal to the user and names
 /// a program that is missing as a shell does. Podman's crun up to 1.8 would give this machine's own `/dev/null` away.
-fn as_user(
+fn launched(
     session: &SessionDetails,
     directory: Option<&str>,
-    (command, user): (Vec<String>, String),
+    user: String,
 ) -> (Vec<String>, String) {
     let init = format!("/{INIT}");
     let Some((uid, gid)) = user
         .split_once(':')
         .filter(|_| session.program == init && is_root(&session.user))
     else {
-        return (command, user);
+        return (Vec::new(), user);
     };
     let directory = directory.unwrap_or("/");
     let launch = [init.as_str(), "launch", uid, gid, "", directory].map(str::to_owned);
-    ([launch.to_vec(), command].concat(), "0:0".to_owned())
+    (launch.into(), "0:0".to_owned())
 }
 
 fn is_root(user: &str) -> bool {

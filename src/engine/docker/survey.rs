@@ -162,8 +162,7 @@ impl Docker {
             .all(true)
             .filters(&filter.into_iter().collect())
             .build();
-        let listed = self.client.list_containers(Some(options)).await;
-        listed.map_err(|error| EngineError::call("list its containers", error))
+        self.containers(options).await
     }
 
     /// Returns the smallest image that this engine runs by itself, with its architecture.

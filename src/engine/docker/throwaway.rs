@@ -4,11 +4,13 @@
 //! is stopped, and when any call fails. Only `kill -9` of ourselves leaves one, with our label: see [`sweep`], which also
 //! removes sessions that were created and never started.
 
-use std::{collections::BTreeMap, io, sync::Arc, sync::Mutex};
+use std::{collections::BTreeMap, io, sync::Arc, sync::Mutex, time::Duration};
 
 use bollard::{
-    models::{ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType},
-    query_parameters::{ListContainersOptionsBuilder, WaitContainerOptionsBuilder},
+    models::{ContainerCreateBody, ContainerSummary, HealthConfig, HostConfig, Mount, MountType},
+    query_parameters::{
+        ListContainersOptions, ListContainersOptionsBuilder, WaitContainerOptionsBuilder,
+    },
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -32,6 +34,9 @@ pub(crate) const OWNER: &str = "io.github.aicage.owner";
 /// The label of a session that is to be gone with its end where the engine does not see to that; its value is an
 /// [`Owner`].
 pub(crate) const PASSING: &str = "io.github.aicage.passing";
+/// How often a list is asked for that says what no engine should say, and how long is waited in between.
+const TRIES: u32 = 50;
+const ENDING: Duration = Duration::from_millis(20);
 /// The repository of the names under which images for steps are loaded; the tag begins with an [`Owner`].
 pub(crate) const REPOSITORY: &str = "aicage-step";
 
@@ -322,10 +327,7 @@ async fn sweep_containers(
         .all(true)
         .filters(&filter.into_iter().collect())
         .build();
-    let listed = docker.client.list_containers(Some(options));
-    let listed = listed
-        .await
-        .map_err(|error| EngineError::call("list its containers", error))?;
+    let listed = docker.containers(options).await?;
     let mut outcome = Ok(());
     for container in listed {
         let owner = container.labels.unwrap_or_default().remove(label);
@@ -357,4 +359,26 @@ async fn sweep_names(docker: &Docker) -> Result<(), EngineError> {
         }
     }
     Ok(())
+}
+
+impl Docker {
+    /// Lists containers. Podman says `stopped` of one that is just ending, which the interface does not know: it is asked
+    /// again, because that lasts milliseconds.
+    pub(crate) async fn containers(
+        &self,
+        options: ListContainersOptions,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        let mut tries = 0;
+        loop {
+            match self.client.list_containers(Some(options.clone())).await {
+                Err(error) if tries < TRIES && error.to_string().contains("unknown variant") => {
+                    tries += 1;
+                    tokio::time::sleep(ENDING).await;
+                }
+                listed => {
+                    return listed.map_err(|error| EngineError::call("list its containers", error));
+                }
+            }
+        }
+    }
 }

@@ -87,6 +87,13 @@ fn mounted(spec: &SessionSpec, docker: &Docker) -> Result<(Vec<Mount>, Vec<Strin
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (source, target) = (text(&mount.source), text(&mount.target));
         let has = |letter| source.contains(letter) || target.contains(letter);
+        // Podman makes a directory of what is not there, on this machine.
+        if docker.info().is_podman() && !mount.source.exists() {
+            return Err(EngineError::Start {
+                message: format!("{source}: there is nothing to mount"),
+                status: 125,
+            });
+        }
         if docker.info().is_podman() && has(',') {
             if has(':') {
                 return Err(EngineError::Unmountable {

@@ -43,7 +43,9 @@ pub struct ExecSpec {
     pub command: Vec<String>,
     /// Environment, on top of the container's.
     pub env: BTreeMap<String, String>,
-    /// As whom.
+    /// What becomes the program, where that is not the engine: it and its arguments stand before the program.
+    pub launcher: Vec<String>,
+    /// As whom the engine starts it.
     pub user: String,
     /// Where it starts.
     pub working_dir: Option<String>,
@@ -91,6 +93,7 @@ pub async fn exec_session(
 
 async fn create(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<String, EngineError> {
     let reads = spec.input != SessionInput::Empty;
+    let command = [spec.launcher.as_slice(), spec.command.as_slice()].concat();
     let mut body = json!({
         "AttachStdin": reads,
         "AttachStdout": true,
@@ -98,7 +101,7 @@ async fn create(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<Str
         "Tty": spec.input == SessionInput::Terminal,
         "DetachKeys": super::super::attach::UNLIKELY_KEYS,
         "Env": assignments(&spec.env),
-        "Cmd": spec.command,
+        "Cmd": command,
         "User": spec.user,
     });
     if let (Some(directory), Some(object)) = (&spec.working_dir, body.as_object_mut()) {
@@ -247,6 +250,8 @@ impl Exec<'_> {
         );
         let killer = ExecSpec {
             command: vec!["sh".to_owned(), "-c".to_owned(), script],
+            // As the program's user: even root must not look at the processes of others here.
+            launcher: self.spec.launcher.clone(),
             env: BTreeMap::new(),
             user: self.spec.user.clone(),
             working_dir: None,

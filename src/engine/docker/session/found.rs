@@ -171,8 +171,7 @@ impl Docker {
             .all(true)
             .filters(&[("label".to_owned(), labels)].into())
             .build();
-        let listed = self.client.list_containers(Some(options)).await;
-        let listed = listed.map_err(|error| EngineError::call("list its containers", error))?;
+        let listed = self.containers(options).await?;
         let mut sessions: Vec<EngineSession> = listed.into_iter().filter_map(session).collect();
         sessions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Ok(sessions)
