@@ -112,7 +112,8 @@ fn a_session_in_the_background_that_ended_keeps_its_log_and_exit_code() {
 
 #[test]
 fn ten_sessions_at_once_have_ten_names_and_end_together() {
-    on_all_engines(|ground| {
+    // Rootless Podman 4.3 looks for its user's ids anew at each start, and fails now and then when ten do so at once.
+    on_every_engine(|ground| {
         runs_arguments(ground);
         let mut children: Vec<Child> = (0..10)
             .map(|_| {
