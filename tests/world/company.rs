@@ -112,7 +112,7 @@ set -ex
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends hello
-mkdir /opt/npm && curl -sSf https://npm.example/npm/-/npm-10.9.2.tgz | tar -xz -C /opt/npm
+mkdir /opt/npm && curl -sSf "$(npm config get registry)npm/-/npm-10.9.2.tgz" | tar -xz -C /opt/npm
 node /opt/npm/package/bin/npm-cli.js install -g --prefix /usr/local is-number
 python3 -m venv /opt/venv
 /opt/venv/bin/pip install -q --no-cache-dir six
@@ -125,17 +125,19 @@ chmod 755 "/usr/local/bin/$AGENT"
 
 /// What an agent does: programs that heed variables, and such that look into the system's own store only.
 const SESSION: &str = r#"
-code() { "$@" -sS -o /dev/null -w '%{http_code}\n' https://pip.example/simple/six/; }
+npm=$(npm config get registry)
+export url="${npm}is-odd" host=$(printf %s "$npm" | cut -d/ -f3)
+code() { "$@" -sS -o /dev/null -w '%{http_code}\n' "$url"; }
 code curl
-env -i PATH="$PATH" https_proxy="$https_proxy" sh -c 'curl -sS -o /dev/null -w "%{http_code}\n" https://pip.example/simple/six/'
+env -i PATH="$PATH" url="$url" https_proxy="$https_proxy" sh -c 'curl -sS -o /dev/null -w "%{http_code}\n" "$url"'
 node -e 'require("child_process"); const t = require("tls"), n = require("net"), u = new URL(process.env.https_proxy);
-  const s = n.connect(u.port, u.hostname, () => s.write("CONNECT pip.example:443 HTTP/1.1\r\nHost: pip.example:443\r\nProxy-Authorization: Basic "
+  const s = n.connect(u.port, u.hostname, () => s.write("CONNECT " + process.env.host + ":443 HTTP/1.1\r\nHost: " + process.env.host + ":443\r\nProxy-Authorization: Basic "
     + Buffer.from(decodeURIComponent(u.username + ":" + u.password)).toString("base64") + "\r\n\r\n"));
-  s.once("data", () => { const c = t.connect({socket: s, servername: "pip.example"}, () => { console.log("node", c.authorized); c.destroy() });
+  s.once("data", () => { const c = t.connect({socket: s, servername: process.env.host}, () => { console.log("node", c.authorized); c.destroy() });
     c.on("error", e => console.log("node", e.message)) })'
-python3 -c 'import urllib.request as u; print("python", u.urlopen("https://pip.example/simple/six/").status)'
-env -i PATH="$PATH" https_proxy="$https_proxy" python3 -c 'import urllib.request as u; print("bare python", u.urlopen("https://pip.example/simple/six/").status)'
-git ls-remote https://pip.example/no/such 2>&1 | grep -o 'SSL\|not found'
+python3 -c 'import os, urllib.request as u; print("python", u.urlopen(os.environ["url"]).status)'
+env -i PATH="$PATH" url="$url" https_proxy="$https_proxy" python3 -c 'import os, urllib.request as u; print("bare python", u.urlopen(os.environ["url"]).status)'
+git ls-remote "${npm}no/such" 2>&1 | grep -o 'SSL\|not found'
 "#;
 
 #[test]
@@ -148,7 +150,7 @@ fn all_of_it_works_where_only_a_proxy_is_reachable_and_leaves_nothing_in_the_ima
     ground.define(INSTALL);
     ground.write_agent(
         "version.sh",
-        "#!/bin/sh\ncurl -sSf https://npm.example/is-number | jq -r '.\"dist-tags\".latest'\n",
+        "#!/bin/sh\ncurl -sSf \"$(npm config get registry)is-number\" | jq -r '.\"dist-tags\".latest'\n",
     );
     let before = fs_err::metadata(&company.log).unwrap().len();
     let run = ["--base", BASE, &ground.agent, "sh", "-c", SESSION];
@@ -164,8 +166,9 @@ fn all_of_it_works_where_only_a_proxy_is_reachable_and_leaves_nothing_in_the_ima
     for (host, what) in [
         (company.registry.as_str(), "the base"),
         ("debian", "apt"),
-        ("https://npm.example/is-number", "version.sh and npm"),
-        ("https://pip.example/simple/six", "pip and the session"),
+        ("/is-number", "version.sh and npm"),
+        ("/simple/six", "pip"),
+        ("/is-odd", "the session"),
     ] {
         let asked = |line: &&str| line.contains(" employee ") && line.contains(host);
         assert!(
