@@ -4,16 +4,12 @@
 //! a text that some reader would take for something else is quoted. Comments are lost. What was written is read again
 //! and compared before anybody gets it.
 
-use std::{cmp::Ordering, collections::BTreeMap, path::Path};
+mod read;
+mod write;
 
-use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Tag};
+use std::{cmp::Ordering, collections::BTreeMap};
 
-use super::YamlError;
-
-/// How deep nodes may be nested.
-const DEPTH: usize = 40;
-/// How many nodes a file may have once its aliases are followed.
-const NODES: usize = 20_000;
+pub use self::{read::parse, write::to_text};
 
 /// A value and where it is written.
 #[derive(Clone, Debug)]
@@ -236,178 +232,6 @@ impl Scalar {
     }
 }
 
-/// Reads one document; nothing at all is an empty mapping. `path` is what errors name.
-pub fn parse(bytes: &[u8], path: &Path) -> Result<Node, YamlError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|_not_utf8| YamlError::Encoding {
-        path: path.to_owned(),
-    })?;
-    let mut builder = Builder::default();
-    let mut documents = 0;
-    for next in Parser::new_from_str(text) {
-        let result = match next {
-            Ok((Event::DocumentStart(..), _)) if documents > 0 => {
-                Err((0, "there is more than one document".to_owned()))
-            }
-            Ok((Event::DocumentStart(..), _)) => {
-                documents += 1;
-                Ok(())
-            }
-            Ok((event, span)) => {
-                let line = span.start.line() as u64;
-                builder.event(event, line).map_err(|reason| (line, reason))
-            }
-            Err(error) => Err((error.marker().line() as u64, error.info())),
-        };
-        result.map_err(|(line, reason)| YamlError::Content {
-            path: path.to_owned(),
-            line: line.max(1),
-            reason: reason.lines().next().unwrap_or("not valid").to_owned(),
-        })?;
-    }
-    Ok(builder.root.unwrap_or(Node {
-        line: 1,
-        value: Value::Mapping(Mapping::default()),
-    }))
-}
-
-/// Writes a tree as text, keys sorted; `path` is what it is meant for.
-pub fn to_text(root: &Node, path: &Path) -> Result<String, YamlError> {
-    let mut text = String::new();
-    write(root, 0, &mut text);
-    match parse(text.as_bytes(), path) {
-        Ok(again) if again == *root => Ok(text),
-        Ok(_) | Err(_) => Err(YamlError::Write {
-            path: path.to_owned(),
-            reason: "it would not be read as it was meant".to_owned(),
-        }),
-    }
-}
-
-/// Builds nodes of the parser's events, without recursion.
-#[derive(Default)]
-struct Builder {
-    open: Vec<Open>,
-    anchors: BTreeMap<usize, (Node, usize)>,
-    nodes: usize,
-    root: Option<Node>,
-}
-
-/// A list or mapping whose end has not come.
-struct Open {
-    line: u64,
-    anchor: usize,
-    /// How many nodes there were before it.
-    before: usize,
-    content: Content,
-}
-
-enum Content {
-    Sequence(Vec<Node>),
-    Mapping(Mapping, Option<Scalar>),
-}
-
-impl Builder {
-    fn event(&mut self, event: Event<'_>, line: u64) -> Result<(), String> {
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let tagged = plain_tag(tag.as_deref(), "str")?;
-                let scalar = Scalar {
-                    text: text.into_owned(),
-                    plain: style == ScalarStyle::Plain && !tagged,
-                    line: 0,
-                };
-                let value = Value::Scalar(scalar);
-                self.add(Node { line, value }, anchor, 1)
-            }
-            Event::SequenceStart(_, anchor, tag) => {
-                plain_tag(tag.as_deref(), "seq")?;
-                self.begin(line, anchor, Content::Sequence(Vec::new()))
-            }
-            Event::MappingStart(_, anchor, tag) => {
-                plain_tag(tag.as_deref(), "map")?;
-                self.begin(line, anchor, Content::Mapping(Mapping::default(), None))
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                let open = self
-                    .open
-                    .pop()
-                    .expect("the parser closes only what is open");
-                let value = match open.content {
-                    Content::Sequence(items) => Value::Sequence(items),
-                    Content::Mapping(mapping, _) => Value::Mapping(mapping),
-                };
-                let line = open.line;
-                let size = self.nodes - open.before + 1;
-                self.add(Node { line, value }, open.anchor, size)
-            }
-            Event::Alias(id) => {
-                let anchored = self.anchors.get(&id).cloned();
-                let (node, size) = anchored.ok_or("an alias refers to what it is part of")?;
-                self.nodes += size - 1;
-                self.add(node, 0, size)
-            }
-            // What begins and ends streams and documents, and comments.
-            _ => Ok(()),
-        }
-    }
-
-    fn begin(&mut self, line: u64, anchor: usize, content: Content) -> Result<(), String> {
-        if self.open.len() == DEPTH {
-            return Err(format!("more than {DEPTH} levels are nested"));
-        }
-        self.open.push(Open {
-            line,
-            anchor,
-            before: self.nodes,
-            content,
-        });
-        Ok(())
-    }
-
-    fn add(&mut self, node: Node, anchor: usize, size: usize) -> Result<(), String> {
-        self.nodes += 1;
-        if self.nodes > NODES {
-            return Err(format!("there are more than {NODES} values"));
-        }
-        if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
-        }
-        match self.open.last_mut().map(|open| &mut open.content) {
-            None => self.root = Some(node),
-            Some(Content::Sequence(items)) => items.push(node),
-            Some(Content::Mapping(mapping, key)) => match (key.take(), node.value) {
-                (None, Value::Scalar(name)) if mapping.get(&name.text).is_some() => {
-                    return Err(format!("the key `{}` is there twice", name.text));
-                }
-                (None, Value::Scalar(name)) => {
-                    *key = Some(Scalar {
-                        line: node.line,
-                        ..name
-                    });
-                }
-                (None, Value::Sequence(_) | Value::Mapping(_)) => {
-                    return Err("a key is not one word".to_owned());
-                }
-                (Some(name), value) => {
-                    let line = node.line;
-                    drop(mapping.entries.insert(name, Node { line, value }));
-                }
-            },
-        }
-        Ok(())
-    }
-}
-
-/// Says whether there is the core schema's tag `expected`; any other tag is refused.
-fn plain_tag(tag: Option<&Tag>, expected: &str) -> Result<bool, String> {
-    match tag {
-        None => Ok(false),
-        Some(tag) if tag.is_yaml_core_schema_tag(expected) => Ok(true),
-        Some(tag) => Err(format!("the tag `{}` is not understood", tag.original())),
-    }
-}
-
 /// Tells whether YAML 1.2 takes a plain scalar for text.
 fn is_text(plain: &str) -> bool {
     let number = plain.strip_prefix(['+', '-']).unwrap_or(plain);
@@ -424,90 +248,10 @@ fn is_text(plain: &str) -> bool {
         )
 }
 
-fn write(node: &Node, indent: usize, text: &mut String) {
-    match &node.value {
-        Value::Scalar(scalar) => {
-            scalar_text(scalar, text);
-            text.push('\n');
-        }
-        Value::Sequence(items) if items.is_empty() => text.push_str("[]\n"),
-        Value::Mapping(mapping) if mapping.is_empty() => text.push_str("{}\n"),
-        Value::Sequence(items) => {
-            for item in items {
-                pad(indent, text);
-                text.push('-');
-                below(item, indent + 2, text);
-            }
-        }
-        Value::Mapping(mapping) => {
-            for (key, value) in &mapping.entries {
-                pad(indent, text);
-                scalar_text(key, text);
-                text.push(':');
-                below(value, indent + 2, text);
-            }
-        }
-    }
-}
-
-/// Writes a value after its key or dash: on the same line if it is short, else below.
-fn below(node: &Node, indent: usize, text: &mut String) {
-    let nested = match &node.value {
-        Value::Scalar(_) => false,
-        Value::Sequence(items) => !items.is_empty(),
-        Value::Mapping(mapping) => !mapping.is_empty(),
-    };
-    text.push(if nested { '\n' } else { ' ' });
-    write(node, indent, text);
-}
-
-fn pad(indent: usize, text: &mut String) {
-    text.extend(std::iter::repeat_n(' ', indent));
-}
-
-fn scalar_text(scalar: &Scalar, text: &mut String) {
-    let content = scalar.text.as_str();
-    let one_line = !content.contains(|c: char| {
-        c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
-    });
-    if one_line && (scalar.plain || needs_no_quotes(content)) {
-        text.push_str(if content.is_empty() { "null" } else { content });
-    } else if one_line {
-        text.push('\'');
-        text.push_str(&content.replace('\'', "''"));
-        text.push('\'');
-    } else {
-        text.push('"');
-        for c in content.chars() {
-            match c {
-                '"' | '\\' => text.extend(['\\', c]),
-                '\n' => text.push_str("\\n"),
-                c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                    text.extend(["\\u", &format!("{:04x}", u32::from(c))]);
-                }
-                c => text.push(c),
-            }
-        }
-        text.push('"');
-    }
-}
-
-/// Tells whether every reader of YAML takes `content` without quotes for text.
-fn needs_no_quotes(content: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphabetic() || "/_".contains(c);
-    let rest = |c: char| c.is_ascii_alphanumeric() || "/_.-@+~:".contains(c);
-    let word = content.to_ascii_lowercase();
-    content.starts_with(first)
-        && content.chars().all(rest)
-        && !content.ends_with(':')
-        && !matches!(
-            word.as_str(),
-            "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
-        )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn read(text: &str) -> Node {
