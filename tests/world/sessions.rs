@@ -112,8 +112,11 @@ fn a_session_in_the_background_that_ended_keeps_its_log_and_exit_code() {
 
 #[test]
 fn ten_sessions_at_once_have_ten_names_and_end_together() {
-    // Rootless Podman 4.3 looks for its user's ids anew at each start, and fails now and then when ten do so at once.
-    on_every_engine(|ground| {
+    on_all_engines(|ground| {
+        // Each engine once.
+        if ground.caller.is_some() && !ground.name.ends_with("ROOTLESS") {
+            return;
+        }
         runs_arguments(ground);
         let mut children: Vec<Child> = (0..10)
             .map(|_| {

@@ -76,8 +76,24 @@ pub(super) async fn create(
     let options = name
         .as_ref()
         .map(|name| CreateContainerOptionsBuilder::new().name(name).build());
-    let created = docker.create_container(options, body).await;
-    created.map_err(|error| name_taken(error, name))
+    let mut tries = 0;
+    loop {
+        match docker.create_container(options.clone(), body.clone()).await {
+            Err(EngineError::Start { ref message, .. }) if misses_ids(message) && tries < TRIES => {
+                tries += 1;
+            }
+            created => return created.map_err(|error| name_taken(error, name)),
+        }
+    }
+}
+
+/// How often a container is created again whose engine did not find its user's ids.
+const TRIES: u32 = 10;
+
+/// Rootless Podman 4 reads its user's subordinate ids for each container, and finds none now and then when several are
+/// created at the same moment.
+fn misses_ids(message: &str) -> bool {
+    message.contains("requires additional UIDs or GIDs")
 }
 
 /// Spells the mounts. Podman takes those apart at commas, and the older form at colons.
