@@ -28,7 +28,10 @@ pub async fn shares(
     let stored = found.agent.unwrap_or_default();
     let typed = options.shares.iter().map(|text| (text, Whose::CommandLine));
     let kept = stored.shares.iter();
-    let kept = kept.map(|text| (text, Whose::Project(found.file.clone())));
+    let kept = kept.map(|text| match &settings.team {
+        Some(team) if found.pinned.contains_key(text) => (text, Whose::Team(team.path.clone())),
+        Some(_) | None => (text, Whose::Project(found.file.clone())),
+    });
     let mut shares = Vec::new();
     for (text, whose) in typed.chain(kept) {
         let share = Share::parse(settings, text, whose)?;

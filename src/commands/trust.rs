@@ -1,6 +1,6 @@
 //! `aicage trust`: agrees to what the team file of a repository asks for, shows it, and takes it back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub struct TrustArgs {
     /// Only show what is asked for, and whether it was agreed to.
     #[arg(long)]
     pub show: bool,
-    /// The project; the current directory if none is named.
+    /// The project, or its `aicage.yml`; the current directory if none is named.
     pub directory: Option<PathBuf>,
 }
 
@@ -40,7 +40,7 @@ pub enum TrustCommand {
     List,
     /// Take an agreement back.
     Revoke {
-        /// The project; the current directory if none is named.
+        /// The project, or its `aicage.yml`, as `list` prints it; the current directory if none is named.
         directory: Option<PathBuf>,
     },
 }
@@ -65,10 +65,15 @@ fn place(context: &Context, directory: Option<&PathBuf>) -> PathBuf {
         Some(directory) => settings.user_path(directory),
         None => settings.directory.clone(),
     };
+    // What `list` prints is the file.
+    let place = match place.parent() {
+        Some(parent) if place.ends_with(FILE) && !place.is_dir() => parent.to_owned(),
+        Some(_) | None => place,
+    };
     fs_err::canonicalize(&place).unwrap_or(place)
 }
 
-fn team(context: &Context, directory: &std::path::Path) -> Result<Option<Team>, Diagnostic> {
+fn team(context: &Context, directory: &Path) -> Result<Option<Team>, Diagnostic> {
     let homes = Homes {
         user: &context.settings.user_home,
         aicage: &context.settings.home,
@@ -89,15 +94,19 @@ fn agree(context: &Context, args: &TrustArgs) -> Result<(), Diagnostic> {
         )
         .hint("`aicage trust list` shows what was agreed to elsewhere"));
     };
-    if !args.show && !team.wishes.is_empty() {
-        agreements(context).keep(&team, &context.now)?;
-    }
+    let keep = || {
+        if args.show || team.wishes.is_empty() {
+            return Ok(());
+        }
+        agreements(context).keep(&team, &context.now)
+    };
     let printer = &context.printer;
     if printer.is_json() {
+        keep()?;
         let wishes: Vec<&str> = team.wishes.iter().map(Wish::as_str).collect();
         let agreed = team.is_agreed() || !args.show;
         let report = json!({
-            "schema": "aicage.trust/1", "file": team.path, "asks": wishes, "agreed": agreed,
+            "schema": "aicage.trust/1", "file": team.path.to_string_lossy(), "asks": wishes, "agreed": agreed,
             "digest": team.digest.to_string(),
         });
         return Ok(printer.json(&report)?);
@@ -107,7 +116,9 @@ fn agree(context: &Context, args: &TrustArgs) -> Result<(), Diagnostic> {
         printer.line(&format!("{path} asks for nothing that needs consent"));
         return Ok(());
     }
+    // Only what was shown is agreed to.
     show(context, &team);
+    keep()?;
     let said = match (args.show, &team.consent) {
         (false, _) => "agreed, until the file changes",
         (true, Consent::Given) => "agreed",
@@ -151,7 +162,7 @@ fn list(context: &Context) -> Result<(), Diagnostic> {
     ]);
     for (agreement, state) in rows {
         table.row([
-            agreement.path.display().to_string(),
+            printable(&agreement.path),
             day_and_minute(&agreement.agreed_at),
             state.to_owned(),
         ]);
@@ -162,9 +173,13 @@ fn list(context: &Context) -> Result<(), Diagnostic> {
 
 /// Says what became of the file since.
 fn state(context: &Context, agreement: &Agreement) -> &'static str {
-    let directory = agreement.path.parent().unwrap_or(&agreement.path);
+    if agreement.path.contains(char::REPLACEMENT_CHARACTER) {
+        return "unknown: its path is not UTF-8";
+    }
+    let path = Path::new(&agreement.path);
+    let directory = path.parent().unwrap_or(path);
     match team(context, directory) {
-        Ok(Some(team)) if team.path == agreement.path => {
+        Ok(Some(team)) if team.path == path => {
             if team.digest.to_string() == agreement.digest {
                 "in force"
             } else {
@@ -178,10 +193,11 @@ fn state(context: &Context, agreement: &Agreement) -> &'static str {
 
 fn revoke(context: &Context, directory: Option<&PathBuf>) -> Result<(), Diagnostic> {
     let place = place(context, directory);
-    // Also where the file is gone or not right any more.
+    // Also where the file is gone or not right any more, and another one counts instead.
+    let here = place.join(FILE);
     let path = match team(context, &place) {
-        Ok(Some(team)) => team.path,
-        Ok(None) | Err(_) => place.join(FILE),
+        Ok(Some(team)) if agreements(context).of(&here).is_none() => team.path,
+        Ok(_) | Err(_) => here,
     };
     if !agreements(context).revoke(&path)? {
         return Err(Diagnostic::new(

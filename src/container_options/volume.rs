@@ -90,11 +90,15 @@ impl FromStr for Volume {
     }
 }
 
+/// Tells whether a source is a path of the machine, and no name.
+pub fn is_path(source: &str) -> bool {
+    source.starts_with(['/', '.', '~'])
+}
+
 impl Volume {
     /// Tells whether it is a path of the machine.
     pub fn is_bind(&self) -> bool {
-        let source = self.source.as_deref();
-        source.is_some_and(|source| source.starts_with(['/', '.', '~']))
+        self.source.as_deref().is_some_and(is_path)
     }
 
     /// Tells whether it can be changed from inside.

@@ -34,6 +34,8 @@ pub enum Whose {
     CommandLine,
     /// What is stored for the project whose file this is.
     Project(PathBuf),
+    /// The team file of the repository.
+    Team(PathBuf),
     /// An extension.
     Extension(String),
 }
@@ -73,7 +75,9 @@ impl Share {
             .and_then(|()| guard::refuse_system(&self.path, &what))
             .map_err(|refused| match self.whose {
                 Whose::CommandLine => refused,
-                Whose::Project(_) | Whose::Extension(_) => refused.hint(self.whose.hint().as_str()),
+                Whose::Project(_) | Whose::Team(_) | Whose::Extension(_) => {
+                    refused.hint(self.whose.hint().as_str())
+                }
             })
     }
 
@@ -88,7 +92,7 @@ impl Share {
             let path = self.path.display();
             let message = match &self.whose {
                 Whose::CommandLine => format!("cannot share {path}: there is nothing"),
-                whose @ (Whose::Project(_) | Whose::Extension(_)) => {
+                whose @ (Whose::Project(_) | Whose::Team(_) | Whose::Extension(_)) => {
                     format!("{whose} is {path}, and there is nothing")
                 }
             };
@@ -175,6 +179,10 @@ impl Whose {
                 "correct `shares` in {}, or in what it inherits from",
                 file.display()
             ),
+            Self::Team(file) => format!(
+                "correct `shares` in {}, or start with `--trust never`",
+                file.display()
+            ),
             Self::Extension(id) => format!(
                 "put right what `aicage extension show {id}` names, or start with `--no-extension-shares`"
             ),
@@ -187,6 +195,7 @@ impl fmt::Display for Whose {
         match self {
             Self::CommandLine => f.write_str("a share"),
             Self::Project(_) => f.write_str("a share that is stored for this project"),
+            Self::Team(_) => f.write_str("a share of the repository's team file"),
             Self::Extension(id) => write!(f, "a share of extension `{id}`"),
         }
     }

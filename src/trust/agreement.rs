@@ -27,8 +27,8 @@ pub struct Agreements {
 /// One agreement.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Agreement {
-    /// The team file.
-    pub path: PathBuf,
+    /// The team file; what of its path is not UTF-8 is replaced, and the file's name tells it from others.
+    pub path: String,
     /// What it meant.
     pub digest: String,
     /// What it asked for, in words.
@@ -57,13 +57,13 @@ impl Agreements {
     /// Returns what was agreed to of the team file at `path`.
     pub fn of(&self, path: &Path) -> Option<Agreement> {
         let agreement: Option<Agreement> = yaml::read(&self.file(path)).ok().flatten();
-        agreement.filter(|agreement| agreement.path == path)
+        agreement.filter(|agreement| agreement.path == path.to_string_lossy())
     }
 
     /// Keeps that the user agreed to all that a team file asks for.
     pub fn keep(&self, team: &Team, now: &str) -> Result<(), Diagnostic> {
         let agreement = Agreement {
-            path: team.path.clone(),
+            path: team.path.to_string_lossy().into_owned(),
             digest: team.digest.to_string(),
             agreed: team.wishes.iter().map(ToString::to_string).collect(),
             agreed_at: now.to_owned(),

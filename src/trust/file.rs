@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Read as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -59,13 +59,23 @@ pub struct Homes<'a> {
     pub aicage: &'a Path,
 }
 
-/// Reads the team file for a project: in its directory, else in the root of the repository that it is in.
+/// Reads the team file for a project: in its directory, else in the root of the repository that it is in. That is the
+/// caller's, root's, or whoever's the project is: in `/tmp` anybody can make a `.git` above what others do there.
 pub fn find(directory: &Path, homes: Homes<'_>) -> Result<Option<Team>, TeamError> {
     let here = directory.join(FILE);
     if let Some(bytes) = read(&here)? {
         return parse(&bytes, &here, homes).map(Some);
     }
-    let is_root = |place: &&Path| fs_err::symlink_metadata(place.join(".git")).is_ok();
+    let owner = fs_err::metadata(directory).map(|project| project.uid());
+    let owners = [
+        Some(0),
+        Some(rustix::process::getuid().as_raw()),
+        owner.ok(),
+    ];
+    let is_root = |place: &&Path| {
+        fs_err::symlink_metadata(place.join(".git"))
+            .is_ok_and(|git| owners.contains(&Some(git.uid())))
+    };
     let root = directory.ancestors().find(is_root);
     let Some(path) = root
         .filter(|root| *root != directory)

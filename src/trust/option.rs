@@ -1,9 +1,15 @@
 //! One option of the container, as a team file has it: `--name`, `--name=value` or `--name value`, and nothing else.
 //!
-//! Invariant: it is one word for whoever reads it later, so that no item can smuggle in a second option; what mounts paths
-//! of this machine is refused (as is what gives all of it), because a path in the repository may lead elsewhere tomorrow: `shares` looks where it leads.
+//! Invariant: it is one word for whoever reads it later, so that no item can smuggle in a second option; what reads or
+//! mounts paths of this machine is refused (as is what gives all of it), because a path in the repository may lead
+//! elsewhere tomorrow: `shares` looks where it leads. What an option does is told by the parser that runs it.
 
-use crate::container_options::Flags;
+use crate::container_options::{
+    Flags,
+    mount::{MountKind, MountOption},
+    text::quote,
+    volume::{Volume, is_path},
+};
 
 /// The short options of docker, by their long names.
 const SHORT: [(&str, &str); 8] = [
@@ -18,11 +24,10 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Those that can only make a container smaller, whatever their value.
-const TIGHTENING: [&str; 6] = [
+const TIGHTENING: [&str; 5] = [
     "--cpus",
     "--cpuset-cpus",
     "--memory",
-    "--memory-swap",
     "--cap-drop",
     "--hostname",
 ];
@@ -59,35 +64,16 @@ impl TeamOption {
             name: name.to_owned(),
             value,
         };
-        if option.mounts_of_this_machine() {
-            return Err(format!(
-                "`{}` mounts what is on this machine; `shares` is for that",
-                option.text()
-            ));
-        }
         if option.name == "--privileged" {
             return Err("`--privileged` gives the agent all of this machine; only who starts it can type that".to_owned());
         }
-        Flags::parse(&[option.text()])?;
-        Ok(option)
-    }
-
-    fn mounts_of_this_machine(&self) -> bool {
-        let value = self.value.as_deref().unwrap_or_default();
-        match self.name.as_str() {
-            // A volume of the engine has a name without these.
-            "--volume" => value
-                .split(':')
-                .next()
-                .is_some_and(|source| source.starts_with(['/', '.', '~']) && value.contains(':')),
-            // A volume may be told to be a path of this machine.
-            "--mount" => {
-                let is_other = |part: &str| matches!(part.trim(), "type=volume" | "type=tmpfs");
-                value.contains("volume-opt") || !value.split(',').any(is_other)
-            }
-            "--env-file" | "--label-file" | "--cidfile" | "--volumes-from" => true,
-            _ => false,
+        if reads_this_machine(&Flags::parse(&[option.text()])?) {
+            return Err(format!(
+                "`{}` mounts or reads what is on this machine; `shares` is for that",
+                crate::printer::printable(text)
+            ));
         }
+        Ok(option)
     }
 
     /// Tells whether it can only take something away from the agent.
@@ -114,17 +100,25 @@ impl TeamOption {
 
     /// Returns it as one word in a text that is quoted as in a shell.
     pub(super) fn quoted(&self) -> String {
-        let text = self.text();
-        if is_plain(&text) {
-            return text;
-        }
-        format!("'{}'", text.replace('\'', "'\\''"))
+        quote(&self.text())
     }
 }
 
-fn is_plain(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    !text.is_empty() && text.chars().all(plain)
+/// Tells whether a value needs no quotes, as numbers and names do.
+fn is_plain(value: &str) -> bool {
+    quote(value) == value
+}
+
+fn reads_this_machine(flags: &Flags) -> bool {
+    let of_this_machine = |mount: &MountOption| {
+        // The engine's own driver mounts any path that its options name.
+        mount.kind == MountKind::Bind
+            || mount.detail("volume-opt").is_some()
+            || mount.source.as_deref().is_some_and(is_path)
+    };
+    flags.volume.iter().any(Volume::is_bind)
+        || flags.mount.iter().any(of_this_machine)
+        || !flags.env_file.is_empty()
 }
 
 #[cfg(test)]
@@ -164,6 +158,9 @@ mod tests {
             "--mount type=bind,source=/,target=/x",
             "--mount source=/,target=/x",
             "--mount type=volume,volume-opt=type=none,volume-opt=device=/,target=/x",
+            "--mount type=volume,type=bind,source=/etc,target=/x",
+            "--mount type=bind,source=/etc,target=/x,\"consistency=,type=volume,\"",
+            "--mount type=volume,Volume-Opt=device=/etc,source=a,target=/x",
             "--env-file .env",
             "--volumes-from other",
         ] {
@@ -194,6 +191,7 @@ mod tests {
             "-p 8080:8080",
             "--device /dev/kvm",
             "--pids-limit=-1",
+            "--memory-swap=-1",
             "-v cache:/cache",
         ] {
             assert!(!tightens(text), "{text}");

@@ -270,7 +270,11 @@ fn a_file_that_is_not_right_is_refused_and_keeps_nobody_from_other_work() {
         ),
         (
             "base: small\noptions: ['-v /:/host']\n",
-            "aicage.yml:2: `--volume=/:/host` mounts what is on this machine",
+            "aicage.yml:2: `-v /:/host` mounts or reads what is on this machine",
+        ),
+        (
+            "options: ['--mount type=volume,type=bind,source=/etc,target=/x']\n",
+            "source=/etc,target=/x` mounts or reads what is on this machine",
         ),
         (
             "settings: {update: {deadline: soon}}\n",
@@ -326,4 +330,27 @@ fn it_is_found_at_the_root_of_the_repository_and_its_names_must_exist_here() {
     say(&home, "base: small\n");
     let said = home.run(&["run"], 2);
     assert!(said.contains("no agent is named"), "{said}");
+}
+
+#[test]
+fn what_is_listed_can_be_named_and_taken_back_also_below_another_file() {
+    let home = Home::new();
+    let root = home.path("");
+    fs_err::create_dir(root.join(".git")).unwrap();
+    let (above, here) = (root.join("aicage.yml"), home.path("project/aicage.yml"));
+    for file in [&above, &here] {
+        fs_err::write(file, "options: [--network=host]\n").unwrap();
+    }
+    let listed = || json(&home, &["trust", "list"])["agreements"].clone();
+    let text = |path: &std::path::Path| path.canonicalize().unwrap().display().to_string();
+    let (above, here) = (text(&above), text(&here));
+    home.run(&["trust", &above], 0);
+    home.run(&["trust", &here], 0);
+    assert_eq!(listed().as_array().unwrap().len(), 2);
+    // The one that is gone is meant, not the one above it that counts now.
+    fs_err::remove_file(&here).unwrap();
+    home.run(&["trust", "revoke", &here], 0);
+    assert_eq!(listed()[0]["file"], above);
+    home.run(&["trust", "revoke", &above], 0);
+    assert_eq!(listed(), serde_json::json!([]));
 }
