@@ -69,7 +69,9 @@ pub fn configured(context: &Context) -> Result<Published, Diagnostic> {
 async fn image(context: &Context, wanted: &str) -> Result<PathBuf, Diagnostic> {
     let layout = context.settings.user_path(Path::new(wanted));
     let layout = format!("oci:{}", layout.display());
-    if Source::parse(&layout).is_some_and(|source| source.path().is_dir()) {
+    // A name of a registry is never looked for below the current directory, which may be anybody's.
+    let is_path = wanted.starts_with(['/', '~']);
+    if is_path && Source::parse(&layout).is_some_and(|source| source.path().is_dir()) {
         let image = transport::import(context, &layout).await?;
         return unpacked(context, wanted, &image.ok_or_else(|| failure(wanted))?);
     }

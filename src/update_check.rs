@@ -305,6 +305,7 @@ pub fn refresh_version(context: &Context, selection: &Selection<'_>, plan: &Plan
     let Ok(program) = std::env::current_exe() else {
         return;
     };
+    let set = context.options.set.iter().map(ToString::to_string);
     let child = tokio::process::Command::new(program)
         .args([
             "__version",
@@ -312,6 +313,8 @@ pub fn refresh_version(context: &Context, selection: &Selection<'_>, plan: &Plan
             "--base",
             &selection.base.id,
         ])
+        // It is to ask, or not to ask, as this run was told.
+        .args(set.flat_map(|option| ["--set".to_owned(), option]))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -96,6 +96,15 @@ impl Kind {
         }
     }
 
+    /// Refuses what is no key under `mounts`; of the words for a kind only its name is one.
+    pub fn check_key(key: &str) -> Result<(), KindError> {
+        let is_known = key == WRITE || Self::ALL.iter().any(|kind| kind.name() == key);
+        let unknown = || KindError::Unknown {
+            word: key.to_owned(),
+        };
+        is_known.then_some(()).ok_or_else(unknown)
+    }
+
     /// Returns what `--git` means by it: all that git can make use of, but for what has to be named.
     pub fn by_git(self, switch: Switch) -> Option<Grant> {
         match self {

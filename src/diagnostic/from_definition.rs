@@ -40,6 +40,7 @@ impl Explain for SettingsError {
                 Verdict::usage("no-directory").hint("change to a directory that exists")
             }
             Self::Config(error) => error.verdict(),
+            Self::Project(error) => error.verdict(),
             Self::Variable { .. } => Verdict::usage("settings-variable")
                 .hint("correct or unset it; `doc/configuration.md` lists the variables"),
             Self::Flag { .. } => {

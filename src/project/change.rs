@@ -6,13 +6,17 @@ use serde_json::Value;
 
 use super::{
     ProjectError, Projects,
-    file::{AGREED, MOUNTED, ProjectFile, mapping_of},
+    file::{AGREED, INHERIT, MOUNTED, ProjectFile, mapping_of},
     file_name, resolved,
 };
 use crate::{
-    settings::{Scope, keys::Kind, layers::to_node},
+    settings::{
+        Scope,
+        keys::{self, Kind},
+        layers::to_node,
+    },
     whole_file,
-    yaml::tree::{Mapping, Node, Value as Tree},
+    yaml::tree::{Mapping, Node},
 };
 
 /// A key of an agent.
@@ -47,31 +51,26 @@ impl AgentKey {
 
     /// Returns the one that a person may set.
     pub fn find(name: &str) -> Option<&'static Self> {
-        let mut settable = KEYS
-            .iter()
-            .filter(|key| !matches!(key.name, "image_ref" | AGREED));
-        settable.find(|key| key.name == name)
+        Self::settable().find(|key| key.name == name)
+    }
+
+    /// Returns those that a person may set.
+    pub fn settable() -> impl Iterator<Item = &'static Self> {
+        let keys = KEYS.iter();
+        keys.filter(|key| !matches!(key.name, "image_ref" | AGREED))
     }
 
     /// Makes what is written of a value; a map of an agent has `true` and `false`.
-    pub fn node(&self, value: &Value) -> Option<Node> {
-        let mut node = to_node(value)?;
-        if let (Kind::Map, Tree::Mapping(mapping)) = (self.kind, &mut node.value) {
-            let names: Vec<String> = mapping.iter().map(|(name, _)| name.to_owned()).collect();
-            for name in names {
-                let word = mapping.get(&name).and_then(Node::as_text);
-                let is_true = matches!(word, Some("true" | "yes" | "on" | "1"));
-                mapping.set(
-                    &name,
-                    if is_true {
-                        Node::truth()
-                    } else {
-                        Node::falsehood()
-                    },
-                );
+    pub fn node(&self, value: &Value) -> Result<Option<Node>, String> {
+        let mut value = value.clone();
+        if let (Kind::Map, Value::Object(entries)) = (self.kind, &mut value) {
+            for (name, value) in entries {
+                let word = value.as_str().unwrap_or_default().to_owned();
+                *value = keys::value_of(Kind::Truth, &[word])
+                    .map_err(|reason| format!("`{name}`: {reason}"))?;
             }
         }
-        Some(node)
+        Ok(to_node(&value))
     }
 }
 
@@ -103,6 +102,12 @@ impl Projects {
         }
         let is_set = value.is_some();
         put(file.root_mut(), keys, value);
+        // The image's name belongs to what was chosen, and so does that nothing was to be inherited then.
+        if let ["agents", agent, "base" | "extensions"] = keys {
+            for key in ["image_ref", INHERIT] {
+                put(file.root_mut(), &["agents", agent, key], None);
+            }
+        }
         if is_set {
             file.set_path(&resolved(directory).to_string_lossy());
         }
@@ -114,7 +119,7 @@ impl Projects {
 pub fn check(text: &[u8], (path, scope): (&Path, &Scope)) -> Result<Vec<String>, ProjectError> {
     let file = ProjectFile::of(text.to_vec(), path)?;
     let mut warnings = Vec::new();
-    for agent in file.names()? {
+    for agent in file.names() {
         file.agent(&agent, &mut warnings)?;
     }
     file.settings(scope)

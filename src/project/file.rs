@@ -18,7 +18,7 @@ use crate::yaml::{
 /// The version of the format; files of the Python program say none.
 pub(super) const VERSION: u64 = 1;
 /// Our own key: `false` where the extensions stored here are all there are, and none is inherited.
-const INHERIT: &str = "inherit_extensions";
+pub(super) const INHERIT: &str = "inherit_extensions";
 /// Whether what an extension shares is mounted.
 pub(super) const MOUNTED: &str = "extension_mounts";
 /// Our own key: what of it was agreed to.
@@ -123,9 +123,11 @@ impl ProjectFile {
         self.root.line_of(SETTINGS)
     }
 
-    /// Lists the agents that have something to say.
-    pub(super) fn names(&self) -> Result<Vec<String>, ProjectError> {
-        self.agents()
+    /// Lists the agents that have something to say, right or wrong.
+    pub(super) fn names(&self) -> Vec<String> {
+        let agents = self.root.get("agents").and_then(Node::as_mapping);
+        let names = agents.into_iter().flat_map(Mapping::iter);
+        names.map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Returns all keys for changing them.
@@ -276,11 +278,9 @@ impl ProjectFile {
         Ok(node.and_then(Node::as_mapping))
     }
 
-    /// Lists the agents that have an entry.
+    /// Lists the agents, if each has an entry.
     fn agents(&self) -> Result<Vec<String>, ProjectError> {
-        let agents = self.root.get("agents").and_then(Node::as_mapping);
-        let names = agents.into_iter().flat_map(Mapping::iter);
-        let names: Vec<String> = names.map(|(name, _)| name.to_owned()).collect();
+        let names = self.names();
         for name in &names {
             self.entry(name)?;
         }

@@ -4,32 +4,34 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{Projects, resolved};
 use crate::{
-    settings::{Layer, Scope},
+    settings::{Layer, Scope, SettingsError},
     yaml::YamlError,
 };
 
 impl Projects {
-    /// Returns the settings of the program that hold in `directory`, the weakest place first.
-    ///
-    /// A file that cannot be read at all sets nothing here; whoever needs its choices is told.
-    pub fn settings(&self, directory: &Path) -> Result<Vec<(Scope, Layer)>, YamlError> {
-        let mut layers = Vec::new();
-        for (scope, path) in self.places(&resolved(directory)) {
-            let Ok(file) = self.read(&path) else { continue };
-            let layer = file.settings(&scope)?;
-            if layer.is_empty() {
-                continue;
+    /// Returns the settings of the program that each place has for `directory`, the weakest place first.
+    pub fn settings(&self, directory: &Path) -> Vec<(Scope, Result<Layer, SettingsError>)> {
+        let places = self.places(&resolved(directory)).into_iter();
+        places
+            .map(|(scope, path)| {
+                let layer = self.settings_of(&scope, &path);
+                (scope, layer)
+            })
+            .collect()
+    }
+
+    fn settings_of(&self, scope: &Scope, path: &Path) -> Result<Layer, SettingsError> {
+        let file = self.read(path)?;
+        let layer = file.settings(scope)?;
+        if *scope == Scope::User && !layer.is_empty() {
+            return Err(YamlError::Content {
+                path: path.to_owned(),
+                line: file.line_of_settings(),
+                reason: "settings that hold everywhere are in `config.yml`".to_owned(),
             }
-            if scope == Scope::User {
-                return Err(YamlError::Content {
-                    path,
-                    line: file.line_of_settings(),
-                    reason: "settings that hold everywhere are in `config.yml`".to_owned(),
-                });
-            }
-            layers.push((scope, layer));
+            .into());
         }
-        Ok(layers)
+        Ok(layer)
     }
 
     /// Lists the agents of which something is stored for `directory` or above it, and that of the team file.
@@ -39,7 +41,7 @@ impl Projects {
             .into_iter()
             .filter_map(|(_, path)| self.read(&path).ok());
         files
-            .flat_map(|file| file.names().unwrap_or_default())
+            .flat_map(|file| file.names())
             .chain(self.team.as_ref().and_then(|team| team.file.agent.clone()))
             .collect()
     }

@@ -17,6 +17,11 @@ use crate::proxy::{Address, ON_MACHINE};
 /// The file's name below `~/.aicage`.
 pub const FILE: &str = "config.yml";
 
+/// The most processes that Linux lets a limit say.
+const MOST_PIDS: i64 = 1 << 22;
+/// The longest time span, a hundred years: clocks end somewhere.
+const LONGEST: u64 = 36_500 * 86_400;
+
 /// `config.yml`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +184,12 @@ impl Config {
         ] {
             interval(text).map_err(|reason| format!("`update.{key}`: {reason}"))?;
         }
+        let pids = self.session.pids_limit;
+        if !(0..=MOST_PIDS).contains(&pids) {
+            return Err(format!(
+                "`session.pids_limit`: {pids} is not from 0 to {MOST_PIDS}; 0 leaves it to the engine"
+            ));
+        }
         for (host, urls) in &self.registry.mirrors {
             for url in urls {
                 if !(url.starts_with("http://") || url.starts_with("https://")) {
@@ -248,5 +259,9 @@ pub fn interval(text: &str) -> Result<Duration, String> {
         'd' => number.checked_mul(86_400),
         _ => None,
     };
-    seconds.map(Duration::from_secs).ok_or_else(error)
+    match seconds {
+        Some(seconds) if seconds <= LONGEST => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err(format!("`{text}` is longer than a hundred years")),
+        None => Err(error()),
+    }
 }

@@ -1,8 +1,11 @@
 //! `--set KEY=VALUE`: one setting for one run.
 
-use std::str::FromStr;
+use std::{fmt, path::Path, str::FromStr};
 
-use super::{Origin, SettingsError, keys, layers::Layer};
+use super::{
+    Origin, SettingsError, keys,
+    layers::{Layer, meant_from},
+};
 
 /// What `--set` was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +28,14 @@ impl FromStr for SetOption {
     }
 }
 
-/// Makes settings of options; of two for one key the last counts.
-pub(super) fn layer(options: &[SetOption]) -> Result<Layer, SettingsError> {
+impl fmt::Display for SetOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
+    }
+}
+
+/// Makes settings of options, typed in `directory`; of two for one key the last counts.
+pub(super) fn layer(options: &[SetOption], directory: &Path) -> Result<Layer, SettingsError> {
     let mut layer = Layer::default();
     for option in options {
         let refused = |reason| SettingsError::Flag {
@@ -35,6 +44,7 @@ pub(super) fn layer(options: &[SetOption]) -> Result<Layer, SettingsError> {
         };
         let key = keys::find(&option.key).map_err(refused)?;
         let value = key.value_of_text(&option.value).map_err(refused)?;
+        let value = meant_from(directory, &key.name, value);
         layer.set(&key.name, value, Origin::Flag).map_err(refused)?;
     }
     Ok(layer)

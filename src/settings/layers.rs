@@ -1,9 +1,14 @@
 //! Settings of one place each, and what all of them give together.
 //!
 //! Invariant: a key that is set in a stronger place counts as a whole, lists and maps too; what stands in a file is
-//! checked there, so that a mistake is named with its file and line even where something stronger hides it.
+//! checked there, so that a mistake is named with its file and line even where something stronger hides it. A path that
+//! is here does not depend on the directory in which the program is started: a cloned repository would be trusted by the
+//! names of its files.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -89,12 +94,14 @@ impl Layer {
                 }
                 Some(_) | None if keys::is_section(&key) => {}
                 Some(_) | None => {
+                    let directory = place.0.parent().unwrap_or(Path::new("/"));
+                    let value = meant_from(directory, &key, value.clone());
                     let origin = Origin::File {
                         scope: place.1.clone(),
                         path: place.0.to_owned(),
                         line: mapping.line_of(name),
                     };
-                    self.values.insert(key, (value.clone(), origin));
+                    self.values.insert(key, (value, origin));
                 }
             }
         }
@@ -140,6 +147,35 @@ impl Layer {
     /// Tells whether nothing is set.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+}
+
+/// Makes the relative paths in a value mean what they mean in `directory`. Of `oci:` only what begins as a path does is
+/// one; else it is a name in a registry.
+pub fn meant_from(directory: &Path, key: &str, value: Value) -> Value {
+    let absolute = |text: &str| {
+        let path = Path::new(text);
+        if text.is_empty() || path.is_absolute() || path.starts_with("~") {
+            return text.to_owned();
+        }
+        // `./` and the like are not needed any more.
+        let path: PathBuf = directory.join(path).components().collect();
+        path.to_string_lossy().into_owned()
+    };
+    match (key, value) {
+        ("network.ca", Value::Array(items)) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(path) => Value::from(absolute(&path)),
+                other => other,
+            })
+            .collect(),
+        ("definitions", Value::String(text)) => Value::from(match text.strip_prefix("oci:") {
+            None => absolute(&text),
+            Some(layout) if layout.starts_with('.') => format!("oci:{}", absolute(layout)),
+            Some(_) => text,
+        }),
+        (_, value) => value,
     }
 }
 

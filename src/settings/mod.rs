@@ -1,10 +1,11 @@
 //! Settings: what files, the environment, the command line and the account say, read once at the start.
 //!
-//! Each key is taken from the strongest place that sets it: `--set`, a variable `AICAGE_…`, the project's file, the files
-//! of the directories above it, nearest first, `~/.aicage/config.yml`, `/etc/aicage/config.yml`, the program.
+//! Each key is taken from the strongest place that sets it: `--set`, a variable `AICAGE_…`, the project's file, as much of
+//! the repository's team file as counts, the files of the directories above, nearest first, `~/.aicage/config.yml`,
+//! `/etc/aicage/config.yml`, the program.
 //!
-//! Invariant: nothing else in the program reads an environment variable, the account or a configuration file; each file is
-//! read once.
+//! Invariant: nothing else in the program reads an environment variable or the account. A run works by one reading of each
+//! file; commands that change a file or look after it, such as `config set` and `trust`, read it again.
 
 pub mod account;
 pub mod config;
@@ -31,7 +32,8 @@ pub use origin::{Origin, Scope};
 use crate::{
     definition::catalogue::CustomRoots,
     diagnostic::Diagnostic,
-    project::Projects,
+    engine::docker::EngineSettings,
+    project::{ProjectError, Projects},
     trust::{self, Consent, Homes, Team},
     yaml::{self, YamlError},
 };
@@ -94,6 +96,9 @@ pub enum SettingsError {
     /// A configuration file is not right.
     #[error(transparent)]
     Config(#[from] YamlError),
+    /// A file with what is stored for a project is not right.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// A variable is not right.
     #[error("the variable `{name}` is not right: {reason}")]
     Variable {
@@ -165,23 +170,25 @@ impl Settings {
         };
         let mut layers = kept(of_file(&self.system_file(), &Scope::System))?;
         layers.extend(kept(of_file(&self.user_file(), &Scope::User))?);
-        let projects = self.projects.settings(&self.directory);
         let mut own = Vec::new();
-        layers.extend(kept(projects.map_err(SettingsError::from).map(|all| {
-            let (nearest, weaker): (Vec<_>, Vec<_>) = all
-                .into_iter()
-                .partition(|(scope, _)| *scope == Scope::Project);
-            own.extend(nearest.into_iter().map(|(_, layer)| layer));
-            weaker.into_iter().map(|(_, layer)| layer).collect()
-        }))?);
+        for (scope, read) in self.projects.settings(&self.directory) {
+            let read = kept(read.map(|layer| vec![layer]))?;
+            if scope == Scope::Project {
+                own = read;
+            } else {
+                layers.extend(read);
+            }
+        }
         let before_team = layers.len();
         layers.extend(own);
-        let variables = variables::layer(&self.environment.aicage);
+        let variables = variables::layer(&self.environment.aicage, &self.directory);
         layers.extend(kept(variables.map(|(layer, told)| {
             self.warnings = told;
             vec![layer]
         }))?);
-        layers.extend(kept(flags::layer(options).map(|layer| vec![layer]))?);
+        layers.extend(kept(
+            flags::layer(options, &self.directory).map(|layer| vec![layer]),
+        )?);
         self.faults = left_out;
         self.layers = (layers, before_team);
         let homes = Homes {
@@ -218,8 +225,8 @@ impl Settings {
 
     /// Returns the file with the settings of all users of this machine.
     pub fn system_file(&self) -> PathBuf {
-        let named = self.environment.system_config.clone();
-        named.unwrap_or_else(|| PathBuf::from(SYSTEM))
+        let named = self.environment.system_config.as_deref();
+        self.directory.join(named.unwrap_or(Path::new(SYSTEM)))
     }
 
     /// Returns the file with the settings of this user.
@@ -274,6 +281,27 @@ fn of_file(path: &Path, scope: &Scope) -> Result<Vec<Layer>, SettingsError> {
 }
 
 impl Settings {
+    /// Returns where Docker keeps its settings.
+    pub fn docker_config(&self) -> PathBuf {
+        let named = self.environment.docker_config.clone();
+        named.unwrap_or_else(|| self.user_home.join(".docker"))
+    }
+
+    /// Returns how the container engine is found.
+    pub fn engine(&self) -> EngineSettings {
+        let environment = &self.environment;
+        EngineSettings {
+            host: environment.docker_host.clone(),
+            container_host: environment.container_host.clone(),
+            context: environment.docker_context.clone(),
+            config_dir: Some(self.docker_config()),
+            runtime_dir: environment.runtime_directory.clone(),
+            home: Some(self.user_home.clone()),
+            cert_path: environment.docker_cert_path.clone(),
+            tls_verify: environment.docker_tls_verify,
+        }
+    }
+
     /// Resolves a path that a user wrote: `~` is the home directory, a relative one is meant from the current directory.
     pub fn user_path(&self, path: &std::path::Path) -> PathBuf {
         match path.strip_prefix("~") {

@@ -61,9 +61,10 @@ impl Origin {
         match self {
             Self::Default => json!({"from": "default"}),
             Self::File { scope, path, line } => {
-                let mut value = json!({"from": scope.word(), "file": path, "line": line});
+                let mut value =
+                    json!({"from": scope.word(), "file": path.to_string_lossy(), "line": line});
                 if let (Scope::Tree(tree), Some(value)) = (scope, value.as_object_mut()) {
-                    value.insert("tree".to_owned(), json!(tree));
+                    value.insert("tree".to_owned(), json!(tree.to_string_lossy()));
                 }
                 value
             }

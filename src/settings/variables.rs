@@ -3,9 +3,12 @@
 //! Invariant: an empty variable sets nothing; a variable whose name is nearly that of a setting is told, so that a
 //! misspelt one is not silently without effect.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
-use super::{Origin, SettingsError, keys, layers::Layer};
+use super::{
+    Origin, SettingsError, keys,
+    layers::{Layer, meant_from},
+};
 
 /// Variables that mean something else: ours, and those of the contract with images, which are set where aicage runs in
 /// one of its own containers.
@@ -23,9 +26,10 @@ pub(super) const TAKEN: [&str; 11] = [
     "AICAGE_WORKSPACE",
 ];
 
-/// Reads settings of variables; what is probably misspelt comes back in words.
+/// Reads settings of variables, whose paths are meant from `directory`; what is probably misspelt comes back in words.
 pub(super) fn layer(
     variables: &[(String, OsString)],
+    directory: &Path,
 ) -> Result<(Layer, Vec<String>), SettingsError> {
     let mut layer = Layer::default();
     let mut warnings = Vec::new();
@@ -53,6 +57,7 @@ pub(super) fn layer(
             .to_str()
             .ok_or_else(|| refused("it is not UTF-8 text".to_owned()))?;
         let value = key.value_of_text(text).map_err(refused)?;
+        let value = meant_from(directory, &key.name, value);
         let origin = Origin::Variable(name.clone());
         layer.set(&key.name, value, origin).map_err(refused)?;
     }

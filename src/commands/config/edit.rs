@@ -37,18 +37,36 @@ pub(super) async fn edit(context: &Context, args: &EditArgs) -> Result<(), Diagn
         return Ok(());
     }
     let place = place(context, args.scope.as_ref().unwrap_or(&ScopeOption::User));
-    let path = place.path.as_path();
-    let before = yaml::read_bytes(path)?;
-    let copy = copy_of(path, before.as_deref().unwrap_or_default())?;
+    let before = yaml::read_bytes(&place.path)?;
+    let text = before.as_deref().unwrap_or_default();
+    let copy = copy_of(&place.path, text)?;
+    let Err(failed) = edit_copy(context, &place, (before.as_deref(), &copy.path)).await else {
+        return Ok(());
+    };
+    // Whatever failed: somebody's work is in there.
+    let is_untouched =
+        yaml::read_bytes(&copy.path).is_ok_and(|now| now.unwrap_or_default() == text);
+    if is_untouched {
+        return Err(failed);
+    }
+    Err(failed.fact("kept in", copy.keep().display().to_string()))
+}
+
+/// Lets the user edit `copy` until it is right, and puts it in place.
+async fn edit_copy(
+    context: &Context,
+    place: &Place,
+    (before, copy): (Option<&[u8]>, &Path),
+) -> Result<(), Diagnostic> {
     loop {
-        run_editor(context, &copy.path).await?;
-        let edited = yaml::read_bytes(&copy.path)?.unwrap_or_default();
-        if before.as_deref().unwrap_or_default() == edited {
+        run_editor(context, copy).await?;
+        let edited = yaml::read_bytes(copy)?.unwrap_or_default();
+        if before.unwrap_or_default() == edited {
             context.printer.talk("nothing was changed");
             return Ok(());
         }
-        let Err(wrong) = check(&edited, &place) else {
-            return put(&place, (before.as_deref(), &edited), copy);
+        let Err(wrong) = check(&edited, place) else {
+            return put(place, before, &edited);
         };
         if prompt::can_ask(context) {
             context.printer.diagnostic(&wrong);
@@ -56,7 +74,7 @@ pub(super) async fn edit(context: &Context, args: &EditArgs) -> Result<(), Diagn
                 continue;
             }
         }
-        return Err(wrong.fact("kept in", copy.keep().display().to_string()));
+        return Err(wrong);
     }
 }
 
@@ -141,11 +159,7 @@ fn check(edited: &[u8], place: &Place) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-fn put(
-    place: &Place,
-    (before, edited): (Option<&[u8]>, &[u8]),
-    copy: Copy,
-) -> Result<(), Diagnostic> {
+fn put(place: &Place, before: Option<&[u8]>, edited: &[u8]) -> Result<(), Diagnostic> {
     let path = place.path.as_path();
     let directory = path.parent().unwrap_or(Path::new("/"));
     let failed = |source| WholeFileError::Write {
@@ -164,7 +178,6 @@ fn put(
             ExitStatus::Failed,
             format!("{} was changed by something else meanwhile", path.display()),
         )
-        .fact("kept in", copy.keep().display().to_string())
         .hint("look at both and edit again"));
     }
     if place.scope == Scope::System && before.is_none() {

@@ -9,17 +9,20 @@ use super::{
     place::{Place, PlaceKind, ScopeOption, place, stored},
 };
 use crate::{
+    access::Kind,
+    container_options::{Flags, text},
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
     printer::printable,
     project::AgentKey,
     selection::{find_agent, find_base, find_extension},
+    session::share::{Share, Whose},
     settings::{
         Layer, Origin, SETTINGS, Scope,
         edit::set_key,
         keys,
-        layers::{checked, to_node},
+        layers::{checked, meant_from, to_node},
     },
     whole_file, yaml,
 };
@@ -61,7 +64,8 @@ fn change(
             let value = keys::find(key).and_then(|known| known.value(words));
             let value = value.map_err(usage)?;
             checked(key, &value).map_err(usage)?;
-            Some(value)
+            // What was typed is meant from here, and not from where the file is.
+            Some(meant_from(&context.settings.directory, key, value))
         }
         None => None,
     };
@@ -86,7 +90,7 @@ fn usage(key: &str, reason: &str) -> Diagnostic {
     Diagnostic::new(
         "config-set",
         ExitStatus::Usage,
-        format!("cannot set `{}`: {reason}", printable(key)),
+        format!("cannot change `{}`: {reason}", printable(key)),
     )
     .hint("`aicage config show` shows all settings, `aicage config set --help` how they are given")
 }
@@ -204,28 +208,56 @@ fn change_agent(
         _ => return Err(usage("there is no such key")),
     };
     let known = AgentKey::find(field).ok_or_else(|| usage("there is no such key"))?;
-    let value = match words {
+    let node = match words {
         Some(words) => {
             let value = keys::value_of(known.kind, words).map_err(|reason| usage(&reason))?;
+            let node = known.node(&value).map_err(|reason| usage(&reason))?;
             find_agent(context, agent)?;
-            match field {
-                "base" => drop(find_base(context, &words.concat())?),
-                "extensions" => {
-                    for extension in words {
-                        find_extension(context, extension)?;
-                    }
-                }
-                _ => {}
+            if let Some(reason) = wrong_of_agent(context, field, (words, &value))? {
+                return Err(usage(&reason));
             }
-            Some(value)
+            node
         }
         None => None,
     };
-    let node = value.as_ref().and_then(|value| known.node(value));
     projects.change(at, &parts, node)?;
-    // The name of an image belongs to its base and extensions.
-    if matches!(field, "base" | "extensions") {
-        projects.change(at, &["agents", agent, "image_ref"], None)?;
-    }
     Ok(())
+}
+
+/// Says what of a value for an agent would keep its next start from happening, or would do nothing there.
+fn wrong_of_agent(
+    context: &Context,
+    field: &str,
+    (words, value): (&[String], &Value),
+) -> Result<Option<String>, Diagnostic> {
+    let names = || value.as_object().into_iter().flat_map(Map::keys);
+    match field {
+        "base" => drop(find_base(context, &words.concat())?),
+        "extensions" => {
+            for extension in words {
+                find_extension(context, extension)?;
+            }
+        }
+        "extension_mounts" => {
+            for extension in names() {
+                find_extension(context, extension)?;
+            }
+        }
+        "docker_args" => {
+            let split = text::split(&words.concat()).map_err(|error| error.to_string());
+            return Ok(split.and_then(|words| Flags::parse(&words)).err());
+        }
+        "shares" => {
+            for share in words {
+                let settings = &context.settings;
+                Share::parse(settings, share, Whose::CommandLine)?.refuse(settings)?;
+            }
+        }
+        "mounts" => {
+            let wrong = names().find_map(|name| Kind::check_key(name).err());
+            return Ok(wrong.map(|error| error.to_string()));
+        }
+        _ => {}
+    }
+    Ok(None)
 }

@@ -42,7 +42,7 @@ fn shown(key: &str, all: &Value) -> Value {
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<(), Diagnostic> {
     tell_faults(context);
     let settings = &context.settings;
-    let agents = agents(context)?;
+    let agents = agents(context);
     let mut all = settings.config.to_value();
     for key in PROXIES {
         let value = shown(key, &all);
@@ -90,7 +90,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<(), Diagnostic>
 pub(super) fn get(context: &Context, args: &GetArgs) -> Result<(), Diagnostic> {
     tell_faults(context);
     let row = if args.key.starts_with("agents.") {
-        agents(context)?.into_iter().find(|row| row.key == args.key)
+        of_agents(agents(context), &args.key)
     } else {
         let key = keys::find(&args.key).map_err(|reason| {
             Diagnostic::new("config-key", ExitStatus::Usage, reason)
@@ -119,6 +119,32 @@ pub(super) fn get(context: &Context, args: &GetArgs) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// Finds what is stored below a key: one value, or all of an agent.
+fn of_agents(rows: Vec<Row>, key: &str) -> Option<Row> {
+    let prefix = format!("{key}.");
+    let mut all = Row {
+        key: key.to_owned(),
+        value: json!({}),
+        origins: Vec::new(),
+    };
+    for row in rows {
+        if row.key == key {
+            return Some(row);
+        }
+        if let Some(name) = row.key.strip_prefix(&prefix) {
+            layers::put(&mut all.value, name, row.value);
+            let new = row.origins.into_iter();
+            let new: Vec<Origin> = new.filter(|one| !all.origins.contains(one)).collect();
+            all.origins.extend(new);
+        }
+    }
+    let is_stored = all
+        .value
+        .as_object()
+        .is_some_and(|stored| !stored.is_empty());
+    is_stored.then_some(all)
+}
+
 fn row(context: &Context, key: &Key) -> Row {
     let all = context.settings.config.to_value();
     Row {
@@ -129,18 +155,28 @@ fn row(context: &Context, key: &Key) -> Row {
 }
 
 /// Returns what is stored for agents here, in the order of their names.
-fn agents(context: &Context) -> Result<Vec<Row>, Diagnostic> {
+fn agents(context: &Context) -> Vec<Row> {
     let settings = &context.settings;
     let mut rows = Vec::new();
     for agent in settings.projects.agents(&settings.directory) {
-        let found = settings.projects.choice(&settings.directory, &agent)?;
+        let found = match settings.projects.choice(&settings.directory, &agent) {
+            Ok(found) => found,
+            Err(error) => {
+                // What cannot be read as a whole was told.
+                if settings.faults.is_empty() {
+                    let why = crate::diagnostic::sentence(&error);
+                    context.warn_once(format!("what is stored for agents is not shown: {why}"));
+                }
+                continue;
+            }
+        };
         found
             .warnings
             .iter()
             .for_each(|warning| context.warn_once(warning.clone()));
         rows.extend(rows_of(&agent, &found));
     }
-    Ok(rows)
+    rows
 }
 
 fn rows_of(agent: &str, found: &Found) -> Vec<Row> {

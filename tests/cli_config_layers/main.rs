@@ -4,6 +4,8 @@
     reason = "a test that cannot set up its world has failed"
 )]
 
+mod stored;
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
@@ -32,17 +34,21 @@ impl Home {
         fs_err::write(path, text).unwrap();
     }
 
-    fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_aicage"))
+    fn command(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aicage"));
+        command
             .args(arguments)
             .current_dir(self.path("work/project"))
             .env_clear()
             .env("HOME", self.0.path())
             .env("PATH", "/usr/bin:/bin")
             .env("AICAGE_SYSTEM_CONFIG", self.path("etc/config.yml"))
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap()
+            .envs(variables.iter().copied());
+        command
+    }
+
+    fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        self.command(variables, arguments).output().unwrap()
     }
 
     #[track_caller]
