@@ -207,24 +207,9 @@ impl Context {
         Ok(self.client.get().expect("it was set just now"))
     }
 
-    /// Returns what decides where engines are looked for.
-    pub fn engine_settings(&self) -> docker::EngineSettings {
-        let environment = &self.settings.environment;
-        docker::EngineSettings {
-            host: environment.docker_host.clone(),
-            container_host: environment.container_host.clone(),
-            context: environment.docker_context.clone(),
-            config_dir: Some(network::docker_config(self)),
-            runtime_dir: environment.runtime_directory.clone(),
-            home: Some(self.settings.user_home.clone()),
-            cert_path: environment.docker_cert_path.clone(),
-            tls_verify: environment.docker_tls_verify,
-        }
-    }
-
     /// Returns the container engine, connected.
     pub async fn docker(&self) -> Result<&Docker, EngineError> {
-        let connect = || async { docker::connect(&self.engine_settings()).await };
+        let connect = || async { docker::connect(&self.settings.engine()).await };
         self.docker.get_or_try_init(connect).await
     }
 

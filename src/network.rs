@@ -20,11 +20,7 @@ fn authorities(context: &Context) -> Result<Vec<NamedPem>, Diagnostic> {
 
 /// Returns where Docker keeps its settings.
 pub fn docker_config(context: &Context) -> PathBuf {
-    let environment = &context.settings.environment;
-    environment
-        .docker_config
-        .clone()
-        .unwrap_or_else(|| context.settings.user_home.join(".docker"))
+    context.settings.docker_config()
 }
 
 /// Where credentials are looked for: Podman's files first where they are asked for, then Docker's, then Podman's.

@@ -9,8 +9,9 @@ use assembler::store::BlobStore;
 use crate::{
     definition::catalogue::{Catalogue, Published},
     definition_bundle,
-    engine::docker::{self, EngineSettings},
-    settings::{Config, Faults, Settings},
+    engine::docker,
+    project::AgentKey,
+    settings::{Faults, Settings, keys},
 };
 
 /// How long an engine may take to list its sessions; somebody waits with a finger on a key.
@@ -90,7 +91,7 @@ impl Words {
                 .collect(),
             Noun::Image => images(settings),
             Noun::Session => sessions(settings),
-            Noun::Setting => keys(),
+            Noun::Setting => keys(catalogue(settings).agents.into_keys()),
         }
     }
 }
@@ -108,29 +109,15 @@ fn catalogue(settings: &Settings) -> Catalogue {
 }
 
 fn images(settings: &Settings) -> Vec<Word> {
-    let root = settings.store();
-    if !root.join("oci-layout").exists() {
-        return Vec::new();
-    }
-    let tags = BlobStore::open(&root).and_then(|store| store.tags());
-    tags.unwrap_or_default()
+    BlobStore::names_below(&settings.store())
+        .unwrap_or_default()
         .into_iter()
         .map(|record| (record.reference.familiar(), record.made_at))
         .collect()
 }
 
 fn sessions(settings: &Settings) -> Vec<Word> {
-    let environment = &settings.environment;
-    let engine = EngineSettings {
-        host: environment.docker_host.clone(),
-        container_host: environment.container_host.clone(),
-        context: environment.docker_context.clone(),
-        config_dir: environment.docker_config.clone(),
-        runtime_dir: environment.runtime_directory.clone(),
-        home: Some(settings.user_home.clone()),
-        cert_path: environment.docker_cert_path.clone(),
-        tls_verify: environment.docker_tls_verify,
-    };
+    let engine = settings.engine();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -152,19 +139,18 @@ fn sessions(settings: &Settings) -> Vec<Word> {
         .collect()
 }
 
-/// Lists the settings by their names.
-fn keys() -> Vec<Word> {
-    let all = serde_json::to_value(Config::default()).unwrap_or_default();
-    let mut keys = Vec::new();
-    for (section, value) in all.as_object().into_iter().flatten() {
-        match value.as_object() {
-            Some(below) if !below.is_empty() => {
-                keys.extend(below.keys().map(|name| format!("{section}.{name}")));
-            }
-            _ => keys.push(section.clone()),
-        }
-    }
-    keys.into_iter().map(|key| (key, String::new())).collect()
+/// Lists the settings by their names, and what can be stored for each agent.
+fn keys(agents: impl IntoIterator<Item = String>) -> Vec<Word> {
+    let settings = keys::all();
+    let settings = settings.iter().map(|key| {
+        let about = key.description.split(". ").next().unwrap_or_default();
+        (key.name.clone(), about.trim_end_matches('.').to_owned())
+    });
+    let stored = agents.into_iter().flat_map(|agent| {
+        let keys = AgentKey::settable();
+        keys.map(move |key| (format!("agents.{agent}.{}", key.name), String::new()))
+    });
+    settings.chain(stored).collect()
 }
 
 #[cfg(test)]
@@ -173,10 +159,13 @@ mod tests {
 
     #[test]
     fn the_settings_are_known_by_their_full_names() {
-        let keys: Vec<String> = keys().into_iter().map(|(key, _)| key).collect();
+        let keys = keys(["codex".to_owned()]).into_iter();
+        let keys: Vec<String> = keys.map(|(key, _)| key).collect();
         for key in [
             "default_base",
             "network.ca",
+            "network.proxy_in_containers",
+            "agents.codex.docker_args",
             "registry.mirrors",
             "update.policy",
         ] {

@@ -14,7 +14,7 @@ pub(super) type Asked = (String, Result<EngineInfo, EngineError>);
 
 /// Asks everywhere; returns what was found and the engine that is used.
 pub(super) async fn look(context: &Context) -> (Vec<Finding>, Option<Docker>) {
-    let places = match survey(&context.engine_settings()).await {
+    let places = match survey(&context.settings.engine()).await {
         Ok(places) => places,
         Err(error) => return (vec![misconfigured(&error)], None),
     };

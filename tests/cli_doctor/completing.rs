@@ -162,6 +162,24 @@ fn a_home_that_cannot_be_read_is_no_reason_to_say_anything() {
 }
 
 #[test]
+fn who_completes_changes_nothing() {
+    let ground = Ground::new();
+    ground.write(
+        ".aicage/store/oci-layout",
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    );
+    ground.write(".aicage/store/images/damaged.json", "{");
+    ground.bash("aicage image rm ");
+    let store = fs_err::read_dir(ground.path(".aicage/store")).unwrap();
+    let mut names: Vec<_> = store.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["images", "oci-layout"]);
+    let images = fs_err::read_dir(ground.path(".aicage/store/images")).unwrap();
+    let images: Vec<_> = images.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(images, ["damaged.json"]);
+}
+
+#[test]
 fn other_shells_are_asked_in_their_own_way() {
     let ground = Ground::with_words();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     BlobStore, Doing, ImageRecord, SharedLock, StoreError,
-    notice::{Notice, aside_of},
+    notice::{Ear, Notice, aside_of},
     record::{Look, look_at_record},
 };
 use crate::{
@@ -61,6 +61,15 @@ impl BlobStore {
             Look::Whole(record) => Ok(Some(record)),
             Look::Absent | Look::Damaged => Ok(None),
         })
+    }
+
+    /// Returns the same of the store below `root`, which need not be there; nothing is made.
+    pub fn names_below(root: &Path) -> Result<Vec<ImageRecord>, StoreError> {
+        let store = Self {
+            root: root.to_owned(),
+            ear: Ear::default(),
+        };
+        store.whole_names()
     }
 
     fn names(
