@@ -125,6 +125,15 @@ fn proxy_for(config: &ClientConfig, url: &Url) -> Option<RedactedUrl> {
     Some(RedactedUrl::of_proxy(proxy))
 }
 
+/// Tells whether what is asked over TLS may go through a proxy that is spoken to over TLS itself.
+pub(crate) fn has_secure_proxy(config: &ClientConfig) -> bool {
+    let proxies = [&config.proxies.https, &config.proxies.all];
+    proxies.into_iter().flatten().any(|proxy| {
+        let scheme = proxy.trim_start().split_once("://");
+        scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
+    })
+}
+
 /// Says that the proxy wants to know who asks; for answers to requests that it passes on in clear.
 pub(crate) fn proxy_login(config: &ClientConfig, url: &Url) -> Option<RegistryError> {
     Some(RegistryError::Proxy {

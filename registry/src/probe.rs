@@ -1,7 +1,8 @@
 //! Looks at the places that stand for a registry: does each answer, what is its clock, and who vouches for its certificate.
 //!
-//! Invariants: no credential is sent and nothing that comes is kept or believed; the second look, which takes any
-//! certificate, is there to read that certificate, and only when the place speaks TLS.
+//! Invariants: no credential of a registry is sent and nothing that comes is kept or believed; the second look, which takes
+//! any certificate, is there to read that certificate, and only when the place speaks TLS. It takes none of a proxy's: a
+//! proxy that is itself spoken to over TLS is not asked a second time, since its login would go to whoever answers.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -126,6 +127,9 @@ impl Client {
         fault: Option<TlsFault>,
     ) -> (Option<Shown>, Option<SystemTime>) {
         let config = &self.shared.config;
+        if connection::has_secure_proxy(config) {
+            return (None, None);
+        }
         let provider = connection::provider();
         let witness = Arc::new(Witness {
             provider: Arc::clone(&provider),

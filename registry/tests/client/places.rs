@@ -2,7 +2,7 @@
 
 use assembler::reference::ImageReference;
 use fixtures::registry::{Authority, Fault, Layer, Registry, Rule};
-use registry::{Mirror, NamedPem, RegistryError, TlsFault};
+use registry::{Mirror, NamedPem, Proxies, RegistryError, TlsFault};
 
 use crate::setup::{Setup, layer};
 
@@ -186,6 +186,32 @@ async fn a_companys_authority_is_trusted_once_it_is_given() {
     trusting(&mut setup, Authority::new().pem());
     let error = setup.pull_reference(&reference).await.unwrap_err();
     assert!(matches!(error, RegistryError::Tls { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_look_at_certificates_gives_no_proxys_login_to_whoever_answers_in_its_place() {
+    let authority = Authority::new();
+    let (mut setup, _) = secure(&authority, "registry.test").await;
+    let probes = setup.client().probe("registry.test").await.unwrap();
+    assert!(probes[0].shown.is_some(), "an ordinary proxy: {probes:?}");
+    assert!(!setup.registry.requests().is_empty());
+
+    let address = format!("https://me:s3cr3t@{}", setup.registry.host());
+    for proxies in [
+        Proxies {
+            https: Some(address.clone()),
+            ..Proxies::default()
+        },
+        Proxies {
+            all: Some(address),
+            ..Proxies::default()
+        },
+    ] {
+        setup.config.proxies = proxies;
+        let probes = setup.client().probe("registry.test").await.unwrap();
+        assert!(probes[0].answer.is_err() && probes[0].shown.is_none());
+        assert_eq!(setup.registry.requests(), [], "nobody vouches for it");
+    }
 }
 
 #[tokio::test]
