@@ -37,28 +37,33 @@ pub struct Asked {
 ///
 /// Invariant: what the agent writes into the project belongs to the caller, as far as the engine can have it at all.
 pub fn on(info: &EngineInfo, settings: &Settings) -> (Identity, Asked) {
-    let mut asked = Asked::default();
     let identity = match info.users {
-        EngineUsers::Same => Identity::caller(settings),
         // Root inside is the engine's user outside; nobody else there is anybody of this machine.
         EngineUsers::Rootless => Identity::root_inside(settings),
+        EngineUsers::Same | EngineUsers::RootlessKeepId | EngineUsers::Remapped => {
+            Identity::caller(settings)
+        }
+    };
+    (identity, asked_of(info))
+}
+
+fn asked_of(info: &EngineInfo) -> Asked {
+    let mut asked = Asked::default();
+    match info.users {
+        EngineUsers::Same | EngineUsers::Rootless => {}
         EngineUsers::RootlessKeepId => {
             asked.userns = Some("keep-id".to_owned());
             // Else the first program would be the caller already, and could not make the caller known inside.
             asked.user = Some("0:0".to_owned());
-            Identity::caller(settings)
         }
-        EngineUsers::Remapped => {
-            // In the engine's own range nobody is the caller, and nobody could write into the project.
-            asked.userns = Some("host".to_owned());
-            Identity::caller(settings)
-        }
-    };
+        // In the engine's own range nobody is the caller, and nobody could write into the project.
+        EngineUsers::Remapped => asked.userns = Some("host".to_owned()),
+    }
     if info.labels {
         // A label of the container's on the caller's files would stay on them.
         asked.security.push("label=disable".to_owned());
     }
-    (identity, asked)
+    asked
 }
 
 impl Identity {
@@ -107,5 +112,34 @@ impl Identity {
             );
         }
         variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assembler::platform::Platform;
+
+    use super::*;
+    use crate::engine::docker::{EngineFiles, EngineStore};
+
+    #[test]
+    fn an_engine_that_labels_containers_is_asked_not_to_and_the_callers_files_keep_their_labels() {
+        for (labels, security) in [(true, vec!["label=disable".to_owned()]), (false, vec![])] {
+            let info = EngineInfo {
+                id: "id".to_owned(),
+                version: "28.5.2".to_owned(),
+                name: "podman",
+                store: EngineStore::GraphDriver,
+                users: EngineUsers::RootlessKeepId,
+                live_restore: false,
+                labels,
+                platform: Platform::linux("amd64"),
+                files: EngineFiles::Same,
+                api: (1, 41),
+            };
+            let asked = asked_of(&info);
+            assert_eq!(asked.security, security, "labels: {labels}");
+            assert_eq!(asked.userns.as_deref(), Some("keep-id"));
+        }
     }
 }
