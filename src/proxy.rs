@@ -72,12 +72,13 @@ impl Proxies {
         }
     }
 
-    /// Returns what must not be shown of them.
-    pub fn secrets(&self) -> Secrets {
-        Secrets::of(self.addresses())
+    /// Returns the one that is on this machine's loopback, where there is one.
+    pub fn on_loopback(&self) -> Option<&Address> {
+        self.addresses().find(|address| address.is_on_loopback())
     }
 
-    fn addresses(&self) -> impl Iterator<Item = &Address> {
+    /// Returns all of them.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
         [&self.http, &self.https, &self.all].into_iter().flatten()
     }
 
@@ -119,6 +120,13 @@ impl Proxies {
         }
         Some(listed.join(","))
     }
+}
+
+/// Returns what must not be shown of proxies: of those of this machine and of the one that containers are told.
+pub fn secrets(settings: &Settings) -> Secrets {
+    let proxies = Proxies::of(settings);
+    let inside = Address::new(&settings.config.network.proxy_in_containers);
+    Secrets::of(proxies.addresses().chain([&inside]))
 }
 
 /// Returns the variables for programs on this machine.
@@ -209,7 +217,7 @@ fn engine_host(settings: &Settings) -> Option<String> {
 }
 
 fn warn_of_loopback(context: &Context, proxies: &Proxies) {
-    if let Some(address) = proxies.addresses().find(|address| address.is_on_loopback()) {
+    if let Some(address) = proxies.on_loopback() {
         context.warn_once(format!(
             "the proxy is {address}, which containers cannot reach: it is on this machine's loopback; let it listen for \
              containers too and say so with `aicage config set network.proxy_in_containers {ON_MACHINE}`, or name one \

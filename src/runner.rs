@@ -12,7 +12,7 @@ use crate::{
     context::Context,
     engine::docker::{DockerSandbox, Network, SandboxSettings},
     init_program, leftovers,
-    proxy::{self, Proxies, Redacting},
+    proxy::{self, Redacting},
 };
 
 /// Runs steps in the context's engine.
@@ -85,7 +85,7 @@ impl Sandbox for Runner<'_> {
         log: &mut (dyn Write + Send),
         consume: &mut Consume<'_>,
     ) -> Result<(), SandboxError> {
-        let secrets = Proxies::of(&self.context.settings).secrets();
+        let secrets = proxy::secrets(&self.context.settings);
         let mut log = Redacting::new(secrets, log);
         self.sandbox(request)?.run(request, &mut log, consume)
     }
@@ -96,7 +96,7 @@ impl Sandbox for Runner<'_> {
         log: &mut (dyn Write + Send),
         limit: Duration,
     ) -> Result<Vec<u8>, SandboxError> {
-        let secrets = Proxies::of(&self.context.settings).secrets();
+        let secrets = proxy::secrets(&self.context.settings);
         let mut log = Redacting::new(secrets, log);
         self.sandbox(request)?.query(request, &mut log, limit)
     }

@@ -34,11 +34,8 @@ impl Address {
                 SCHEMES.join(", ")
             ));
         }
-        let range = self.host_range();
         let host = self.host();
-        let port = self.0.get(range.end..).unwrap_or_default();
-        let port = port.trim_start_matches(']').split(['/', '?', '#']).next();
-        let fits = match port.unwrap_or_default().strip_prefix(':') {
+        let fits = match self.after_host().strip_prefix(':') {
             Some(port) => port.parse::<u16>().is_ok(),
             None => true,
         };
@@ -80,6 +77,28 @@ impl Address {
         self.0.get(self.host_range()).unwrap_or_default()
     }
 
+    /// Returns `host:port`, the port being the scheme's own where none is named; `None` where there is no host or no such port.
+    pub fn host_and_port(&self) -> Option<String> {
+        self.check().ok()?;
+        let port = self.port();
+        let usual = || match self.0.split("://").next()?.to_lowercase().as_str() {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => Some(1080),
+        };
+        let port = if port.is_empty() {
+            usual()?
+        } else {
+            port.parse::<u16>().ok()?
+        };
+        let host = self.host();
+        Some(if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        })
+    }
+
     /// Returns the same at another host.
     #[must_use]
     pub fn at(&self, host: &str) -> Self {
@@ -104,6 +123,18 @@ impl Address {
     pub(super) fn login(&self) -> Option<(&str, &str)> {
         let (login, _) = self.0.get(self.authority())?.rsplit_once('@')?;
         Some(login.split_once(':').unwrap_or((login, "")))
+    }
+
+    fn port(&self) -> &str {
+        let after = self.after_host();
+        after.strip_prefix(':').unwrap_or_default()
+    }
+
+    /// What stands between the host and the path.
+    fn after_host(&self) -> &str {
+        let after = self.0.get(self.host_range().end..).unwrap_or_default();
+        let after = after.trim_start_matches(']');
+        after.split(['/', '?', '#']).next().unwrap_or_default()
     }
 
     fn authority(&self) -> Range<usize> {
@@ -200,6 +231,30 @@ mod tests {
         let masked = |text: &str| Address::new(text).masked();
         assert_eq!(masked("me:s3cr3t@h:1"), "http://*****@h:1");
         assert_eq!(masked("socks5://h:1"), "socks5://h:1");
+    }
+
+    #[test]
+    fn a_proxy_is_asked_for_by_its_host_and_port_whatever_its_password_is() {
+        for (proxy, expected) in [
+            (
+                "http://me:s3cr3t@proxy.example:3128/",
+                Some("proxy.example:3128"),
+            ),
+            (
+                "http://me:s3/cr?3#t@proxy.example:3128",
+                Some("proxy.example:3128"),
+            ),
+            ("proxy.example", Some("proxy.example:80")),
+            ("https://proxy.example/", Some("proxy.example:443")),
+            ("socks5://proxy.example", Some("proxy.example:1080")),
+            ("http://[::1]:8080", Some("[::1]:8080")),
+            ("http://[::1]", Some("[::1]:80")),
+            ("http://", None),
+            ("http://p:port", None),
+        ] {
+            let found = Address::new(proxy).host_and_port();
+            assert_eq!(found.as_deref(), expected, "{proxy}");
+        }
     }
 
     #[test]

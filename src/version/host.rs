@@ -25,7 +25,8 @@ use crate::{
     certificates,
     context::Context,
     definition::agent::{AgentDefinition, VERSION},
-    leftovers, proxy,
+    leftovers,
+    proxy::{self, Redacting},
     settings::Environment,
 };
 
@@ -58,8 +59,13 @@ pub(super) async fn run(
     let (_, limit) = context.settings.config.update.version_limits();
     let ended = watch(context, child, limit).await;
     let Ended { status, out, err } = ended?;
+    let secrets = proxy::secrets(&context.settings);
     super::open_log(log)
-        .and_then(|mut file| io::Write::write_all(&mut file, &err))
+        .and_then(|file| {
+            let mut file = Redacting::new(secrets, file);
+            io::Write::write_all(&mut file, &err)?;
+            io::Write::flush(&mut file)
+        })
         .map_err(|error| format!("its log cannot be written: {error}"))?;
     match status.code() {
         Some(0) if out.len() as u64 > LIMIT => Err("it printed more than 1 MiB".to_owned()),

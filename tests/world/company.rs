@@ -349,6 +349,42 @@ fn a_proxy_on_this_machines_loopback_is_told_and_can_be_reached_by_another_name(
     });
 }
 
+#[test]
+fn what_scripts_print_of_proxies_logins_is_not_in_their_logs() {
+    on_every_engine(|ground| {
+        ground.base("library/busybox:latest");
+        ground.define("#!/bin/sh\necho install \"$HTTP_PROXY\"\n");
+        ground.write_agent(
+            "version.sh",
+            "#!/bin/sh\necho version \"$HTTP_PROXY\" >&2\n\
+             case $HTTP_PROXY in *192.0.2.1*) exit 1;; esac\necho 1.0\n",
+        );
+        fs_err::write(
+            ground.aicage_home().join("config.yml"),
+            "network:\n  proxy: http://me:s3cr3t@192.0.2.2:9\n  \
+             proxy_in_containers: http://you:1ns1d3@192.0.2.1:9\n",
+        )
+        .unwrap();
+        ground.build();
+        let logs: Vec<String> = ground
+            .logs()
+            .into_values()
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .collect();
+        for shown in [
+            "install http://you:*****@192.0.2.1:9",
+            "version http://me:*****@192.0.2.2:9",
+        ] {
+            assert!(
+                logs.iter().any(|log| log.contains(shown)),
+                "{shown}: {logs:?}"
+            );
+        }
+        let all = logs.concat();
+        assert!(!all.contains("s3cr3t") && !all.contains("1ns1d3"), "{all}");
+    });
+}
+
 /// Puts a small image into the company's registry under a name of the test's own.
 fn push_small(company: &Company, repository: &str) -> String {
     let image = format!("{}/{repository}:latest", company.registry);
