@@ -9,8 +9,8 @@ mod pem;
 mod without_init;
 
 pub use authority::Authority;
-pub(crate) use bundle::VARIABLES;
 pub use bundle::{Given, for_session, for_this_machine};
+pub(crate) use bundle::{VARIABLES, directory};
 pub use without_init::settle;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
+    settings::Settings,
     small_file::{self, SmallFile},
 };
 
@@ -34,11 +35,26 @@ pub struct AuthorityFile {
     pub path: PathBuf,
     /// What it holds, at least one.
     pub authorities: Vec<Authority>,
+    /// Why certificates in it were left out.
+    pub left_out: Vec<String>,
+    /// Whether there is a private key too.
+    pub has_key: bool,
 }
 
 /// Reads the files that `network.ca` names; what is odd about a certificate is told once.
 pub fn read(context: &Context) -> Result<Vec<AuthorityFile>, Diagnostic> {
-    let named = &context.settings.config.network.ca;
+    let mut files = Vec::new();
+    for path in named(&context.settings)? {
+        let file = read_one(&path)?;
+        tell(context, &file);
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Returns the files that `network.ca` names.
+pub fn named(settings: &Settings) -> Result<Vec<PathBuf>, Diagnostic> {
+    let named = &settings.config.network.ca;
     if named.len() > FILES {
         return Err(refused(&format!(
             "`network.ca` names {} files, and {FILES} are allowed",
@@ -46,10 +62,7 @@ pub fn read(context: &Context) -> Result<Vec<AuthorityFile>, Diagnostic> {
         ))
         .hint("put the certificates into one file"));
     }
-    named
-        .iter()
-        .map(|path| read_one(context, &context.settings.user_path(path)))
-        .collect()
+    Ok(named.iter().map(|path| settings.user_path(path)).collect())
 }
 
 /// Returns all of them in one text of PEM; `None` when there are none.
@@ -65,7 +78,8 @@ pub fn configured(context: &Context) -> Result<Option<String>, Diagnostic> {
     Ok((!seen.is_empty()).then(|| seen.concat()))
 }
 
-fn read_one(context: &Context, path: &Path) -> Result<AuthorityFile, Diagnostic> {
+/// Reads one of them.
+pub fn read_one(path: &Path) -> Result<AuthorityFile, Diagnostic> {
     const HINT: &str = "correct `network.ca`: `aicage config set network.ca FILE…`";
     let name = path.display();
     let content = match small_file::read(path, BYTES) {
@@ -91,45 +105,61 @@ fn read_one(context: &Context, path: &Path) -> Result<AuthorityFile, Diagnostic>
         refused(&format!("{name} of `network.ca` {reason}"))
             .hint(pem::remedy(path, &content).as_str())
     })?;
-    if sections.has_key {
-        context.warn_once(format!(
-            "{name} of `network.ca` holds a private key; it is not used, and should not be there"
-        ));
-    }
-    let mut authorities = Vec::new();
-    let mut odd = Vec::new();
+    let mut file = AuthorityFile {
+        path: path.to_owned(),
+        authorities: Vec::new(),
+        left_out: Vec::new(),
+        has_key: sections.has_key,
+    };
     for der in sections.certificates {
         match Authority::of(&der) {
-            Ok(authority) => {
-                let oddity = authority.oddity(&context.now);
-                odd.extend(oddity.map(|oddity| format!("`{}` {oddity}", authority.subject)));
-                authorities.push(authority);
-            }
-            Err(error) => context.warn_once(format!(
-                "a certificate in {name} of `network.ca` cannot be read and is left out: {error}"
-            )),
+            Ok(authority) => file.authorities.push(authority),
+            Err(error) => file.left_out.push(error.to_string()),
         }
     }
-    match odd.as_slice() {
-        [] => {}
-        [one] => context.warn_once(format!("in {name} of `network.ca`, {one}")),
-        // A whole store of authorities always has some; nobody reads a list of them at each start.
-        [_, ..] => context.warn_once(format!(
-            "{} of {} certificates in {name} of `network.ca` are expired or no authority's; `aicage doctor` names them",
-            odd.len(),
-            authorities.len()
-        )),
-    }
-    if authorities.is_empty() {
+    if file.authorities.is_empty() {
         return Err(refused(&format!(
             "{name} of `network.ca` holds no certificate that can be read"
         ))
         .hint(HINT));
     }
-    Ok(AuthorityFile {
-        path: path.to_owned(),
-        authorities,
-    })
+    Ok(file)
+}
+
+/// Warns of what is odd about a file.
+fn tell(context: &Context, file: &AuthorityFile) {
+    let name = file.path.display();
+    if file.has_key {
+        context.warn_once(format!(
+            "{name} of `network.ca` holds a private key; it is not used, and should not be there"
+        ));
+    }
+    for error in &file.left_out {
+        context.warn_once(format!(
+            "a certificate in {name} of `network.ca` cannot be read and is left out: {error}"
+        ));
+    }
+    match file.oddities(&context.now).as_slice() {
+        [] => {}
+        [one] => context.warn_once(format!("in {name} of `network.ca`, {one}")),
+        // A whole store of authorities always has some; nobody reads a list of them at each start.
+        odd => context.warn_once(format!(
+            "{} of {} certificates in {name} of `network.ca` are expired or no authority's; `aicage doctor` names them",
+            odd.len(),
+            file.authorities.len()
+        )),
+    }
+}
+
+impl AuthorityFile {
+    /// Says of each certificate that is of no use at a time, RFC 3339, whose it is and why.
+    pub fn oddities(&self, now: &str) -> Vec<String> {
+        let odd = self.authorities.iter().filter_map(|authority| {
+            let oddity = authority.oddity(now)?;
+            Some(format!("`{}` {oddity}", authority.subject))
+        });
+        odd.collect()
+    }
 }
 
 fn refused(what: &str) -> Diagnostic {

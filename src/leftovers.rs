@@ -3,7 +3,8 @@
 //!
 //! `scratch/<owner>/` belongs to one process (`Owner`), which takes it away when it ends. Of a process that is gone
 //! nothing is needed; what cannot be told goes after a week. Logs are bounded by age, number and size, the newest stay.
-//! Of `state/bundles/` stays what a registry's name stands for and what was unpacked or used within a week.
+//! Of `state/bundles/` stays what a registry's name stands for and what was unpacked or used within a week; of
+//! `state/certificates/` what a session was given within a month.
 //!
 //! Invariant: removing is best effort and never a reason to fail; what a process that lives may be using stays.
 
@@ -16,12 +17,16 @@ use std::{
 use fs_err as fs;
 
 use crate::{
-    clock, context::Context, definition_bundle, engine::docker::Owner, memory, settings::Settings,
+    certificates, clock, context::Context, definition_bundle, engine::docker::Owner, memory,
+    settings::Settings,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
 /// After so long, nobody uses what we cannot tell the owner of.
 const FORGOTTEN: Duration = Duration::from_hours(7 * 24);
+
+/// After so long, no session that was given the file needs its name: what is mounted stays with whoever has it.
+const UNUSED: Duration = Duration::from_hours(30 * 24);
 
 /// How much of the logs stays.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +68,8 @@ pub enum LeftoverKind {
     Scratch,
     /// Definitions that were unpacked and that no name stands for any more.
     Bundle,
+    /// Certificate authorities as a session was given them.
+    Certificates,
 }
 
 /// A file or directory that may go.
@@ -98,6 +105,7 @@ pub fn find(settings: &Settings, now: SystemTime, limits: LogLimits) -> Vec<Left
     let mut found = old_logs(&settings.logs(), now, limits);
     found.extend(dead_scratch(&settings.scratch(), now));
     found.extend(old_bundles(&settings.state(), now));
+    found.extend(old_certificates(&settings.state(), now));
     found
 }
 
@@ -105,7 +113,7 @@ pub fn find(settings: &Settings, now: SystemTime, limits: LogLimits) -> Vec<Left
 pub fn remove(leftovers: Vec<Leftover>) -> Vec<Leftover> {
     let mut gone = leftovers;
     gone.retain(|leftover| match leftover.kind {
-        LeftoverKind::Log => fs::remove_file(&leftover.path).is_ok(),
+        LeftoverKind::Log | LeftoverKind::Certificates => fs::remove_file(&leftover.path).is_ok(),
         LeftoverKind::Scratch | LeftoverKind::Bundle => remove_all(&leftover.path).is_ok(),
     });
     gone
@@ -207,6 +215,19 @@ fn old_bundles(state: &Path, now: SystemTime) -> Vec<Leftover> {
         }
     }
     old
+}
+
+fn old_certificates(state: &Path, now: SystemTime) -> Vec<Leftover> {
+    let files = list(&certificates::directory(state)).into_iter();
+    let old = files.filter_map(|path| {
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        (metadata.is_file() && age(&metadata, now) > UNUSED).then(|| Leftover {
+            kind: LeftoverKind::Certificates,
+            bytes: metadata.len(),
+            path,
+        })
+    });
+    old.collect()
 }
 
 fn remove_all(path: &Path) -> io::Result<()> {
@@ -325,6 +346,18 @@ mod tests {
         assert!(found.iter().all(|found| found.bytes == 10), "{found:?}");
         assert_eq!(remove(found).len(), 2);
         assert!(bundles.join("known").exists() && !bundles.join("old").exists());
+    }
+
+    #[test]
+    fn authorities_that_no_session_was_given_for_a_month_go() {
+        let state = tempfile::tempdir().unwrap();
+        let directory = certificates::directory(state.path());
+        file(&directory, "old.pem", 31 * DAY, 10);
+        file(&directory, "young.pem", 29 * DAY, 10);
+        let found = old_certificates(state.path(), now());
+        assert_eq!(remove(found.clone()), found);
+        assert!(directory.join("young.pem").exists() && !directory.join("old.pem").exists());
+        assert_eq!(found[0].bytes, 10);
     }
 
     #[test]

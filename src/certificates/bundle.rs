@@ -13,12 +13,21 @@ use crate::{
     diagnostic::Diagnostic,
     engine::docker::{Access, SessionMount},
     exit_status::ExitStatus,
+    leftovers,
 };
 
 /// Where a session's first process finds the configured authorities.
 const GIVEN: &str = "/run/aicage/ca.pem";
 /// Where it writes the image's own and the configured ones together.
 pub(super) const BUNDLE: &str = "/run/aicage/ca-bundle.pem";
+
+/// Where machines and images keep all authorities in one file.
+pub(super) const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// Variables that programs read to find certificate authorities; the program inside has the same list.
 pub(crate) const VARIABLES: [&str; 11] = [
@@ -80,7 +89,10 @@ pub(super) fn is_given(target: &Path) -> bool {
 /// Returns the bundle that was kept for an image and these authorities.
 pub(super) fn kept(context: &Context, name: &Digest) -> Option<PathBuf> {
     let path = place(context, name);
-    path.is_file().then_some(path)
+    path.is_file().then(|| {
+        used(context, &path);
+        path
+    })
 }
 
 /// Keeps the bundle of an image's own authorities and the configured ones.
@@ -91,7 +103,7 @@ pub(super) fn keep(
     given: &str,
 ) -> Result<PathBuf, Diagnostic> {
     let path = place(context, name);
-    write(&path, &joined(own, given)).map_err(|error| not_written(&error))?;
+    write(context, &path, &joined(own, given)).map_err(|error| not_written(&error))?;
     Ok(path)
 }
 
@@ -114,14 +126,28 @@ fn named(file: &str) -> BTreeMap<String, String> {
 fn written(context: &Context, content: &[u8]) -> Result<PathBuf, Diagnostic> {
     let path = place(context, &Digest::of(content));
     if !context.is_dry() {
-        write(&path, content).map_err(|error| not_written(&error))?;
+        write(context, &path, content).map_err(|error| not_written(&error))?;
     }
     Ok(path)
 }
 
 fn place(context: &Context, name: &Digest) -> PathBuf {
-    let directory = context.settings.state().join("certificates");
+    let directory = directory(&context.settings.state());
     directory.join(format!("{}.pem", name.short()))
+}
+
+/// Returns where they are kept.
+pub(crate) fn directory(state: &Path) -> PathBuf {
+    state.join("certificates")
+}
+
+/// Marks a file as in use: one that nobody used for long goes.
+fn used(context: &Context, path: &Path) {
+    let file = fs_err::File::options().write(true).open(path);
+    if let (Ok(file), Ok(now)) = (file, crate::clock::system(&context.now)) {
+        // At worst it goes too early, and is written again by whoever needs it.
+        drop(file.set_modified(now));
+    }
 }
 
 fn not_written(error: &std::io::Error) -> Diagnostic {
@@ -131,12 +157,16 @@ fn not_written(error: &std::io::Error) -> Diagnostic {
         "cannot write the certificate authorities for the session",
     )
     .caused_by(Some(error))
+    .hint("`aicage doctor` looks at the directory of aicage and at the room on its disk")
 }
 
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
+fn write(context: &Context, path: &Path, content: &[u8]) -> std::io::Result<()> {
     if fs_err::read(path).is_ok_and(|there| there == content) {
+        used(context, path);
         return Ok(());
     }
+    // Whoever makes such files takes away what others left.
+    leftovers::sweep(context);
     let directory = path.parent().unwrap_or(path);
     fs_err::create_dir_all(directory)?;
     let file = tempfile::NamedTempFile::new_in(directory)?;
@@ -147,15 +177,24 @@ fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 fn of_this_machine(context: &Context) -> Vec<u8> {
-    let usual = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
     let named = context.settings.environment.ssl_cert_file.iter().cloned();
     named
-        .chain(usual.iter().map(PathBuf::from))
+        .chain(BUNDLES.iter().map(PathBuf::from))
         .find_map(|path| fs_err::read(path).ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_inside_has_the_same_list_of_variables() {
+        let inside = include_str!("../../init/src/certificates.rs");
+        let (_, list) = inside.split_once("const VARIABLES:").unwrap();
+        let (_, list) = list.split_once("= [").unwrap();
+        let (list, _) = list.split_once("];").unwrap();
+        let inside: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+        assert_eq!(inside, VARIABLES);
+    }
 }

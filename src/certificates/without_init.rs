@@ -2,7 +2,7 @@
 
 use assembler::digest::Digest;
 
-use super::bundle;
+use super::bundle::{self, BUNDLES};
 use crate::{
     compose,
     context::Context,
@@ -10,13 +10,6 @@ use crate::{
     engine::docker::{Docker, SessionSpec},
 };
 
-/// Where distributions keep all authorities in one file.
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 /// Most bytes of one.
 const BYTES: u64 = 16 << 20;
 

@@ -218,6 +218,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Beside(LeftoverKind::Log) => return "logs",
         Kind::Beside(LeftoverKind::Scratch) => return "files of killed runs",
         Kind::Beside(LeftoverKind::Bundle) => return "old definitions",
+        Kind::Beside(LeftoverKind::Certificates) => return "old certificate authorities",
     };
     match kind {
         PruneKind::KeptDockerfile => "results of Dockerfiles",
