@@ -165,9 +165,8 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
                 .await
         }
         Command::Doctor(args) => {
-            context
-                .unless_interrupted(commands::doctor::doctor(context, &args))
-                .await
+            // It hears of an interrupt by itself, to take its container away.
+            commands::doctor::doctor(context, &args).await
         }
         Command::RefreshVersion(args) => {
             context

@@ -61,7 +61,7 @@ fn looked(settings: &Settings, wants_gnupg: Option<Grant>) -> Detected {
         .offers
         .extend(git_configuration(settings, &configuration));
     match Found::look(settings) {
-        Found::Nothing => {}
+        Found::Nothing | Found::Gone { .. } => {}
         Found::Stranger { from, to } => detected.notes.push(format!(
             "{} leads to {}, which does not know this project; it is not mounted, `--share` does that",
             printable(&from.display().to_string()),

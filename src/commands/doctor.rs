@@ -32,8 +32,7 @@ pub struct DoctorArgs {
 /// Looks and reports.
 pub async fn doctor(context: &Context, args: &DoctorArgs) -> Result<ExitStatus, Diagnostic> {
     let start = std::time::Instant::now();
-    // It asks everything at once, which makes a large future.
-    let report = Box::pin(doctor::examine(context, args.agent.as_deref())).await;
+    let report = doctor::examine(context, args.agent.as_deref()).await?;
     tell(&context.printer, &report)?;
     if !context.printer.is_json() {
         let took = duration(start.elapsed());

@@ -61,13 +61,19 @@ impl Explain for EngineError {
 }
 
 /// Says how an engine that is installed is started.
-fn starting(endpoint: &str) -> &'static str {
+fn starting(endpoint: &str) -> String {
+    let command = start_command(endpoint);
+    format!("start it, for example with `{command}`")
+}
+
+/// Returns the command that starts the engine of a place.
+pub(crate) fn start_command(endpoint: &str) -> &'static str {
     let of_user = endpoint.contains("/run/user/");
     match (endpoint.contains("podman"), of_user) {
-        (true, true) => "start it, for example with `systemctl --user start podman.socket`",
-        (true, false) => "start it, for example with `sudo systemctl start podman.socket`",
-        (false, true) => "start it, for example with `systemctl --user start docker`",
-        (false, false) => "start it, for example with `sudo systemctl start docker`",
+        (true, true) => "systemctl --user start podman.socket",
+        (true, false) => "sudo systemctl start podman.socket",
+        (false, true) => "systemctl --user start docker",
+        (false, false) => "sudo systemctl start docker",
     }
 }
 

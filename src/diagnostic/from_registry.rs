@@ -78,7 +78,9 @@ impl Explain for RegistryError {
             Self::Manifest { source, .. } => source.verdict(),
             Self::Store { source } => source.verdict(),
             Self::Setting { .. } => {
-                Verdict::usage("network-setting").hint("correct it in `config.yml`")
+                Verdict::usage("network-setting").hint(
+                    "correct `HTTPS_PROXY` and its like, or what `aicage config show --origin` says of `network` and `registry`",
+                )
             }
         }
     }

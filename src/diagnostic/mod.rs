@@ -17,6 +17,8 @@ mod verdict;
 
 use std::{error::Error, io, path::Path};
 
+pub(crate) use from_engine::start_command;
+
 use self::verdict::{Explain, Verdict};
 use crate::exit_status::ExitStatus;
 

@@ -1,113 +1,134 @@
-//! The files of `network.ca`: there, PEM, not expired, with their fingerprints.
+//! The files of `network.ca`, as a start reads them: there, PEM, not expired, with their fingerprints.
 
-use std::{
-    path::Path,
-    time::{Duration, SystemTime},
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    certificates::{self, Authority, AuthorityFile},
+    container_options::text::quote,
+    diagnostic::Diagnostic,
+    settings::Settings,
 };
 
-use registry::Certificate;
-
-use crate::settings::Settings;
-
-use super::{
-    day,
-    finding::{Check, Finding},
-};
+use super::finding::{Check, Finding};
 
 /// Whoever renews certificates needs some weeks.
-const SOON: Duration = Duration::from_hours(30 * 24);
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// So many certificates of a file are named.
+const NAMED: usize = 3;
 
-/// Looks at each file that is configured.
-pub(super) fn look(settings: &Settings, now: SystemTime) -> Vec<Finding> {
-    let files = &settings.config.network.ca;
+/// Looks at each file that is configured; `now` is RFC 3339.
+pub(super) fn look(settings: &Settings, now: &str) -> Vec<Finding> {
+    let files = match certificates::named(settings) {
+        Ok(files) => files,
+        Err(refused) => return vec![unusable(&refused)],
+    };
     if files.is_empty() {
         return vec![Finding::ok(
             Check::NetworkCa,
             "no authorities are configured",
         )];
     }
-    files
-        .iter()
-        .map(|file| {
-            let path = settings.user_path(file);
-            match fs_err::read(&path) {
-                Ok(pem) => judge(&path, &Certificate::read_pem(&pem), now),
-                Err(error) => Finding::problem(
-                    Check::NetworkCa,
-                    error.to_string(),
-                    "Nothing can be pulled or started while a file of `network.ca` cannot be read.",
-                )
-                .next("aicage config set network.ca FILE"),
-            }
-        })
-        .collect()
+    let files = files.iter().map(|path| match certificates::read_one(path) {
+        Ok(file) => judge(&file, now),
+        Err(refused) => vec![unusable(&refused)],
+    });
+    files.flatten().collect()
+}
+
+fn unusable(refused: &Diagnostic) -> Finding {
+    Finding::problem(
+        Check::NetworkCa,
+        refused.sentence(),
+        "Nothing can be pulled or started with it.",
+    )
+    .next(
+        refused
+            .advice()
+            .unwrap_or("aicage config set network.ca FILE…"),
+    )
 }
 
 /// Judges the certificates of one file.
-fn judge(path: &Path, certificates: &[Certificate], now: SystemTime) -> Finding {
-    let path = path.display();
-    if certificates.is_empty() {
-        return Finding::problem(
-            Check::NetworkCa,
-            format!("{path} holds no certificate in PEM"),
-            "A PEM file begins with `-----BEGIN CERTIFICATE-----`; what browsers save is often DER.",
-        )
-        .next(format!("openssl x509 -inform der -in {path} -out {path}.pem"));
-    }
-    let unreadable = certificates.iter().find(|one| one.said.is_none());
-    if let Some(one) = unreadable {
-        return Finding::problem(
-            Check::NetworkCa,
-            format!(
-                "{path} holds something that is no certificate ({})",
-                short(one)
-            ),
-            "It is passed over; whoever it should vouch for is not trusted.",
-        )
-        .next(format!("openssl x509 -noout -text -in {path}"));
-    }
-    let said = || {
-        certificates
-            .iter()
-            .filter_map(|one| Some((one, one.said.as_ref()?)))
-    };
-    if let Some((one, said)) =
-        said().find(|(_, said)| said.not_after < now || said.not_before > now)
+fn judge(file: &AuthorityFile, now: &str) -> Vec<Finding> {
+    let path = file.path.display();
+    let odd = file.oddities(now);
+    let at: Timestamp = now.parse().unwrap_or_default();
+    let is_valid = |authority: &&Authority| authority.begin <= at && at <= authority.end;
+    let mut findings = Vec::new();
+    if file
+        .authorities
+        .iter()
+        .any(|authority| is_valid(&authority))
     {
-        return Finding::problem(
+        findings.push(Finding::ok(
             Check::NetworkCa,
-            format!(
-                "{} in {path} is valid from {} to {} ({})",
-                said.subject,
-                day(said.not_before),
-                day(said.not_after),
-                short(one)
-            ),
-            "It vouches for nobody now.",
-        )
-        .next("aicage config set network.ca FILE");
+            format!("{path}: {}", names(&file.authorities)),
+        ));
+        if !odd.is_empty() {
+            findings.push(
+                Finding::note(Check::NetworkCa, format!("in {path}, {}", odd.join("; ")))
+                    .why("What they stand for is not trusted, by some programs at least."),
+            );
+        }
+    } else {
+        findings.push(
+            Finding::problem(
+                Check::NetworkCa,
+                format!("in {path}, {}", odd.join("; ")),
+                "The file vouches for nobody now.",
+            )
+            .next("aicage config set network.ca FILE…"),
+        );
     }
-    let soon = said().find(|(_, said)| said.not_after < now + SOON);
-    let names: Vec<String> = said()
-        .take(3)
-        .map(|(one, said)| format!("{} ({})", said.subject, short(one)))
+    let soon = file.authorities.iter().filter(is_valid);
+    let soon = soon.min_by_key(|authority| authority.end);
+    if let Some(authority) = soon.filter(|authority| authority.end < at + SOON) {
+        let day = authority.end.strftime("%Y-%m-%d");
+        findings.push(
+            Finding::note(
+                Check::NetworkCa,
+                format!("in {path}, `{}` ends on {day}", authority.subject),
+            )
+            .why("Whoever gave you the file has, or will have, a newer one."),
+        );
+    }
+    if let Some(error) = file.left_out.first() {
+        findings.push(
+            Finding::note(
+                Check::NetworkCa,
+                format!("{path} holds something that is no certificate: {error}"),
+            )
+            .why("It is left out; whoever it should vouch for is not trusted.")
+            .next(format!(
+                "openssl storeutl -certs -noout -text {}",
+                quote(&path.to_string())
+            )),
+        );
+    }
+    if file.has_key {
+        findings.push(
+            Finding::note(Check::NetworkCa, format!("{path} holds a private key"))
+                .why("It is not used and goes nowhere, and should not be there."),
+        );
+    }
+    findings
+}
+
+fn names(authorities: &[Authority]) -> String {
+    let named = authorities.iter().take(NAMED);
+    let named: Vec<String> = named
+        .map(|authority| format!("{} ({})", authority.subject, short(&authority.fingerprint)))
         .collect();
-    let more = match certificates.len().saturating_sub(3) {
+    let more = match authorities.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let seen = format!("{path}: {}{more}", names.join(", "));
-    match soon {
-        Some((_, said)) => Finding::note(Check::NetworkCa, seen)
-            .why(format!("It ends on {}.", day(said.not_after))),
-        None => Finding::ok(Check::NetworkCa, seen),
-    }
+    format!("{}{more}", named.join(", "))
 }
 
 /// The beginning of the fingerprint, as `openssl x509 -fingerprint -sha256` spells it.
-fn short(certificate: &Certificate) -> String {
-    let pairs: Vec<String> = certificate
-        .fingerprint
+fn short(fingerprint: &str) -> String {
+    let pairs: Vec<String> = fingerprint
         .as_bytes()
         .chunks(2)
         .take(8)
@@ -118,56 +139,75 @@ fn short(certificate: &Certificate) -> String {
 
 #[cfg(test)]
 mod tests {
-    use registry::CertificateSaid;
-
     use super::*;
     use crate::doctor::finding::State;
 
-    const DAY: Duration = Duration::from_hours(24);
+    const NOW: &str = "2026-11-21T12:00:00Z";
 
-    fn certificate(from: u32, to: u32) -> Certificate {
-        Certificate {
+    fn authority(from: &str, to: &str) -> Authority {
+        let time = |day: &str| format!("{day}T00:00:00Z").parse().unwrap();
+        Authority {
+            pem: String::new(),
+            subject: "CN=Corp".to_owned(),
             fingerprint: "0123456789abcdef0123".to_owned(),
-            said: Some(CertificateSaid {
-                subject: "CN=Corp".to_owned(),
-                issuer: "CN=Corp".to_owned(),
-                not_before: SystemTime::UNIX_EPOCH + from * DAY,
-                not_after: SystemTime::UNIX_EPOCH + to * DAY,
-            }),
+            begin: time(from),
+            end: time(to),
+            signs: true,
+        }
+    }
+
+    #[track_caller]
+    fn check(authorities: Vec<Authority>, expected: &[(State, &str)]) {
+        let file = AuthorityFile {
+            path: "/c.pem".into(),
+            authorities,
+            left_out: Vec::new(),
+            has_key: false,
+        };
+        let found = judge(&file, NOW);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (one, (state, words)) in found.iter().zip(expected) {
+            assert_eq!(one.state, *state, "{found:?}");
+            assert!(one.seen.contains(words), "{found:?}");
         }
     }
 
     #[test]
     fn a_file_is_judged_by_what_it_holds_and_until_when() {
-        let now = SystemTime::UNIX_EPOCH + 100 * DAY;
-        let unreadable = Certificate {
-            said: None,
-            ..certificate(0, 1)
-        };
-        for (certificates, state, words) in [
-            (
-                vec![certificate(0, 500)],
+        let good = || authority("2020-01-01", "2030-01-01");
+        let expired = || authority("2020-01-01", "2026-11-20");
+        check(
+            vec![good()],
+            &[(
                 State::Ok,
                 "/c.pem: CN=Corp (SHA-256 01:23:45:67:89:AB:CD:EF…)",
-            ),
-            (vec![certificate(0, 500); 5], State::Ok, "and 2 more"),
-            (vec![certificate(0, 101)], State::Note, "CN=Corp"),
-            (vec![certificate(0, 99)], State::Problem, "to 1970-04-10"),
-            (
-                vec![certificate(101, 200)],
-                State::Problem,
-                "from 1970-04-12",
-            ),
-            (vec![], State::Problem, "no certificate in PEM"),
-            (
-                vec![certificate(0, 500), unreadable],
-                State::Problem,
-                "no certificate (",
-            ),
-        ] {
-            let found = judge(Path::new("/c.pem"), &certificates, now);
-            assert_eq!(found.state, state, "{found:?}");
-            assert!(found.seen.contains(words), "{found:?}");
-        }
+            )],
+        );
+        check(vec![good(); 5], &[(State::Ok, "and 2 more")]);
+        check(
+            vec![authority("2020-01-01", "2026-12-01")],
+            &[(State::Ok, "CN=Corp"), (State::Note, "ends on 2026-12-01")],
+        );
+        check(
+            vec![expired()],
+            &[(State::Problem, "`CN=Corp` expired on 2026-11-20")],
+        );
+        check(
+            vec![authority("2027-01-01", "2030-01-01")],
+            &[(State::Problem, "is not valid before 2027-01-01")],
+        );
+        // A whole store always has some.
+        check(
+            vec![expired(), good()],
+            &[(State::Ok, "CN=Corp"), (State::Note, "expired on")],
+        );
+        let server = Authority {
+            signs: false,
+            ..good()
+        };
+        check(
+            vec![server],
+            &[(State::Ok, "CN=Corp"), (State::Note, "not an authority's")],
+        );
     }
 }

@@ -1,15 +1,18 @@
 //! Names and connections as a container has them: tried in a real one, with our own program in any image at hand.
 
+use tokio::sync::mpsc;
+
 use crate::{
     context::Context,
     engine::docker::{Docker, Reached},
-    init_program, proxy,
+    init_program,
+    proxy::{self, Address},
 };
 
 use super::finding::{Check, Finding};
 
-/// Tries what an agent would reach: the proxy where there is one, else a registry.
-pub(super) async fn look(context: &Context, docker: &Docker) -> Finding {
+/// Tries what an agent would reach: the proxy where there is one, else a registry. `alive` is held while there is a container.
+pub(super) async fn look(context: &Context, docker: &Docker, alive: mpsc::Sender<()>) -> Finding {
     if context.options.offline {
         return Finding::skipped(
             Check::ContainerNetwork,
@@ -35,7 +38,7 @@ pub(super) async fn look(context: &Context, docker: &Docker) -> Finding {
     let told = proxy::for_containers(context, docker.info());
     let proxy = ["HTTPS_PROXY", "ALL_PROXY"]
         .into_iter()
-        .find_map(|name| authority(told.variables.get(name)?));
+        .find_map(|name| Address::new(told.variables.get(name)?).host_and_port());
     let registry = &context.settings.config.registry.final_repository;
     let host = registry.split('/').next().unwrap_or_default();
     let target = if host.contains(':') {
@@ -49,8 +52,9 @@ pub(super) async fn look(context: &Context, docker: &Docker) -> Finding {
         Way::Direct
     };
     let targets = [proxy.unwrap_or(target)];
+    let stop = context.interrupt.token().child_token();
     match docker
-        .try_network((&image, program), (&targets, told.hosts))
+        .try_network((&image, program), (&targets, told.hosts), (stop, alive))
         .await
     {
         Ok(reached) => {
@@ -58,7 +62,7 @@ pub(super) async fn look(context: &Context, docker: &Docker) -> Finding {
                 Ok(_addresses) => Here::Knows,
                 Err(_unknown) => Here::KnowsNot,
             };
-            judge((way, here), &reached)
+            judge(docker.info().program(), (way, here), &reached)
         }
         Err(error) => Finding::problem(
             Check::ContainerNetwork,
@@ -68,7 +72,7 @@ pub(super) async fn look(context: &Context, docker: &Docker) -> Finding {
             ),
             "What fails here fails for the agent too.",
         )
-        .next("docker run --rm -it IMAGE true"),
+        .next(format!("{} run --rm IMAGE true", docker.info().program())),
     }
 }
 
@@ -87,7 +91,7 @@ pub(super) enum Here {
 }
 
 /// Judges what a container reached.
-pub(super) fn judge((way, here): (Way, Here), reached: &[Reached]) -> Finding {
+pub(super) fn judge(program: &str, (way, here): (Way, Here), reached: &[Reached]) -> Finding {
     let what = match way {
         Way::Direct => "",
         Way::Proxy => "the proxy ",
@@ -101,7 +105,7 @@ pub(super) fn judge((way, here): (Way, Here), reached: &[Reached]) -> Finding {
             let (cause, next) = match here {
                 Here::Knows => (
                     "The engine gives containers other name servers than this machine has, or none that answers them.",
-                    format!("docker run --rm --dns 1.1.1.1 IMAGE getent hosts {host}"),
+                    format!("{program} run --rm --dns 1.1.1.1 IMAGE getent hosts {host}"),
                 ),
                 Here::KnowsNot => (
                     "This machine does not know it either: no name server does, or there is no network.",
@@ -143,29 +147,6 @@ pub(super) fn judge((way, here): (Way, Here), reached: &[Reached]) -> Finding {
     )
 }
 
-/// Returns `host:port` of a proxy.
-fn authority(proxy: &str) -> Option<String> {
-    let (scheme, rest) = proxy.split_once("://").unwrap_or(("http", proxy));
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority
-        .rsplit('@')
-        .next()
-        .filter(|host| !host.is_empty())?;
-    let has_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
-    let usual = match scheme {
-        "https" => 443,
-        "http" => 80,
-        _ => 1080,
-    };
-    Some(if has_port {
-        host.to_owned()
-    } else {
-        format!("{host}:{usual}")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,36 +163,32 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_and_a_connection_that_fails_are_told_apart() {
-        let fine = judge((Way::Direct, Here::Knows), &reached(None, None));
+        let fine = judge("podman", (Way::Direct, Here::Knows), &reached(None, None));
         assert_eq!(fine.state, State::Ok);
         assert_eq!(fine.seen, "a container reaches ghcr.io:443 (192.0.2.1)");
         let nameless = judge(
+            "docker",
             (Way::Direct, Here::KnowsNot),
             &reached(Some("try again"), Some("none")),
         );
         assert_eq!(nameless.state, State::Problem);
         assert!(nameless.seen.contains("has no address"), "{nameless:?}");
         assert_eq!(nameless.next.as_deref(), Some("getent hosts ghcr.io"));
-        let stopped = judge((Way::Proxy, Here::Knows), &reached(None, Some("refused")));
+        let nameless = judge(
+            "podman",
+            (Way::Direct, Here::Knows),
+            &reached(Some("none"), None),
+        );
+        let next = nameless.next.unwrap_or_default();
+        assert!(next.starts_with("podman run "), "{next}");
+        let stopped = judge(
+            "podman",
+            (Way::Proxy, Here::Knows),
+            &reached(None, Some("refused")),
+        );
         assert!(
             stopped.seen.contains("does not reach the proxy"),
             "{stopped:?}"
         );
-    }
-
-    #[test]
-    fn a_proxy_is_asked_for_by_its_host_and_port() {
-        for (proxy, expected) in [
-            (
-                "http://me:s3cr3t@proxy.example:3128/",
-                Some("proxy.example:3128"),
-            ),
-            ("proxy.example", Some("proxy.example:80")),
-            ("socks5://proxy.example", Some("proxy.example:1080")),
-            ("http://[::1]:8080", Some("[::1]:8080")),
-            ("http://", None),
-        ] {
-            assert_eq!(authority(proxy).as_deref(), expected, "{proxy}");
-        }
     }
 }

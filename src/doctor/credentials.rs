@@ -56,16 +56,10 @@ fn judge(named: Result<Vec<NamedHelper>, CredentialError>) -> Vec<Finding> {
                             .to_owned(),
                     },
                 )
-                .next(format!("sed -i '/{}/d' {file}", name(&helper.program))),
+                .next(format!("install it, or remove its line from {file}")),
             }
         })
         .collect()
-}
-
-fn name(program: &str) -> &str {
-    program
-        .strip_prefix("docker-credential-")
-        .unwrap_or(program)
 }
 
 #[cfg(test)]
@@ -106,6 +100,11 @@ mod tests {
             found[1].seen.contains("docker-credential-desktop")
                 && found[1].seen.contains("config.json"),
             "{found:?}"
+        );
+        let next = found[1].next.as_deref().unwrap();
+        assert!(
+            next == format!("install it, or remove its line from {}", file.display()),
+            "a command could take more away than that line: {next}"
         );
         sources.helper_path.clear();
         assert_eq!(look(&sources)[0].state, State::Problem);

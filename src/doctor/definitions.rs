@@ -55,15 +55,13 @@ pub(super) async fn agent(context: &Context, name: &str, docker: Option<&Docker>
     match held(context, name, docker).await {
         Ok(finding) => finding,
         Err(diagnostic) => {
-            let finding = Finding::problem(
+            let next = diagnostic.advice().unwrap_or("aicage agent list");
+            Finding::problem(
                 Check::Agent,
                 diagnostic.sentence(),
-                diagnostic
-                    .advice()
-                    .unwrap_or("It cannot be started here.")
-                    .to_owned(),
-            );
-            finding.next("aicage agent list")
+                "It cannot be started here.",
+            )
+            .next(next)
         }
     }
 }

@@ -56,22 +56,18 @@ pub(super) fn engine(info: &EngineInfo, particulars: &Particulars) -> Finding {
     let path = Path::new(root);
     if info.files == EngineFiles::Elsewhere || root.is_empty() {
         return Finding::skipped(Check::EngineDisk, "its files are on another machine")
-            .next("docker system df");
+            .next(format!("{} system df", info.program()));
     }
     if !path.exists() {
         return Finding::skipped(
             Check::EngineDisk,
             format!("its directory {root} is not to be seen from here"),
         )
-        .next("docker system df");
+        .next(format!("{} system df", info.program()));
     }
-    let next = if info.is_podman() {
-        "podman system prune"
-    } else {
-        "docker system prune"
-    };
+    let next = format!("{} system prune", info.program());
     match room(path) {
-        Ok(room) => judge((Check::EngineDisk, "the engine", next), path, room),
+        Ok(room) => judge((Check::EngineDisk, "the engine", &next), path, room),
         Err(error) => Finding::skipped(
             Check::EngineDisk,
             format!("cannot tell the room at {root}: {error}"),

@@ -163,18 +163,14 @@ fn none(asked: &[Asked], caller: &Caller<'_>) -> Finding {
             format!("nobody listens at {place}: the engine is not running"),
             WHY,
         )
-        .next(if place.contains("podman") {
-            "systemctl --user start podman.socket"
-        } else {
-            "sudo systemctl start docker"
-        }),
+        .next(crate::diagnostic::start_command(place)),
         EngineError::TooOld { api, .. } => Finding::problem(
             Check::Engine,
             format!("the engine at {place} is too old: it speaks interface {api}"),
             "1.41 (Docker 20.10, Podman 3) is the oldest that is spoken.",
         )
         .next("sudo apt-get install --only-upgrade docker.io"),
-        EngineError::Absent { .. } => {
+        EngineError::Absent { podman, .. } => {
             let places: Vec<&str> = asked.iter().map(|(place, _)| place.as_str()).collect();
             Finding::problem(
                 Check::Engine,
@@ -184,7 +180,11 @@ fn none(asked: &[Asked], caller: &Caller<'_>) -> Finding {
                 ),
                 WHY,
             )
-            .next("sudo apt-get install docker.io")
+            .next(if *podman {
+                "systemctl --user enable --now podman.socket"
+            } else {
+                "sudo apt-get install docker.io"
+            })
         }
         error => Finding::problem(Check::Engine, crate::diagnostic::sentence(error), WHY)
             .next("docker info"),
@@ -244,7 +244,11 @@ mod tests {
 
     #[track_caller]
     fn check(outcomes: Vec<Result<EngineInfo, EngineError>>, expected: &[(State, &str, &str)]) {
-        let names = ["unix:///a", "unix:///b", "unix:///run/podman.sock"];
+        let names = [
+            "unix:///a",
+            "unix:///b",
+            "unix:///run/user/1000/podman/podman.sock",
+        ];
         let asked: Vec<Asked> = names.map(str::to_owned).into_iter().zip(outcomes).collect();
         let found = judge(&asked, &CALLER);
         let found: Vec<_> = found
@@ -273,8 +277,8 @@ mod tests {
                 ),
                 (
                     State::Ok,
-                    "also there: Podman 28.5.2 at unix:///run/podman.sock: interface 1.51, the containerd image store, rootless",
-                    "export DOCKER_HOST=unix:///run/podman.sock",
+                    "also there: Podman 28.5.2 at unix:///run/user/1000/podman/podman.sock: interface 1.51, the containerd image store, rootless",
+                    "export DOCKER_HOST=unix:///run/user/1000/podman/podman.sock",
                 ),
             ],
         );
@@ -332,7 +336,7 @@ mod tests {
             vec![Err(absent()), Err(absent()), Err(stopped())],
             &[(
                 State::Problem,
-                "nobody listens at unix:///run/podman.sock: the engine is not running",
+                "nobody listens at unix:///run/user/1000/podman/podman.sock: the engine is not running",
                 "systemctl --user start podman.socket",
             )],
         );

@@ -1,4 +1,4 @@
-//! What a look at one thing came to: what was seen, why it matters, and the next command.
+//! What a look at one thing came to: what was seen, why it matters, and what to do next.
 //!
 //! Format of `--json`: `aicage.doctor/1`; a check's name never changes its meaning, new ones are added.
 
@@ -220,7 +220,7 @@ pub struct Finding {
     pub seen: String,
     /// Why it matters; always there for a problem.
     pub why: Option<String>,
-    /// The next command to type; nothing where there is nothing to do.
+    /// What to do next, mostly a command to type; nothing where there is nothing to do.
     pub next: Option<String>,
 }
 

@@ -1,38 +1,18 @@
-//! The project directory and its git repository: a linked worktree keeps its data elsewhere, and a container sees only
-//! what is mounted.
+//! The project directory and its git repository: what of it is outside the project a container sees only if it is mounted.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::{session::guard, settings::Settings};
+use crate::{
+    access::git::{Found, Repository},
+    session::guard,
+    settings::Settings,
+};
 
 use super::finding::{Check, Finding};
 
-/// What `.git` turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Repository {
-    /// None in the project and above.
-    None,
-    /// `.git` is a directory in this one.
-    Whole(PathBuf),
-    /// `.git` is a file: a linked worktree or a submodule.
-    Linked {
-        /// Where the file is.
-        file: PathBuf,
-        /// Where the data of this worktree is.
-        data: PathBuf,
-        /// Where the data of all worktrees is.
-        common: PathBuf,
-        /// Whether both are there.
-        is_there: bool,
-    },
-    /// `.git` is a file that names nothing.
-    Unreadable(PathBuf),
-}
-
 /// Looks at the project directory.
 pub(super) fn look(settings: &Settings) -> Vec<Finding> {
-    let project = &settings.directory;
-    vec![directory(settings), judge(project, &find(project))]
+    vec![directory(settings), judge(settings, &Found::look(settings))]
 }
 
 fn directory(settings: &Settings) -> Finding {
@@ -50,130 +30,79 @@ fn directory(settings: &Settings) -> Finding {
     Finding::ok(Check::Directory, project.display().to_string())
 }
 
-/// Finds the repository that a directory is in.
-pub(super) fn find(directory: &Path) -> Repository {
-    let Some(file) = directory
-        .ancestors()
-        .map(|directory| directory.join(".git"))
-        .find(|git| fs_err::symlink_metadata(git).is_ok())
-    else {
-        return Repository::None;
-    };
-    if file.is_dir() {
-        let root = file.parent().unwrap_or(directory);
-        return Repository::Whole(root.to_owned());
-    }
-    let named = |file: &Path, prefix: &str| {
-        let text = fs_err::read_to_string(file).ok()?;
-        let path = text
-            .trim_end_matches(['\n', '\r'])
-            .strip_prefix(prefix)?
-            .trim();
-        Some(file.parent()?.join(path))
-    };
-    let Some(data) = named(&file, "gitdir:") else {
-        return Repository::Unreadable(file);
-    };
-    let common = named(&data.join("commondir"), "").unwrap_or_else(|| data.clone());
-    let is_there = data.join("HEAD").exists() && common.join("objects").is_dir();
-    let real = |path: PathBuf| fs_err::canonicalize(&path).unwrap_or(path);
-    Repository::Linked {
-        file,
-        data: real(data),
-        common: real(common),
-        is_there,
-    }
-}
-
-/// Judges a repository.
-pub(super) fn judge(project: &Path, repository: &Repository) -> Finding {
-    match repository {
-        Repository::None => Finding::ok(Check::Git, "the project is in no git repository"),
-        Repository::Whole(root) if root == project => {
-            Finding::ok(Check::Git, "a repository of its own")
-        }
-        Repository::Whole(root) => Finding::note(
+/// Judges what a start finds.
+fn judge(settings: &Settings, found: &Found) -> Finding {
+    match found {
+        Found::Nothing => Finding::ok(Check::Git, "the project is in no git repository"),
+        Found::Gone { from, to } => Finding::problem(
             Check::Git,
-            format!(
-                "the repository begins above the project, at {}",
-                root.display()
-            ),
-        )
-        .why("git works inside only if that directory is mounted too."),
-        Repository::Linked {
-            data,
-            common,
-            is_there: false,
-            ..
-        } => Finding::problem(
-            Check::Git,
-            format!(
-                "a linked worktree whose data is not at {}",
-                if common.exists() {
-                    data.display()
-                } else {
-                    common.display()
-                }
-            ),
+            format!("{} leads to {}, which is not there", from.display(), to.display()),
             "The repository was moved or removed; git does not work here either.",
         )
-        .next("git worktree repair"),
-        Repository::Linked { common, .. } => Finding::note(
+        .next(repair(to)),
+        Found::Stranger { from, to } => Finding::problem(
             Check::Git,
-            format!("a linked worktree; its repository is {}", common.display()),
+            format!(
+                "{} leads to {}, which does not know this project",
+                from.display(),
+                to.display()
+            ),
+            "It is not mounted, so that no agent can lead a session to another's files; git does not work inside.",
         )
-        .why("git works inside only if that directory is mounted at the same path."),
-        Repository::Unreadable(file) => Finding::problem(
-            Check::Git,
-            format!("{} is a file that names no repository", file.display()),
-            "git does not work here.",
-        )
-        .next("git status"),
+        .next(repair(to)),
+        Found::Repository(repository) => of_repository(settings, repository),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doctor::finding::State;
-
-    #[test]
-    fn a_linked_worktree_is_followed_to_its_repository_and_a_broken_one_is_told() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = fs_err::canonicalize(directory.path()).unwrap();
-        let project = root.join("linked/below");
-        fs_err::create_dir_all(&project).unwrap();
-        assert_eq!(find(&project), Repository::None);
-
-        let git = root.join("main/.git");
-        let data = git.join("worktrees/linked");
-        fs_err::create_dir_all(git.join("objects")).unwrap();
-        fs_err::create_dir_all(&data).unwrap();
-        fs_err::write(data.join("HEAD"), "ref: x\n").unwrap();
-        fs_err::write(data.join("commondir"), "../..\n").unwrap();
-        let file = root.join("linked/.git");
-        fs_err::write(&file, "gitdir: ../main/.git/worktrees/linked\n").unwrap();
-        let found = find(&project);
-        assert_eq!(
-            found,
-            Repository::Linked {
-                file: file.clone(),
-                data,
-                common: git.clone(),
-                is_there: true,
-            }
-        );
-        assert_eq!(judge(&project, &found).state, State::Note);
-
-        let found = find(&root.join("main"));
-        assert_eq!(found, Repository::Whole(root.join("main")));
-        assert_eq!(judge(&root.join("main"), &found).state, State::Ok);
-        assert_eq!(judge(&root.join("main/sub"), &found).state, State::Note);
-
-        fs_err::remove_dir_all(&git).unwrap();
-        let found = judge(&project, &find(&project));
-        assert_eq!(found.next.as_deref(), Some("git worktree repair"));
-        fs_err::write(&file, "nonsense").unwrap();
-        assert_eq!(judge(&project, &find(&project)).state, State::Problem);
+/// Git itself mends both; a submodule's data is in the `modules` of its superproject.
+fn repair(to: &Path) -> &'static str {
+    if to.components().any(|part| part.as_os_str() == "modules") {
+        "git submodule update --init"
+    } else {
+        "git worktree repair"
     }
+}
+
+fn of_repository(settings: &Settings, repository: &Repository) -> Finding {
+    let project = guard::real(&settings.directory);
+    let Repository {
+        top,
+        directory,
+        common,
+    } = repository;
+    let outside = || {
+        [top, common]
+            .into_iter()
+            .filter(|path| !path.starts_with(&project))
+    };
+    let seen = if directory != common {
+        format!("a linked worktree; its repository is {}", common.display())
+    } else if !common.starts_with(top) {
+        format!("a submodule; its repository is {}", common.display())
+    } else if *top != project {
+        format!(
+            "the repository begins above the project, at {}",
+            top.display()
+        )
+    } else {
+        "a repository of its own".to_owned()
+    };
+    if outside().next().is_none() {
+        return Finding::ok(Check::Git, seen);
+    }
+    let refused = outside().find_map(|path| {
+        let what = "the repository of this project";
+        guard::refuse_home(settings, path, what)
+            .and_then(|()| guard::refuse_own(settings, path, what))
+            .err()
+    });
+    if let Some(refused) = refused {
+        return Finding::note(Check::Git, format!("{seen}: {}", refused.sentence()))
+            .why("Without it git finds no repository inside; start the agent in a repository of its own.");
+    }
+    Finding::note(Check::Git, seen)
+        .why(
+            "Inside it is seen read only, unless you decided otherwise: git reads it, and `git commit` does not write to it.",
+        )
+        .next("aicage --allow gitroot AGENT")
 }

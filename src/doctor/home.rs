@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::container_options::text::quote;
+
 use super::finding::{Check, Finding};
 
 /// What there is of a file or directory.
@@ -37,11 +39,10 @@ pub(super) fn look(home: &Path, uid: u32) -> Vec<Finding> {
             )];
         }
         Err(error) => {
-            return vec![Finding::problem(
-                Check::Home,
-                error.to_string(),
-                "Nothing can be kept.",
-            )];
+            return vec![
+                Finding::problem(Check::Home, error.to_string(), "Nothing can be kept.")
+                    .next(format!("ls -ld {}", quote(&home.display().to_string()))),
+            ];
         }
     };
     let below: Vec<Entry> = fs_err::read_dir(home)
@@ -61,7 +62,7 @@ pub(super) fn look(home: &Path, uid: u32) -> Vec<Finding> {
                 format!("nothing can be written to {}: {error}", home.display()),
                 "Nothing can be pulled, built or remembered.",
             )
-            .next(format!("df {}", home.display())),
+            .next(format!("df {}", quote(&home.display().to_string()))),
         );
     }
     findings
@@ -84,7 +85,7 @@ pub(super) fn judge(own: &Entry, below: &[Entry], uid: u32) -> Vec<Finding> {
                 ),
                 "It was made with `sudo`, or is another user's; what cannot be written there fails.",
             )
-            .next(format!("sudo chown -R {uid} {home}")),
+            .next(format!("sudo chown -R {uid} {}", quote(&home.to_string()))),
         ];
     }
     let open = std::iter::once(own)
@@ -97,7 +98,7 @@ pub(super) fn judge(own: &Entry, below: &[Entry], uid: u32) -> Vec<Finding> {
                 format!("everybody may write to {}", entry.path.display()),
                 "Whoever writes there decides what runs in your containers, and what is shared with them.",
             )
-            .next(format!("chmod -R o-w {home}")),
+            .next(format!("chmod -R o-w {}", quote(&home.to_string()))),
         ];
     }
     vec![Finding::ok(

@@ -16,12 +16,12 @@ use super::finding::{Check, Finding};
 /// Lists images of ours without a name.
 pub(super) async fn look(docker: &Docker) -> Finding {
     match docker.listings().await {
-        Ok(listings) => judge(&listings),
+        Ok(listings) => judge(docker.info().program(), &listings),
         Err(error) => Finding::skipped(Check::Images, crate::diagnostic::sentence(&error)),
     }
 }
 
-fn judge(listings: &[Listing]) -> Finding {
+fn judge(program: &str, listings: &[Listing]) -> Finding {
     let ours = listings.iter().filter(|listing| {
         let labels = listing.labels.iter().flatten();
         labels.into_iter().any(|(name, _)| name == PROVENANCE_LABEL)
@@ -50,7 +50,7 @@ fn judge(listings: &[Listing]) -> Finding {
     )
     .why("Newer ones took their names; a session that still runs may need one of them.")
     .next(format!(
-        "docker image prune --filter label={PROVENANCE_LABEL}"
+        "{program} image prune --filter label={PROVENANCE_LABEL}"
     ))
 }
 
@@ -105,13 +105,19 @@ mod tests {
     fn only_images_of_ours_without_a_name_are_told() {
         let ours = listing(&["aicage:codex-debian"], PROVENANCE_LABEL);
         let foreign = listing(&[], "other");
-        assert_eq!(judge(&[ours.clone(), foreign.clone()]).state, State::Ok);
-        let found = judge(&[
+        assert_eq!(
+            judge("docker", &[ours.clone(), foreign.clone()]).state,
+            State::Ok
+        );
+        let listings = [
             ours,
             foreign,
             listing(&[], PROVENANCE_LABEL),
             listing(&["<none>:<none>"], PROVENANCE_LABEL),
-        ]);
+        ];
+        let found = judge("podman", &listings);
+        let next = found.next.as_deref().unwrap_or_default();
+        assert!(next.starts_with("podman image prune "), "{found:?}");
         assert_eq!(found.state, State::Note);
         assert!(found.seen.starts_with("2 images"), "{found:?}");
         assert!(found.seen.contains("10.0 MB"), "{found:?}");

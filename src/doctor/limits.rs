@@ -1,11 +1,11 @@
 //! What the engine can limit for a session, and what it warns of by itself.
 
-use crate::engine::docker::Particulars;
+use crate::engine::docker::{EngineInfo, Particulars};
 
 use super::finding::{Check, Finding};
 
 /// Judges what an engine says it can do.
-pub(super) fn judge(particulars: &Particulars) -> Finding {
+pub(super) fn judge(info: &EngineInfo, particulars: &Particulars) -> Finding {
     let cannot: Vec<&str> = [
         ("memory", particulars.memory_limit),
         ("processors", particulars.cpu_cfs_quota),
@@ -37,7 +37,7 @@ pub(super) fn judge(particulars: &Particulars) -> Finding {
             };
             let first = first.trim_start_matches("WARNING: ");
             Finding::note(Check::Limits, format!("the engine warns: {first}{more}"))
-                .next("docker info")
+                .next(format!("{} info", info.program()))
         }
         None => Finding::ok(
             Check::Limits,
@@ -53,20 +53,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_limited_is_named_before_what_the_engine_warns_of() {
+        let info = crate::doctor::tests::engine_info();
         let mut seen = Particulars::default();
-        assert_eq!(judge(&seen).state, State::Ok);
+        assert_eq!(judge(&info, &seen).state, State::Ok);
         seen.warnings = Some(vec![
             "WARNING: No swap limit support".to_owned(),
             "b".to_owned(),
         ]);
         assert_eq!(
-            judge(&seen).seen,
+            judge(&info, &seen).seen,
             "the engine warns: No swap limit support (and 1 more)"
         );
         seen.pids_limit = Some(false);
         seen.memory_limit = Some(false);
         assert_eq!(
-            judge(&seen).seen,
+            judge(&info, &seen).seen,
             "the engine cannot limit memory, the number of processes"
         );
     }

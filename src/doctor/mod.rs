@@ -1,8 +1,9 @@
 //! Looks at everything that a start needs and says what is wrong, why it matters, and what to type next.
 //!
 //! One room a check; looking and judging are apart, so that judgements are tested with tables. Checks run side by side,
-//! each under a deadline. Invariants: nothing is changed but for one throwaway container; nobody is told anything: the
-//! only ones that are asked are the engine and the registries that are configured.
+//! each under a deadline. Invariants: nothing is changed but for one throwaway container, which is gone at the end, and for
+//! definitions that are an image and not here yet; nobody is told anything: the only ones that are asked are the engine and
+//! the registries that are configured.
 
 mod authorities;
 mod clock;
@@ -27,33 +28,51 @@ mod terminal;
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
-    aside::aside, context::Context, engine::docker::Docker, init_program, network,
-    settings::Settings,
+    aside::aside, context::Context, diagnostic::Diagnostic, engine::docker::Docker, init_program,
+    network, settings::Settings,
 };
 
-use finding::{Check, Finding, Report};
+use finding::{Check, Finding, Group, Report};
 
 /// How long a look at the engine or the registries may take.
 const LIMIT: Duration = Duration::from_secs(15);
 /// How long a container may take to tell what it reaches: name servers are patient.
 const CONTAINER_LIMIT: Duration = Duration::from_secs(25);
 
-/// Looks at everything.
-pub async fn examine(context: &Context, agent: Option<&str>) -> Report {
+/// How long an engine may take to remove the container; what it does not, the next build sweeps.
+const REMOVAL: Duration = Duration::from_secs(10);
+
+/// Looks at everything, unless the user interrupts it first; the throwaway container is gone in any case.
+pub async fn examine(context: &Context, agent: Option<&str>) -> Result<Report, Diagnostic> {
+    let (alive, mut ended) = mpsc::channel(1);
+    let looked = async { Ok(looked(context, agent, alive).await) };
+    // It asks everything at once, which makes a large future.
+    let report = Box::pin(context.unless_interrupted(looked)).await;
+    // Nothing is sent: it ends when nobody could send any more.
+    let removed = timeout(REMOVAL, ended.recv()).await;
+    if removed.is_err() {
+        let left = "a container of `aicage doctor` is still there; the next build takes it away";
+        context.printer.warn(left);
+    }
+    report
+}
+
+async fn looked(context: &Context, agent: Option<&str>, alive: mpsc::Sender<()>) -> Report {
     // It may have to be fetched, which waits on this thread.
     let catalogue = context.catalogue_telling(|_| false);
     let now = crate::clock::system(&context.now).unwrap_or(SystemTime::UNIX_EPOCH);
     let settings = &context.settings;
     let beside = settings.clone();
+    let time = context.now.clone();
     let size = terminal_size();
     let local = aside(move || {
         let mut findings = home::look(&beside.home, beside.account.uid);
         findings.push(disk::store(&beside.store()));
         findings.push(store::look(&beside.store()));
-        findings.extend(authorities::look(&beside, now));
+        findings.extend(authorities::look(&beside, &time));
         findings.extend(proxies::look(&beside));
         findings.extend(git::look(&beside));
         findings.extend(older::look(
@@ -70,7 +89,7 @@ pub async fn examine(context: &Context, agent: Option<&str>) -> Report {
     let sources = network::credential_sources(context);
     let programs = aside(move || credentials::look(&sources));
     let (engine, registries, local, programs) = tokio::join!(
-        engine_side(context, agent, now),
+        engine_side(context, agent, now, alive),
         within(
             (Check::Registry, LIMIT),
             registries::look(context, catalogue)
@@ -108,7 +127,12 @@ fn configured(settings: &Settings) -> Vec<Finding> {
 }
 
 /// What depends on the engine: one after the other where one needs the other, else side by side.
-async fn engine_side(context: &Context, agent: Option<&str>, now: SystemTime) -> Vec<Finding> {
+async fn engine_side(
+    context: &Context,
+    agent: Option<&str>,
+    now: SystemTime,
+    alive: mpsc::Sender<()>,
+) -> Vec<Finding> {
     let Ok((mut findings, docker)) = timeout(LIMIT, engine::look(context)).await else {
         return vec![silent(Check::Engine, LIMIT)];
     };
@@ -135,7 +159,7 @@ async fn engine_side(context: &Context, agent: Option<&str>, now: SystemTime) ->
         within((Check::Limits, LIMIT), describe(docker)),
         one(
             (Check::ContainerNetwork, CONTAINER_LIMIT),
-            container_network::look(context, docker)
+            container_network::look(context, docker, alive)
         ),
         one((Check::Images, LIMIT), images::look(docker)),
         leftovers,
@@ -150,7 +174,7 @@ async fn engine_side(context: &Context, agent: Option<&str>, now: SystemTime) ->
 async fn describe(docker: &Docker) -> Vec<Finding> {
     match docker.particulars().await {
         Ok(particulars) => vec![
-            limits::judge(&particulars),
+            limits::judge(docker.info(), &particulars),
             confinement::look(docker.info(), &particulars),
             disk::engine(docker.info(), &particulars),
         ],
@@ -181,6 +205,13 @@ fn silent(check: Check, limit: Duration) -> Finding {
         format!("no answer within {} s", limit.as_secs()),
         "A start waits for the same.",
     )
+    .next(match check.group() {
+        Group::Engine => "docker info",
+        Group::Network => "curl -sv https://REGISTRY/v2/",
+        // A home on another machine that does not answer.
+        Group::Machine | Group::Aicage => "df -h ~",
+        Group::Project => "aicage plan AGENT",
+    })
 }
 
 fn version() -> Finding {

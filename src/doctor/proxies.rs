@@ -1,6 +1,9 @@
 //! The variables that name proxies: both spellings, and whether containers can reach what they name.
 
-use crate::{proxy::Address, settings::Settings};
+use crate::{
+    proxy::{Address, Proxies},
+    settings::Settings,
+};
 
 use super::finding::{Check, Finding};
 
@@ -12,6 +15,8 @@ pub(super) struct Seen<'a> {
     pub(super) configured: &'a str,
     /// `network.proxy_in_containers`.
     pub(super) inside: &'a str,
+    /// Those of them that count.
+    pub(super) used: &'a Proxies,
 }
 
 /// Looks at variables and settings.
@@ -20,6 +25,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
         variables: &settings.environment.proxies,
         configured: &settings.config.network.proxy,
         inside: &settings.config.network.proxy_in_containers,
+        used: &Proxies::of(settings),
     })
 }
 
@@ -44,13 +50,15 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
             continue;
         }
         let is_list = lower == "no_proxy";
+        let address = Address::new(value);
         let shown = if is_list {
             value.clone()
         } else {
-            Address::new(value).to_string()
+            address.to_string()
         };
         let what = format!("{name} is {shown}");
-        if !is_list && seen.inside.is_empty() && Address::new(value).is_on_loopback() {
+        let is_told = seen.inside.is_empty() && seen.used.addresses().any(|used| *used == address);
+        if !is_list && is_told && address.is_on_loopback() {
             findings.push(
                 Finding::problem(
                     Check::Proxy,
@@ -84,10 +92,19 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
+        // As they count: lower case before upper case.
+        let used = Proxies {
+            http: ["http_proxy", "HTTP_PROXY"].iter().find_map(|name| {
+                let mut named = proxies.iter().filter(|(known, _)| known == name);
+                named.next().map(|(_, value)| Address::new(value))
+            }),
+            ..Proxies::default()
+        };
         let found = judge(&Seen {
             variables: &variables,
             configured: "",
             inside: "",
+            used: &used,
         });
         let found: Vec<_> = found
             .iter()
@@ -115,6 +132,13 @@ mod tests {
                 ("http_proxy", "127.0.0.1:3128"),
             ],
             &[(State::Problem, "HTTP_PROXY is http://127.0.0.1:3128")],
+        );
+        check(
+            &[("HTTP_PROXY", "127.0.0.1:1"), ("http_proxy", "http://b")],
+            &[(
+                State::Note,
+                "HTTP_PROXY is http://127.0.0.1:1, and http_proxy is something else",
+            )],
         );
         check(
             &[("HTTP_PROXY", "http://a"), ("http_proxy", "http://b")],

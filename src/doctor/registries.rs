@@ -11,8 +11,13 @@ use assembler::reporter::Silent;
 use registry::{Certificate, Client, Probe, ProbeAnswer, RegistryError, Shown, TlsFault, Voucher};
 
 use crate::{
-    context::Context, definition::catalogue::Catalogue, diagnostic, image_source::ImageSource,
-    network, settings::Settings,
+    container_options::text,
+    context::Context,
+    definition::catalogue::Catalogue,
+    diagnostic::{self, Diagnostic},
+    image_source::ImageSource,
+    network,
+    settings::Settings,
 };
 
 use super::{
@@ -45,16 +50,19 @@ pub(super) async fn look(context: &Context, catalogue: &Catalogue) -> Vec<Findin
         .map(|check| Finding::skipped(check, reason))
         .into();
     }
-    let config = match network::client_config(context) {
+    let mut config = match network::client_config(context) {
         Ok(config) => config,
-        Err(diagnostic) => {
-            return vec![Finding::problem(
+        Err(wrong) => {
+            let finding = Finding::problem(
                 Check::Registry,
-                diagnostic.sentence(),
+                wrong.sentence(),
                 "No registry is asked while this is wrong.",
-            )];
+            );
+            return vec![finding.next(wrong.advice().unwrap_or("aicage config show --origin"))];
         }
     };
+    // Looking keeps nothing.
+    config.token_cache = None;
     let client = Client::new(config);
     let probes = hosts.iter().map(|host| async {
         let probes = client.probe(host).await;
@@ -77,11 +85,16 @@ pub(super) async fn look(context: &Context, catalogue: &Catalogue) -> Vec<Findin
                     findings.extend(judge(host, &place, &anchors));
                 }
             }
-            Err(error) => findings.push(Finding::problem(
-                Check::Registry,
-                diagnostic::sentence(&error),
-                format!("Nothing can be pulled from {host}."),
-            )),
+            Err(error) => {
+                let wrong = Diagnostic::from(error);
+                let finding = Finding::problem(
+                    Check::Registry,
+                    wrong.sentence(),
+                    format!("Nothing can be pulled from {host}."),
+                );
+                findings
+                    .push(finding.next(wrong.advice().unwrap_or("aicage config show --origin")));
+            }
         }
     }
     findings.push(clock::judge(now(context), &told));
@@ -109,17 +122,23 @@ fn hosts(settings: &Settings, catalogue: &Catalogue) -> BTreeSet<String> {
     let references = names
         .iter()
         .filter_map(|name| name.parse::<ImageReference>().ok());
-    let mut hosts: BTreeSet<String> = references
-        .map(|reference| reference.registry().to_owned())
-        .take(MOST)
-        .collect();
+    let mut hosts = BTreeSet::new();
+    for reference in references {
+        if hosts.len() < MOST {
+            hosts.insert(reference.registry().to_owned());
+        }
+    }
     hosts.extend(registry.mirrors.keys().take(MOST).cloned());
     hosts
 }
 
-/// Certificates that this machine's owner added, by file.
+/// Certificates that this machine's owner added, and what `network.ca` names by now.
 #[derive(Debug, Default)]
-pub(super) struct Anchors(Vec<(PathBuf, Vec<Certificate>)>);
+pub(super) struct Anchors {
+    /// By file.
+    added: Vec<(PathBuf, Vec<Certificate>)>,
+    configured: Vec<String>,
+}
 
 impl Anchors {
     fn read(settings: &Settings) -> Self {
@@ -129,20 +148,31 @@ impl Anchors {
             let entries = fs_err::read_dir(directory).into_iter().flatten().flatten();
             files.extend(entries.map(|entry| entry.path()));
         }
-        Self(
-            files
-                .into_iter()
-                .filter_map(|file| {
-                    let pem = fs_err::read(&file).ok()?;
-                    Some((file, Certificate::read_pem(&pem)))
-                })
-                .collect(),
-        )
+        let added = files.into_iter().filter_map(|file| {
+            let pem = fs_err::read(&file).ok()?;
+            Some((file, Certificate::read_pem(&pem)))
+        });
+        let configured = settings.config.network.ca.iter();
+        let configured = configured.map(|path| settings.user_path(path).display().to_string());
+        Self {
+            added: added.collect(),
+            configured: configured.collect(),
+        }
+    }
+
+    /// Returns the command that adds the authority of this name; what it sets replaces what there was.
+    fn add(&self, issuer: &str) -> String {
+        let file = self.of(issuer).map_or_else(
+            || "/path/to/the-authority.pem".to_owned(),
+            |file| file.display().to_string(),
+        );
+        let files = self.configured.iter().chain([&file]);
+        format!("aicage config set network.ca {}", text::join(files))
     }
 
     /// Finds the file that holds the authority of this name.
     fn of(&self, issuer: &str) -> Option<&Path> {
-        self.0.iter().find_map(|(file, certificates)| {
+        self.added.iter().find_map(|(file, certificates)| {
             certificates
                 .iter()
                 .any(|one| one.said.as_ref().is_some_and(|said| said.subject == issuer))
@@ -161,7 +191,7 @@ pub(super) fn judge(host: &str, probe: &Probe, anchors: &Anchors) -> Vec<Finding
         Err(error) => findings.push(unanswered(host, probe, error)),
     }
     if let Some(shown) = &probe.shown {
-        findings.push(vouched(host, shown, anchors));
+        findings.push(vouched(probe, shown, anchors));
     }
     findings
 }
@@ -215,56 +245,56 @@ fn unanswered(host: &str, probe: &Probe, error: &RegistryError) -> Finding {
 }
 
 /// Says who vouches for a certificate.
-fn vouched(host: &str, shown: &Shown, anchors: &Anchors) -> Finding {
+fn vouched(probe: &Probe, shown: &Shown, anchors: &Anchors) -> Finding {
     let issuer = shown
         .certificate
         .said
         .as_ref()
         .map_or("somebody who cannot be read", |said| said.issuer.as_str());
-    let set = |file: Option<&Path>| {
-        let file = file.map_or_else(
-            || "/path/to/the-authority.pem".to_owned(),
-            |file| file.display().to_string(),
-        );
-        format!("aicage config set network.ca {file}")
-    };
-    match &shown.voucher {
-        Voucher::Public => Finding::ok(
-            Check::Certificate,
-            format!("{host}: signed by {issuer}, which browsers know"),
-        ),
-        Voucher::Configured(file) => Finding::ok(
-            Check::Certificate,
-            format!("{host}: signed by {issuer}, trusted by {file} of `network.ca`"),
-        ),
-        Voucher::Machine => Finding::note(
-            Check::Certificate,
-            format!("{host}: signed by {issuer}, which only this machine's own list knows"),
-        )
-        .why(
-            "A proxy reads along, or the registry is your company's. Containers do not have this machine's list: \
-             installing and the agent will fail there until the authority is in `network.ca`.",
-        )
-        .next(set(anchors.of(issuer))),
-        Voucher::Nobody(TlsFault::UnknownAuthority) => Finding::problem(
-            Check::Certificate,
-            format!("{host}: signed by {issuer}, which nobody here knows"),
+    let what = if probe.is_mirror { "mirror " } else { "" };
+    let place = format!("{what}{}", probe.url);
+    let ok = |seen: String| Finding::ok(Check::Certificate, seen);
+    let (seen, why, next) = match &shown.voucher {
+        Voucher::Public => {
+            return ok(format!("{place}: signed by {issuer}, which browsers know"));
+        }
+        Voucher::Configured(file) => {
+            return ok(format!(
+                "{place}: signed by {issuer}, trusted by {file} of `network.ca`"
+            ));
+        }
+        Voucher::Machine => {
+            let seen =
+                format!("{place}: signed by {issuer}, which only this machine's own list knows");
+            return Finding::note(Check::Certificate, seen)
+                .why(
+                    "A proxy reads along, or the registry is your company's. Containers do not have this machine's list: \
+                     installing and the agent will fail there until the authority is in `network.ca`.",
+                )
+                .next(anchors.add(issuer));
+        }
+        Voucher::Nobody(TlsFault::UnknownAuthority) => (
+            format!("{place}: signed by {issuer}, which nobody here knows"),
             "A proxy reads along, or the registry is your company's. Ask for the authority's certificate, as a PEM file.",
-        )
-        .next(set(anchors.of(issuer))),
-        Voucher::Nobody(TlsFault::Expired) => Finding::problem(
-            Check::Certificate,
-            format!("{host}: {}", validity(&shown.certificate)),
+            anchors.add(issuer),
+        ),
+        Voucher::Nobody(TlsFault::Expired) => (
+            format!("{place}: {}", validity(&shown.certificate)),
             "The certificate is too old or too new, or this machine's clock is wrong.",
-        )
-        .next("date"),
-        Voucher::Nobody(fault) => Finding::problem(
-            Check::Certificate,
-            format!("{host}: {fault} (signed by {issuer})"),
-            "Something else answers in the registry's place.",
-        )
-        .next(format!("curl -sv https://{host}/v2/")),
+            "date".to_owned(),
+        ),
+        Voucher::Nobody(fault) => (
+            format!("{place}: {fault} (signed by {issuer})"),
+            "Something else answers in its place.",
+            format!("curl -sv {}", probe.url),
+        ),
+    };
+    if probe.is_mirror {
+        return Finding::note(Check::Certificate, seen)
+            .why(format!("{why} The next place is asked instead, each time."))
+            .next(next);
     }
+    Finding::problem(Check::Certificate, seen, why).next(next)
 }
 
 fn validity(certificate: &Certificate) -> String {
@@ -412,7 +442,10 @@ mod tests {
                 not_after: SystemTime::UNIX_EPOCH,
             }),
         };
-        let anchors = Anchors(vec![(file, vec![corp])]);
+        let anchors = Anchors {
+            added: vec![(file, vec![corp])],
+            configured: Vec::new(),
+        };
         let unknown = Voucher::Nobody(TlsFault::UnknownAuthority);
         for (voucher, state, next) in [
             (Voucher::Public, State::Ok, None),
@@ -438,17 +471,17 @@ mod tests {
                 Some("curl -sv https://r.example/v2/"),
             ),
         ] {
-            let found = vouched("r.example", &shown(voucher), &anchors);
+            let found = vouched(&probe(200), &shown(voucher), &anchors);
             assert_eq!(
                 (found.state, found.next.as_deref()),
                 (state, next),
                 "{found:?}"
             );
         }
-        let found = vouched("r.example", &shown(unknown), &Anchors::default());
+        let found = vouched(&probe(200), &shown(unknown.clone()), &Anchors::default());
         assert!(found.next.unwrap().ends_with("/path/to/the-authority.pem"));
         let found = vouched(
-            "r.example",
+            &probe(200),
             &shown(Voucher::Nobody(TlsFault::Expired)),
             &anchors,
         );
@@ -456,6 +489,29 @@ mod tests {
             found.seen.contains("from 1970-01-01 to 1970-01-02"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn what_network_ca_names_stays_named_and_a_mirror_is_no_problem() {
+        let anchors = Anchors {
+            configured: vec!["/home/me/my ca.pem".to_owned()],
+            ..Anchors::default()
+        };
+        let mirror = Probe {
+            url: RedactedUrl::of_text("https://mirror.example/v2/"),
+            is_mirror: true,
+            ..probe(200)
+        };
+        let unknown = shown(Voucher::Nobody(TlsFault::UnknownAuthority));
+        let found = vouched(&mirror, &unknown, &anchors);
+        assert_eq!(found.state, State::Note, "{found:?}");
+        assert!(found.seen.contains("mirror.example"), "{found:?}");
+        assert_eq!(
+            found.next.as_deref(),
+            Some("aicage config set network.ca '/home/me/my ca.pem' /path/to/the-authority.pem")
+        );
+        let found = vouched(&probe(200), &unknown, &anchors);
+        assert_eq!(found.state, State::Problem, "{found:?}");
     }
 
     #[test]

@@ -44,6 +44,18 @@ impl Ground {
         command
     }
 
+    /// Another program, in the project, with nothing of this machine's but its files.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(self.path("project"))
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Lets the doctor look and returns its findings; the exit code must fit them.
     #[track_caller]
     pub(crate) fn findings(&self, mut command: Command) -> Findings {

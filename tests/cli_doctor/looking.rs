@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use fixtures::registry::{Authority, Fault, Registry, Rule};
+use fixtures::registry::{Access, Authority, Fault, Registry, Rule, TokenServer};
 
 use crate::ground::Ground;
 
@@ -103,6 +103,24 @@ async fn registries_that_answer_are_down_or_lie_about_the_time_are_told_apart() 
     let next = found.tells(("registry", "problem"), "status 503");
     assert!(next.starts_with("curl"), "{next}");
 
+    registry.access(Access::Bearer(TokenServer {
+        realm: None,
+        login: None,
+        identity: None,
+        expires_in: 300,
+    }));
+    let found = ground.findings(ground.aicage(&["doctor"]));
+    found.tells(("access", "note"), "has no");
+    let asked = registry.requests();
+    assert!(
+        asked.iter().any(|one| one.path.starts_with("/token")),
+        "{asked:?}"
+    );
+    assert!(
+        !ground.path(".aicage/state/tokens").exists(),
+        "looking keeps nothing"
+    );
+
     drop(registry);
     let found = ground.findings(ground.aicage(&["doctor"]));
     found.tells(("registry", "problem"), "cannot reach");
@@ -140,7 +158,7 @@ async fn a_certificate_of_a_companys_authority_is_told_until_its_file_is_given()
     found.tells(("network-ca", "ok"), "SHA-256");
 
     fs_err::write(&file, "no certificate").unwrap();
-    look(&["doctor", "--offline"]).tells(("network-ca", "problem"), "no certificate in PEM");
+    look(&["doctor", "--offline"]).tells(("network-ca", "problem"), "holds no certificate");
     fs_err::remove_file(&file).unwrap();
     look(&["doctor", "--offline"]).tells(("network-ca", "problem"), "company.pem");
 }
@@ -173,6 +191,46 @@ fn what_is_wrong_in_the_home_is_told() {
 
     ground.write(".aicage/config.yml", "misspelt: 1\n");
     look().tells(("settings", "problem"), "misspelt");
+}
+
+#[test]
+fn a_repository_outside_the_project_is_told_as_a_start_finds_it() {
+    let ground = Ground::new();
+    let git = |arguments: &[&str]| {
+        let output = ground
+            .command("git")
+            .args(["-c", "user.name=a", "-c", "user.email=a@b"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    };
+    let look = || ground.findings(ground.aicage(&["doctor", "--offline"]));
+    look().tells(("git", "ok"), "no git repository");
+
+    git(&["init", "-q", "../main"]);
+    git(&["-C", "../main", "commit", "-q", "--allow-empty", "-m", "a"]);
+    git(&["-C", "../main", "worktree", "add", "-q", "../project"]);
+    let next = look().tells(("git", "note"), "a linked worktree; its repository is ");
+    assert_eq!(next, "aicage --allow gitroot AGENT");
+
+    let file = ground.path("project/.git");
+    fs_err::write(
+        &file,
+        format!("gitdir: {}\n", ground.path("main/.git").display()),
+    )
+    .unwrap();
+    let next = look().tells(("git", "problem"), "does not know this project");
+    assert_eq!(next, "git worktree repair");
+    fs_err::remove_dir_all(ground.path("main")).unwrap();
+    look().tells(("git", "problem"), "which is not there");
+    fs_err::write(&file, "gitdir: ../main/.git/modules/x\n").unwrap();
+    let next = look().tells(("git", "problem"), "which is not there");
+    assert_eq!(next, "git submodule update --init");
+
+    fs_err::remove_file(&file).unwrap();
+    git(&["init", "-q"]);
+    look().tells(("git", "ok"), "a repository of its own");
 }
 
 #[test]

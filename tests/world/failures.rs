@@ -251,3 +251,29 @@ fn an_update_whose_script_fails_is_told_once_and_starts_nothing_else() {
         assert_eq!(ran.len(), before + 1, "{ran:?}");
     });
 }
+
+#[test]
+fn a_doctor_that_is_interrupted_takes_its_container_with_it() {
+    on_every_engine(|ground| {
+        ground.base(BUSYBOX);
+        ground.define("#!/bin/sh\ntrue\n");
+        // There is an image to try the network in.
+        ground.build();
+        // Nobody answers there, so that the container waits.
+        let child = ground
+            .aicage(&["doctor"])
+            .env("HTTPS_PROXY", "http://192.0.2.1:9")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = child.id();
+        until("container of the doctor", || {
+            (!ground.containers(&[process]).is_empty()).then_some(())
+        });
+        signal(&child, "INT");
+        let output = child.wait_with_output().unwrap();
+        Said::judge(&output, 130, "an interrupted doctor");
+        assert_eq!(ground.containers(&[process]), Vec::<String>::new());
+    });
+}

@@ -36,6 +36,13 @@ pub enum Found {
     Nothing,
     /// A repository.
     Repository(Repository),
+    /// A `.git` that leads to what is not there.
+    Gone {
+        /// The `.git`.
+        from: PathBuf,
+        /// Where it leads.
+        to: PathBuf,
+    },
     /// A `.git` that leads to what does not know the project.
     Stranger {
         /// The `.git`.
@@ -98,7 +105,10 @@ fn of_directory(top: &Path, git: &Path) -> Option<Found> {
 fn of_file(top: &Path, git: &Path) -> Option<Found> {
     let to = pointed(top, ".git", "gitdir: ")?;
     let Ok(directory) = to.canonicalize() else {
-        return Some(Found::Nothing);
+        return Some(Found::Gone {
+            from: git.to_owned(),
+            to,
+        });
     };
     let stranger = || Found::Stranger {
         from: git.to_owned(),

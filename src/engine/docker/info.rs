@@ -88,6 +88,16 @@ impl EngineInfo {
         self.name == "podman"
     }
 
+    /// Returns the command that speaks with it.
+    pub(crate) fn program(&self) -> &'static str {
+        match (self.is_podman(), self.is_rootless()) {
+            // Without `sudo` it would be the caller's own, another one.
+            (true, false) => "sudo podman",
+            (true, true) => "podman",
+            (false, _) => "docker",
+        }
+    }
+
     /// Whether it removes what has ended; else it is up to us.
     ///
     /// Podman forgets the exit status with the container. Docker 20.10 that is restarted removes such containers also when

@@ -185,10 +185,14 @@ impl Docker {
     }
 
     /// Runs our program in a container of `image` that tries to reach each of `targets`.
+    ///
+    /// The container goes also when this is dropped or `stop` is cancelled: whoever ends then waits until nobody holds
+    /// `alive` any more.
     pub(crate) async fn try_network(
         &self,
         (image, program): (&str, &'static [u8]),
         (targets, hosts): (&[String], Vec<String>),
+        (stop, alive): (CancellationToken, mpsc::Sender<()>),
     ) -> Result<Vec<Reached>, EngineError> {
         let host = EngineError::host("make the files of a container");
         let directory = format!(".aicage-probe-{}", std::process::id());
@@ -224,9 +228,19 @@ impl Docker {
         // What it says beside its answer is said again by its exit status.
         let (log, mut said) = mpsc::channel(64);
         let ignored = async move { while said.recv().await.is_some() {} };
-        let life = live(self.clone(), throwaway, log, CancellationToken::new());
+        let _stops = stop.clone().drop_guard();
+        let docker = self.clone();
+        let life = tokio::spawn(async move {
+            let status = live(docker, throwaway, log, stop).await;
+            drop(alive);
+            status
+        });
         let (status, ()) = tokio::join!(life, ignored);
-        let status = status?;
+        let lost = |error: tokio::task::JoinError| EngineError::Host {
+            what: "wait for the container",
+            source: error.into(),
+        };
+        let status = status.map_err(lost)??;
         let text = read
             .await
             .map_err(|error| EngineError::Host {
