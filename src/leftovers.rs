@@ -221,7 +221,7 @@ fn old_certificates(state: &Path, now: SystemTime) -> Vec<Leftover> {
     let files = list(&certificates::directory(state)).into_iter();
     let old = files.filter_map(|path| {
         let metadata = fs::symlink_metadata(&path).ok()?;
-        (metadata.is_file() && age(&metadata, now) > UNUSED).then(|| Leftover {
+        (metadata.is_file() && age(&metadata, now) > UNUSED).then_some(Leftover {
             kind: LeftoverKind::Certificates,
             bytes: metadata.len(),
             path,

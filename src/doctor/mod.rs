@@ -48,9 +48,9 @@ const REMOVAL: Duration = Duration::from_secs(10);
 /// Looks at everything, unless the user interrupts it first; the throwaway container is gone in any case.
 pub async fn examine(context: &Context, agent: Option<&str>) -> Result<Report, Diagnostic> {
     let (alive, mut ended) = mpsc::channel(1);
-    let looked = async { Ok(looked(context, agent, alive).await) };
     // It asks everything at once, which makes a large future.
-    let report = Box::pin(context.unless_interrupted(looked)).await;
+    let looked = Box::pin(looked(context, agent, alive));
+    let report = context.unless_interrupted(async { Ok(looked.await) }).await;
     // Nothing is sent: it ends when nobody could send any more.
     let removed = timeout(REMOVAL, ended.recv()).await;
     if removed.is_err() {
