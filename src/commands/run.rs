@@ -125,7 +125,7 @@ pub(crate) async fn start(
     let mut spec = session::compose(context, docker, start)?;
     program.put_into(&mut spec);
     if is_dry {
-        return dry_run(context, docker, &spec);
+        return dry_run(context, docker, &spec).await;
     }
     tell_access(context, (&selection, &access), &spec);
     certificates::settle(context, docker, &mut spec).await?;
@@ -189,11 +189,17 @@ fn tell_access(
 }
 
 /// Prints the `docker run` line that would do the same.
-fn dry_run(
+async fn dry_run(
     context: &Context,
     docker: &Docker,
     spec: &SessionSpec,
 ) -> Result<ExitStatus, Diagnostic> {
+    if docker.image(&spec.image).await?.is_none() {
+        let image = &spec.image;
+        context.printer.talk(&format!(
+            "the engine has no image {image}; a start would make it first, as `aicage plan` tells"
+        ));
+    }
     let words = docker_run::words(spec, docker.info());
     if context.printer.is_json() {
         context.printer.json(&DryRun {

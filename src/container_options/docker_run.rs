@@ -2,11 +2,11 @@
 //!
 //! Invariant: one line, quoted for a shell. A value that is passed on from the environment is not in it, only its name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     engine::docker::{
-        Access, EngineInfo, Network, SessionInput, SessionName, SessionSpec, WhenEnded,
+        Access, EngineInfo, SessionInput, SessionName, SessionSpec, WhenEnded, session_log,
     },
     proxy,
     settings::Environment,
@@ -64,12 +64,7 @@ pub fn words(spec: &SessionSpec, engine: &EngineInfo) -> Vec<String> {
         words.extend(["--add-host".to_owned(), host.clone()]);
     }
     if flags.network.is_none() {
-        let name = match &spec.network {
-            Network::Bridge => None,
-            Network::None => Some("none"),
-            Network::Host => Some("host"),
-            Network::Named(name) => Some(name.as_str()),
-        };
+        let name = spec.network.mode();
         words.extend(name.map(|name| format!("--network={name}")));
     }
     if let (None, SessionName::Like(name)) = (&flags.name, &spec.name) {
@@ -81,8 +76,24 @@ pub fn words(spec: &SessionSpec, engine: &EngineInfo) -> Vec<String> {
     for option in &spec.security {
         words.extend(["--security-opt".to_owned(), option.clone()]);
     }
+    words.extend(log(spec, engine));
     words.push(spec.image.clone());
     words.extend(spec.command.iter().cloned());
+    words
+}
+
+/// Returns what the engine keeps of what is printed.
+fn log(spec: &SessionSpec, engine: &EngineInfo) -> Vec<String> {
+    let log = session_log(spec, engine);
+    let mut words: Vec<String> = log
+        .typ
+        .map(|driver| format!("--log-driver={driver}"))
+        .into_iter()
+        .collect();
+    let options: BTreeMap<String, String> = log.config.unwrap_or_default().into_iter().collect();
+    for (name, value) in options {
+        words.extend(["--log-opt".to_owned(), format!("{name}={value}")]);
+    }
     words
 }
 

@@ -1,9 +1,6 @@
 //! Options as they are carried out: files read, paths absolute, what is never given away refused.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -11,6 +8,7 @@ use crate::{
     exit_status::ExitStatus,
     session::guard,
     settings::Settings,
+    small_file::{self, SmallFile},
 };
 
 use super::{
@@ -102,6 +100,14 @@ pub fn resolve(settings: &Settings, mut flags: Flags) -> Result<Resolved, Diagno
             }
             mount.source = Some(path);
         }
+        // With `o=bind` the engine mounts what this names, from its own root on.
+        let devices = mount
+            .details("volume-opt")
+            .filter_map(|option| option.strip_prefix("device="));
+        for device in devices {
+            let path = Path::new("/").join(device);
+            source(settings, path.to_str(), "a `--mount`")?;
+        }
     }
     for file in &mut flags.env_file {
         *file = settings.user_path(file);
@@ -168,21 +174,24 @@ fn profile(settings: &Settings, flags: &mut Flags) -> Result<Option<String>, Dia
     Ok(profile)
 }
 
-fn read_profile(file: &PathBuf) -> Result<String, Diagnostic> {
-    use std::io::Read as _;
-    let wrong = |why: &dyn std::error::Error| {
+fn read_profile(file: &Path) -> Result<String, Diagnostic> {
+    let wrong = |why: String| {
         let message = format!("the seccomp profile {} cannot be used", file.display());
         Diagnostic::new("container-option", ExitStatus::Usage, message)
-            .caused_by(Some(why))
+            .caused_by_words(why)
             .hint("`--security-opt seccomp=` takes a JSON file, `unconfined` or `builtin`")
     };
-    let mut bytes = Vec::new();
-    let read = fs_err::File::open(file).and_then(|opened| {
-        let mut limited = opened.take(PROFILE_LIMIT);
-        limited.read_to_end(&mut bytes)
-    });
-    read.map_err(|error| wrong(&error))?;
+    let bytes = match small_file::read(file, PROFILE_LIMIT) {
+        Ok(SmallFile::Content(bytes)) => bytes,
+        Ok(SmallFile::Missing) => return Err(wrong("there is no such file".to_owned())),
+        Ok(SmallFile::TooLarge(size)) => {
+            return Err(wrong(format!(
+                "it has {size} bytes, and {PROFILE_LIMIT} are read"
+            )));
+        }
+        Err(error) => return Err(wrong(error.to_string())),
+    };
     let parsed: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     Ok(parsed.to_string())
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use assembler::provenance::PROVENANCE_LABEL;
 
 use crate::{
-    engine::docker::{Docker, Listing},
+    engine::docker::{Docker, Listed},
     leftovers::{self, Leftover, LogLimits},
     printer::bytes,
     settings::Settings,
@@ -15,13 +15,13 @@ use super::finding::{Check, Finding};
 
 /// Lists images of ours without a name.
 pub(super) async fn look(docker: &Docker) -> Finding {
-    match docker.listings().await {
+    match docker.images().await {
         Ok(listings) => judge(docker.info().program(), &listings),
         Err(error) => Finding::skipped(Check::Images, crate::diagnostic::sentence(&error)),
     }
 }
 
-fn judge(program: &str, listings: &[Listing]) -> Finding {
+fn judge(program: &str, listings: &[Listed]) -> Finding {
     let ours = listings.iter().filter(|listing| {
         let labels = listing.labels.iter().flatten();
         labels.into_iter().any(|(name, _)| name == PROVENANCE_LABEL)
@@ -92,12 +92,13 @@ mod tests {
     use super::*;
     use crate::{doctor::finding::State, leftovers::LeftoverKind};
 
-    fn listing(names: &[&str], label: &str) -> Listing {
-        Listing {
+    fn listing(names: &[&str], label: &str) -> Listed {
+        Listed {
             id: "sha256:1".to_owned(),
             repo_tags: Some(names.iter().map(|name| (*name).to_owned()).collect()),
             size: 5_000_000,
             labels: Some([(label.to_owned(), "1".to_owned())].into()),
+            manifests: None,
         }
     }
 

@@ -31,7 +31,7 @@ pub fn proposed(agent: &str, project: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::docker::is_container_name;
+    use crate::container_options::Flags;
 
     #[test]
     fn any_directory_gives_a_name_that_engines_take() {
@@ -44,7 +44,8 @@ mod tests {
             ("/home/me/größe_1.0", "codex-gr-e_1.0"),
         ] {
             assert_eq!(proposed("codex", Path::new(directory)), name);
-            assert!(is_container_name(name), "{name}");
+            let typed = ["--name".to_owned(), name.to_owned()];
+            assert!(Flags::parse(&typed).is_ok(), "{name}");
         }
         let long = proposed("codex", Path::new(&"x".repeat(300)));
         assert_eq!(long.len(), "codex-".len() + DIRECTORY_LIMIT);

@@ -53,6 +53,13 @@ fn the_line_that_a_dry_run_prints_does_what_a_session_does_and_nothing_is_done()
             "a secret is printed: {}",
             dry.stdout
         );
+        let quiet = aicage(&["--dry-run", "--no-log"], 0).stdout;
+        assert!(quiet.contains(" --log-driver=none "), "{quiet}");
+        assert!(
+            dry.stdout.contains(" --log-opt max-size="),
+            "{}",
+            dry.stdout
+        );
         let session = aicage(&[], 7);
         let mut judge = Command::new("sh");
         judge
@@ -113,6 +120,7 @@ fn a_dry_run_of_what_was_never_made_makes_nothing() {
             said.stdout
         );
         assert!(said.stdout.contains("--pull never"), "{}", said.stdout);
+        said.tells("a start would make it first");
     });
 }
 

@@ -17,6 +17,7 @@ mod company;
 mod container_options;
 mod dockerfiles;
 mod dry_run;
+mod engine_away;
 mod extensions;
 mod failures;
 mod ground;

@@ -271,19 +271,59 @@ fn a_command_in_a_session_has_bytes_exit_code_and_signals_of_its_own() {
 }
 
 #[test]
+fn a_command_is_waited_for_when_its_output_ends_before_it_does() {
+    on_all_engines(|ground| {
+        runs_arguments(ground);
+        background(ground, "while :; do sleep 0.1; done");
+        let quiet = "exec >&- 2>&-; sleep 2; exit 7";
+        ground.run(&["exec", "--", "sh", "-c", quiet], 7);
+        // Whoever read it went away: it is told, and has time to tidy up. Some engines lose its exit code then.
+        let tidy = "trap 'sleep 1; echo >tidied; exit 8' TERM; while :; do echo y; sleep 0.1; done";
+        let mut child = ground
+            .aicage(&["exec", "--", "sh", "-c", tidy])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_ne!(child.wait().unwrap().code(), Some(0));
+        assert!(ground.project().join("tidied").exists());
+        ground.run(&["stop", "-t", "0"], 0);
+    });
+}
+
+#[test]
+fn an_interrupt_at_a_session_without_a_terminal_ends_only_the_visit() {
+    on_all_engines(|ground| {
+        runs_arguments(ground);
+        let script = "trap 'echo heard' INT; while :; do echo tick; sleep 0.1; done";
+        background(ground, script);
+        let mut child = ground
+            .aicage(&["attach"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "tick\n");
+        signal(&child, "INT");
+        let said = Said::judge(&child.wait_with_output().unwrap(), 0, "attach");
+        said.tells("comes back");
+        assert_eq!(listed(ground)[0]["status"], "running");
+        let log = ground.run(&["logs"], 0).stdout;
+        assert!(!log.contains("heard"), "{log}");
+        ground.run(&["stop", "-t", "0"], 0);
+    });
+}
+
+#[test]
 fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
     on_all_engines(|ground| {
         runs_arguments(ground);
         let shell = |options: &[&str], script: &str| {
             let mut child = ground
-                .aicage(
-                    &[
-                        &["shell", "--base", BASE],
-                        options,
-                        &[ground.agent.as_str()],
-                    ]
-                    .concat(),
-                )
+                .aicage(&[&["shell"], options, &[ground.agent.as_str()]].concat())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -295,7 +335,7 @@ fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
             Said::judge(&child.wait_with_output().unwrap(), 0, "shell").stdout
         };
         let ask = "pwd; hostname\n";
-        let alone = shell(&[], ask);
+        let alone = shell(&["--base", BASE], ask);
         assert!(alone.starts_with(&format!("{}\n", ground.project().display())));
         let name = background(ground, "while :; do sleep 0.1; done");
         let id: String = listed(ground)[0]["id"]
@@ -306,9 +346,13 @@ fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
             .collect();
         assert!(shell(&[], ask).contains(&id), "the shell is in {name}");
         assert!(
-            !shell(&["--new"], ask).contains(&id),
+            !shell(&["--new", "--base", BASE], ask).contains(&id),
             "a container of its own"
         );
+        for typed in [&["--dry-run", "shell"][..], &["shell", "-p", "3000:3000"]] {
+            let typed = [typed, &[ground.agent.as_str()]].concat();
+            ground.run(&typed, 2).tells("is for a new container, and");
+        }
         ground.run(&["stop", "-t", "0"], 0);
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });

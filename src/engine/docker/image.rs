@@ -75,6 +75,12 @@ pub(crate) struct Listed {
     /// Its names.
     #[serde(default)]
     pub(crate) repo_tags: Option<Vec<String>>,
+    /// Its bytes, unpacked.
+    #[serde(default)]
+    pub(crate) size: u64,
+    /// Its labels.
+    #[serde(default)]
+    pub(crate) labels: Option<BTreeMap<String, String>>,
     /// From version 1.47 on, with the containerd store: the manifests below it.
     #[serde(default)]
     pub(crate) manifests: Option<Vec<ListedManifest>>,

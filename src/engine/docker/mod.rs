@@ -38,15 +38,16 @@ pub use self::{
         Access, Created, DetachKeys, Ending, EngineSession, ExecSpec, LogsWanted, Memory, Network,
         SessionDetails, SessionInput, SessionLog, SessionMount, SessionName, SessionSpec,
         SessionState, Stopped, Talk, USUAL_KEYS, UnknownKey, WhenEnded, attach_session,
-        create_session, exec_session, is_container_name, run_session, session_logs, stop_session,
+        create_session, exec_session, run_session, session_logs, stop_session,
     },
     wire::Endpoint,
 };
 
 pub(crate) use self::{
+    image::Listed,
     owner::Owner,
-    session::{AGENT, PROJECT, UID, VERSION},
-    survey::{Listing, Particulars, Place, Reached, survey},
+    session::{AGENT, PROJECT, UID, VERSION, session_log},
+    survey::{Particulars, Place, Reached, survey},
 };
 
 /// A connection to an engine; cheap to clone.

@@ -4,8 +4,6 @@
 
 use std::io::Read as _;
 
-use bollard::models::ContainerSummary;
-use bollard::query_parameters::ListContainersOptionsBuilder;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +13,10 @@ use super::{
     connect::connect_to,
     endpoint::{Candidates, candidates},
     error::EngineError,
+    image::Listed,
     owner::Owner,
     session::Network,
-    throwaway::{LABEL, OWNER, Sealed, Throwaway, Way, live},
+    throwaway::{self, LABEL, LEFT, Sealed, Throwaway, Way, live},
     volumes::Volumes,
 };
 
@@ -68,23 +67,6 @@ pub(crate) struct Particulars {
     pub(crate) cgroup_version: Option<String>,
 }
 
-/// An image of an engine's list.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Listing {
-    /// What the engine calls it.
-    pub(crate) id: String,
-    /// Its names.
-    #[serde(default)]
-    pub(crate) repo_tags: Option<Vec<String>>,
-    /// Its bytes, unpacked.
-    #[serde(default)]
-    pub(crate) size: u64,
-    /// Its labels.
-    #[serde(default)]
-    pub(crate) labels: Option<std::collections::BTreeMap<String, String>>,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Kind {
@@ -122,55 +104,22 @@ impl Docker {
         Ok(answer)
     }
 
-    /// Lists all images, dangling ones too.
-    pub(crate) async fn listings(&self) -> Result<Vec<Listing>, EngineError> {
-        let path = self.path("/images/json");
-        let (_, answer) = self
-            .endpoint
-            .get(&path)
-            .await
-            .map_err(|error| self.failed("list its images".to_owned(), error))?;
-        Ok(answer)
-    }
-
-    /// Lists what runs of ours that are no more left: throwaway containers, and sessions that were never started.
+    /// Lists the containers that runs of ours which are no more left.
     pub(crate) async fn abandoned(&self) -> Result<Vec<String>, EngineError> {
         let mut found = Vec::new();
-        for (label, created_only) in [(LABEL, None), (OWNER, Some("created"))] {
-            for container in self.labelled(label, created_only).await? {
-                let owner = container.labels.unwrap_or_default().remove(label);
-                let gone = owner.and_then(|owner| Owner::parse(&owner));
-                if let (Some(id), true) = (container.id, gone.is_some_and(|owner| owner.is_gone()))
-                {
-                    found.push(id);
-                }
-            }
+        for (label, status) in LEFT {
+            found.extend(throwaway::abandoned(self, label, status).await?);
         }
         Ok(found)
-    }
-
-    async fn labelled(
-        &self,
-        label: &str,
-        status: Option<&str>,
-    ) -> Result<Vec<ContainerSummary>, EngineError> {
-        let mut filter = std::collections::BTreeMap::from([("label", vec![label])]);
-        if let Some(status) = status {
-            filter.insert("status", vec![status]);
-        }
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&filter.into_iter().collect())
-            .build();
-        self.containers(options).await
     }
 
     /// Returns the smallest image that this engine runs by itself, with its architecture.
     pub(crate) async fn any_image(&self) -> Result<Option<(String, String)>, EngineError> {
         /// Images for other machines are rare.
         const TRIES: usize = 5;
-        let mut listings = self.listings().await?;
-        listings.sort_by_key(|listing| (listing.repo_tags.is_none(), listing.size));
+        let mut listings = self.images().await?;
+        let is_nameless = |image: &Listed| image.repo_tags.iter().flatten().next().is_none();
+        listings.sort_by_key(|image| (is_nameless(image), image.size));
         for listing in listings.into_iter().take(TRIES) {
             let path = self.path(&format!("/images/{}/json", listing.id));
             // It may have been taken away since.

@@ -34,6 +34,13 @@ pub(crate) const OWNER: &str = "io.github.aicage.owner";
 /// The label of a session that is to be gone with its end where the engine does not see to that; its value is an
 /// [`Owner`].
 pub(crate) const PASSING: &str = "io.github.aicage.passing";
+/// The labels of what a run can leave, and the state in which that is nobody's. A session that runs is somebody's agent,
+/// even if nobody is attached any more.
+pub(super) const LEFT: [(&str, Option<&str>); 3] = [
+    (LABEL, None),
+    (OWNER, Some("created")),
+    (PASSING, Some("exited")),
+];
 /// How often a list is asked for that says what no engine should say, and how long is waited in between.
 const TRIES: u32 = 50;
 const ENDING: Duration = Duration::from_millis(20);
@@ -306,10 +313,10 @@ fn body(throwaway: &Throwaway, info: &EngineInfo) -> ContainerCreateBody {
 /// Removes the containers, volumes and names of runs of ours that are no more. It goes on past what cannot be removed, and
 /// returns the first failure; none is a reason to fail for whoever sweeps.
 pub(crate) async fn sweep(docker: &Docker) -> Result<(), EngineError> {
-    let outcome = sweep_containers(docker, LABEL, None).await;
-    // One that runs is somebody's agent, even if nobody is attached any more.
-    let outcome = outcome.and(sweep_containers(docker, OWNER, Some("created")).await);
-    let outcome = outcome.and(sweep_containers(docker, PASSING, Some("exited")).await);
+    let mut outcome = Ok(());
+    for (label, status) in LEFT {
+        outcome = outcome.and(sweep_containers(docker, label, status).await);
+    }
     let outcome = outcome.and(sweep_names(docker).await);
     outcome.and(volumes::sweep(docker).await)
 }
@@ -319,6 +326,24 @@ async fn sweep_containers(
     label: &str,
     status: Option<&str>,
 ) -> Result<(), EngineError> {
+    let mut outcome = Ok(());
+    for id in abandoned(docker, label, status).await? {
+        let removed = match status {
+            // It may have been started since it was listed.
+            Some(_) => docker.remove_unless_running(&id).await,
+            None => docker.remove_container(&id).await,
+        };
+        outcome = outcome.and(removed);
+    }
+    outcome
+}
+
+/// Lists the containers with this label and in this state whose owner is no more.
+pub(super) async fn abandoned(
+    docker: &Docker,
+    label: &str,
+    status: Option<&str>,
+) -> Result<Vec<String>, EngineError> {
     let mut filter = BTreeMap::from([("label".to_owned(), vec![label.to_owned()])]);
     if let Some(status) = status {
         filter.insert("status".to_owned(), vec![status.to_owned()]);
@@ -327,21 +352,15 @@ async fn sweep_containers(
         .all(true)
         .filters(&filter.into_iter().collect())
         .build();
-    let listed = docker.containers(options).await?;
-    let mut outcome = Ok(());
-    for container in listed {
+    let mut found = Vec::new();
+    for container in docker.containers(options).await? {
         let owner = container.labels.unwrap_or_default().remove(label);
-        let gone = owner.and_then(|owner| Owner::parse(&owner));
-        if let (Some(id), true) = (container.id, gone.is_some_and(|owner| owner.is_gone())) {
-            let removed = match status {
-                // It may have been started since it was listed.
-                Some(_) => docker.remove_unless_running(&id).await,
-                None => docker.remove_container(&id).await,
-            };
-            outcome = outcome.and(removed);
+        let owner = owner.and_then(|owner| Owner::parse(&owner));
+        if let (Some(id), true) = (container.id, owner.is_some_and(|owner| owner.is_gone())) {
+            found.push(id);
         }
     }
-    outcome
+    Ok(found)
 }
 
 async fn sweep_names(docker: &Docker) -> Result<(), EngineError> {

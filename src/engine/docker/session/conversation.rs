@@ -25,14 +25,10 @@ use super::{
     link::Link,
     modes::TerminalModes,
     out_of_memory,
-    signals::{EndingSignal, Received, Signals, stop_ourselves},
+    signals::{EndingSignal, GRACE, INSISTENT, Received, Signals, stop_ourselves},
     spec::SessionInput,
 };
 
-/// After so many interrupts a container that does not end is killed, as Docker's client has it.
-const INSISTENT: u32 = 3;
-/// How long a container may take to end when nobody is left who could ask again.
-const GRACE: Duration = Duration::from_secs(10);
 /// How long an engine may be away; a restart takes some seconds.
 const AWAY: Duration = Duration::from_mins(1);
 /// How often an engine that is away is looked for.
@@ -112,11 +108,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Talks until the end.
-    pub(super) async fn hold(
-        mut self,
-        mut link: Link,
-        signals: &mut Signals,
-    ) -> Result<Ending, EngineError> {
+    pub(super) async fn hold(mut self, mut link: Link, signals: &mut Signals) -> Ending {
         loop {
             match self.over(link, signals).await {
                 Talked::Ended(ending) => {
@@ -124,11 +116,11 @@ impl<'a> Conversation<'a> {
                         Ending::Exited { .. } => Behind::Ended,
                         Ending::Left | Ending::Lost | Ending::Unknown => Behind::Alive,
                     });
-                    return Ok(ending);
+                    return ending;
                 }
-                Talked::Broken => match self.come_back(signals).await? {
+                Talked::Broken => match self.come_back(signals).await {
                     Ok(again) => link = again,
-                    Err(ending) => return Ok(ending),
+                    Err(ending) => return ending,
                 },
             }
         }
@@ -183,7 +175,7 @@ impl<'a> Conversation<'a> {
                 received = signals.next() => match received {
                     Received::Ending(_) if status.is_some() => break,
                     Received::Ending(signal) => {
-                        if self.is_left_by(signal) {
+                        if self.part == Part::Visitor {
                             return Talked::Ended(Ending::Left);
                         }
                         self.pass_on(signal).await;
@@ -202,12 +194,6 @@ impl<'a> Conversation<'a> {
             Memory::Enough
         };
         Talked::Ended(Ending::Exited { status, memory })
-    }
-
-    /// Whether a signal to us ends only our visit.
-    fn is_left_by(&self, signal: EndingSignal) -> bool {
-        self.part == Part::Visitor
-            && (signal.is_final() || self.talk.input == SessionInput::Terminal)
     }
 
     async fn pass_on(&mut self, signal: EndingSignal) {
@@ -238,52 +224,53 @@ impl<'a> Conversation<'a> {
     }
 
     /// Waits for an engine that went away, and takes up the conversation where the container still runs.
-    async fn come_back(
-        &mut self,
-        signals: &mut Signals,
-    ) -> Result<Result<Link, Ending>, EngineError> {
+    ///
+    /// An engine that is just back refuses now and then: nothing of that is a reason to end an agent.
+    async fn come_back(&mut self, signals: &mut Signals) -> Result<Link, Ending> {
         self.leave_terminal(Behind::Alive);
         (self.talk.tell)(
             "the connection to the container engine broke off; waiting for it to come back (Ctrl-C ends the waiting)",
         );
-        let session = tokio::select! {
-            session = self.found_again() => session,
-            () = signals.ending() => return Ok(Err(Ending::Unknown)),
-        };
-        let session = match session {
-            None => return Ok(Err(Ending::Unknown)),
-            Some(Some(session)) if session.state == SessionState::Running => session,
-            Some(_) => return Ok(Err(Ending::Lost)),
-        };
-        if self.talk.input != SessionInput::Terminal {
-            // Bytes are missing, and no client of a pipe can know which.
-            if self.part == Part::Starter {
-                self.docker.remove_container(self.id).await?;
-            }
-            return Ok(Err(Ending::Lost));
-        }
-        let link = Link::open(self.docker, self.id, (self.talk.input, session.until())).await?;
+        let link = tokio::select! {
+            found = tokio::time::timeout(AWAY, self.found_again()) => found.unwrap_or(Err(Ending::Unknown)),
+            () = signals.ending() => Err(Ending::Unknown),
+        }?;
         (self.talk.tell)("the container engine is back");
         if let Some(raw) = &self.raw {
             raw.resume();
         }
         let modes = self.modes();
         self.redraw(modes).await;
-        Ok(Ok(link))
+        Ok(link)
     }
 
-    /// Looks for the container until the engine answers: `None` if it does not, `Some(None)` if there is no such container.
-    async fn found_again(&self) -> Option<Option<SessionDetails>> {
-        let looking = async {
-            loop {
-                match SessionDetails::read(self.docker, self.id).await {
-                    Ok(session) => return Some(session),
-                    Err(WireError::Answer { status: 404, .. }) => return None,
-                    Err(_) => tokio::time::sleep(LOOK).await,
+    /// Asks until the engine answers, and lets us in again where the container still runs.
+    async fn found_again(&self) -> Result<Link, Ending> {
+        loop {
+            match SessionDetails::read(self.docker, self.id).await {
+                Err(WireError::Answer { status: 404, .. }) => return Err(Ending::Lost),
+                Ok(session)
+                    if matches!(session.state, SessionState::Starting | SessionState::Ended) =>
+                {
+                    return Err(Ending::Lost);
                 }
+                Ok(session) if self.talk.input == SessionInput::Terminal => {
+                    let how = (self.talk.input, session.until());
+                    if let Ok(link) = Link::open(self.docker, self.id, how).await {
+                        return Ok(link);
+                    }
+                }
+                // Bytes are missing, and no client of a pipe can know which.
+                Ok(_) if self.part == Part::Visitor => return Err(Ending::Unknown),
+                Ok(_) => {
+                    if self.docker.remove_container(self.id).await.is_ok() {
+                        return Err(Ending::Lost);
+                    }
+                }
+                Err(_) => {}
             }
-        };
-        tokio::time::timeout(AWAY, looking).await.ok()
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Has the agent draw its screen anew for a terminal that shows nothing of it yet.

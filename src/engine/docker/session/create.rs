@@ -17,6 +17,7 @@ use super::{
 use crate::engine::docker::{
     Docker,
     error::{EngineError, is_missing},
+    info::EngineInfo,
     owner::Owner,
     terminal,
     throwaway::{OWNER, PASSING},
@@ -63,10 +64,7 @@ pub(super) async fn create(
             extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
             userns_mode: spec.userns.clone(),
             security_opt: (!spec.security.is_empty()).then(|| spec.security.clone()),
-            log_config: Some(match spec.log {
-                SessionLog::Bounded => bounded_log(docker, spec.ended),
-                SessionLog::None => no_log(),
-            }),
+            log_config: Some(session_log(spec, docker.info())),
             console_size: terminal_size(spec),
             ..HostConfig::default()
         }),
@@ -134,17 +132,25 @@ fn mounted(spec: &SessionSpec, docker: &Docker) -> Result<(Vec<Mount>, Vec<Strin
     Ok((mounts, binds))
 }
 
+/// What the engine keeps of what a session prints.
+pub(crate) fn session_log(spec: &SessionSpec, engine: &EngineInfo) -> HostConfigLogConfig {
+    match spec.log {
+        SessionLog::Bounded => bounded_log(engine, spec.ended),
+        SessionLog::None => no_log(),
+    }
+}
+
 /// Keeps the end of what a session prints, for `logs` and for whoever comes back; it goes with the container.
 ///
 /// Where somebody looks on, the log must not hold the agent up: what it cannot take in time is missing in it. What runs in
 /// the background is read in the log, and is there to the last line.
-fn bounded_log(docker: &Docker, ended: WhenEnded) -> HostConfigLogConfig {
+fn bounded_log(engine: &EngineInfo, ended: WhenEnded) -> HostConfigLogConfig {
     let options = |list: &[(&str, &str)]| {
         list.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect()
     };
-    if docker.info().is_podman() {
+    if engine.is_podman() {
         return HostConfigLogConfig {
             typ: Some("k8s-file".to_owned()),
             config: Some(options(&[("max-size", "20m")])),

@@ -11,6 +11,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     super::{
@@ -23,16 +24,18 @@ use super::{
     },
     assignments,
     modes::TerminalModes,
-    signals::{EndingSignal, Received, Signals, stop_ourselves},
+    signals::{EndingSignal, GRACE, INSISTENT, Received, Signals, stop_ourselves},
     spec::SessionInput,
 };
 
 /// The variable by which a program of ours is known inside.
 const MARK: &str = "AICAGE_EXEC";
-/// How long a program may take to end when nobody is left who could ask again.
-const GRACE: Duration = Duration::from_secs(10);
-/// After so many interrupts a program that does not end is killed.
-const INSISTENT: u32 = 3;
+/// How long is waited between two questions whether a program that closed its streams has ended: first and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// How long is waited for the end of a program that was killed; without a shell inside nothing can kill it.
+const DYING: Duration = Duration::from_secs(2);
+/// What a process gets that is killed.
+const KILLED: i32 = 128 + 9;
 /// Longest answer to a call.
 const ANSWER_LIMIT: usize = 1 << 20;
 
@@ -119,6 +122,14 @@ async fn create(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<Str
         .id)
 }
 
+/// How the program was asked to end so far.
+#[derive(Default)]
+struct Asked {
+    times: u32,
+    /// When it is killed.
+    deadline: Option<Instant>,
+}
+
 struct Exec<'a> {
     docker: &'a Docker,
     container: &'a str,
@@ -154,7 +165,10 @@ impl Exec<'_> {
                 Some(tokio::spawn(async move { input.forward(to, None).await }))
             }
         };
-        let drained = self.until_end(output, raw.as_ref(), signals).await;
+        let mut asked = Asked::default();
+        let drained = self
+            .until_drained(output, raw.as_ref(), (signals, &mut asked))
+            .await;
         if let Some(input) = input {
             input.abort();
         }
@@ -163,30 +177,30 @@ impl Exec<'_> {
             super::conversation::print(&modes.leave());
         }
         drop(raw);
-        self.status(drained).await
+        match drained {
+            Drained::Whole | Drained::Unread => self.until_ended(signals, asked).await,
+            Drained::Broken => Ok(self.inspect().await?.unwrap_or(1)),
+        }
     }
 
     /// Passes signals and sizes on until all is printed, or nobody reads it.
-    async fn until_end(
+    async fn until_drained(
         &self,
         mut output: tokio::task::JoinHandle<Drained>,
         raw: Option<&RawTerminal>,
-        signals: &mut Signals,
+        (signals, asked): (&mut Signals, &mut Asked),
     ) -> Drained {
-        let mut interrupts = 0;
-        let mut deadline = None;
         self.resize().await;
         loop {
             tokio::select! {
                 end = &mut output => {
                     let end = end.unwrap_or(Drained::Broken);
                     if end == Drained::Unread {
-                        self.signal("TERM").await;
+                        self.ask(EndingSignal::Terminate, asked).await;
                     }
                     return end;
                 }
-                () = at(deadline) => {
-                    self.signal("KILL").await;
+                () = at(asked.deadline) => {
                     output.abort();
                     return Drained::Unread;
                 }
@@ -200,36 +214,66 @@ impl Exec<'_> {
                         raw.inspect(|raw| raw.resume());
                         self.resize().await;
                     }
-                    Received::Ending(signal) => {
-                        interrupts += 1;
-                        let insists = interrupts >= INSISTENT;
-                        self.signal(if insists { "KILL" } else { word(signal) }).await;
-                        if signal.is_final() && deadline.is_none() {
-                            deadline = Some(tokio::time::Instant::now() + GRACE);
-                        }
-                    }
+                    Received::Ending(signal) => self.ask(signal, asked).await,
                 }
             }
         }
     }
 
-    async fn status(&self, drained: Drained) -> Result<i32, EngineError> {
-        let path = self.docker.path(&format!("/exec/{}/json", self.id));
-        // Its streams may end a moment before it does.
-        for _ in 0..50 {
-            match self.docker.endpoint().get::<InspectedExec>(&path).await {
-                Ok((_, exec)) if exec.running && drained == Drained::Whole => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+    /// Passes signals on until the program has ended, which may be long after it closed its streams.
+    async fn until_ended(
+        &self,
+        signals: &mut Signals,
+        mut asked: Asked,
+    ) -> Result<i32, EngineError> {
+        loop {
+            tokio::select! {
+                status = self.ended() => return status,
+                () = at(asked.deadline) => {
+                    self.signal("KILL").await;
+                    let ended = tokio::time::timeout(DYING, self.ended());
+                    return ended.await.unwrap_or(Ok(KILLED));
                 }
-                Ok((_, exec)) => return Ok(exec.exit_code.unwrap_or(1)),
-                // The container ended, and all in it was killed.
-                Err(super::super::WireError::Answer { status: 404, .. }) => return Ok(137),
-                Err(error) => {
-                    return Err(self.docker.failed("run a program in the container", error));
+                received = signals.next() => match received {
+                    Received::Ending(signal) => self.ask(signal, &mut asked).await,
+                    Received::Suspended => stop_ourselves(),
+                    Received::Continued | Received::Resized => {}
                 }
             }
         }
-        Ok(0)
+    }
+
+    async fn ask(&self, signal: EndingSignal, asked: &mut Asked) {
+        asked.times += 1;
+        let insists = asked.times >= INSISTENT;
+        self.signal(if insists { "KILL" } else { word(signal) })
+            .await;
+        if signal.is_final() && asked.deadline.is_none() {
+            asked.deadline = Some(Instant::now() + GRACE);
+        }
+    }
+
+    async fn ended(&self) -> Result<i32, EngineError> {
+        let (mut pause, longest) = LOOK;
+        loop {
+            if let Some(status) = self.inspect().await? {
+                return Ok(status);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Asks for the program's exit status; there is none while it runs.
+    async fn inspect(&self) -> Result<Option<i32>, EngineError> {
+        let path = self.docker.path(&format!("/exec/{}/json", self.id));
+        match self.docker.endpoint().get::<InspectedExec>(&path).await {
+            Ok((_, exec)) if exec.running => Ok(None),
+            Ok((_, exec)) => Ok(Some(exec.exit_code.unwrap_or(1))),
+            // The container ended, and all in it was killed.
+            Err(super::super::WireError::Answer { status: 404, .. }) => Ok(Some(KILLED)),
+            Err(error) => Err(self.docker.failed("run a program in the container", error)),
+        }
     }
 
     async fn resize(&self) {
@@ -270,7 +314,7 @@ fn word(signal: EndingSignal) -> &'static str {
 }
 
 /// Waits for a time, if there is one.
-async fn at(deadline: Option<tokio::time::Instant>) {
+async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -29,7 +29,7 @@ use self::{
 use super::{Docker, error::EngineError, terminal::RawTerminal, throwaway::sweep};
 
 pub(crate) use self::{
-    create::{assignments, no_log},
+    create::{assignments, no_log, session_log},
     found::{AGENT, PROJECT, UID, VERSION},
     modes::TerminalModes,
 };
@@ -38,7 +38,7 @@ pub use self::{
     exec::{ExecSpec, exec_session},
     found::{EngineSession, SessionDetails, SessionState},
     logs::{LogsWanted, session_logs},
-    name::{SessionName, is_container_name},
+    name::SessionName,
     spec::{Access, Network, SessionInput, SessionLog, SessionMount, SessionSpec, WhenEnded},
     stop::{Stopped, stop_session},
 };
@@ -145,7 +145,7 @@ impl Created {
     pub async fn run(mut self, docker: &Docker, talk: &Talk<'_>) -> Result<Ending, EngineError> {
         let outcome = converse(docker, &self.id, talk, &mut self.signals).await;
         if outcome.is_err() {
-            // The engine removes what has run; what never started, or lost its connection, is ours to remove.
+            // The engine removes what has run; what did not get that far is ours to remove.
             let removed = docker.remove_container(&self.id).await;
             return EngineError::and_removed(&self.id, outcome, removed);
         }
@@ -176,7 +176,7 @@ async fn converse(
     let sweeper = docker.clone();
     tokio::spawn(async move { sweep(&sweeper).await.unwrap_or_default() });
     let conversation = Conversation::new((docker, id), (*talk, Part::Starter), raw)?;
-    conversation.hold(link, signals).await
+    Ok(conversation.hold(link, signals).await)
 }
 
 /// Joins a container that runs already.
@@ -196,7 +196,7 @@ pub async fn attach_session(
     let raw = raw(talk.input)?;
     let conversation = Conversation::new((docker, id), (*talk, Part::Visitor), raw)?;
     conversation.redraw(modes).await;
-    conversation.hold(link, &mut signals).await
+    Ok(conversation.hold(link, &mut signals).await)
 }
 
 fn raw(input: SessionInput) -> Result<Option<RawTerminal>, EngineError> {

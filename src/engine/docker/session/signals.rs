@@ -1,7 +1,14 @@
 //! The signals that reach us while a session runs.
 
+use std::time::Duration;
+
 use rustix::process::{Pid, Signal as Number, getpid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// After so many of them what does not end is killed, as Docker's client has it.
+pub(super) const INSISTENT: u32 = 3;
+/// How long it may take to end when nobody is left who could ask again.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// What came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
