@@ -78,20 +78,18 @@ fn save(
         )
         .hint("type it each time, or store `--cap-add`, `--device` and `--security-opt` for what is needed"));
     }
-    let own = found
-        .docker_args
-        .iter()
-        .filter(|stored| stored.file == found.file);
-    let own: Vec<Stored> = own
-        .filter(|_| !options.no_stored_options)
-        .cloned()
-        .collect();
-    let words = stored::read(agent, &own)?.overridden_by(typed).words();
     let settings = &context.settings;
-    let text = text::join(&words);
-    Projects::open(settings).store_docker_args((&settings.directory, agent), &text)?;
+    let place = (settings.directory.as_path(), agent);
+    let text = Projects::open(settings).change_docker_args(place, |own| {
+        let own = (!options.no_stored_options).then(|| Stored {
+            file: found.file.clone(),
+            text: own.to_owned(),
+        });
+        let below = stored::read(agent, own.as_slice())?;
+        Ok::<_, Diagnostic>(text::join(&below.overridden_by(typed).words()))
+    })?;
     let file = found.file.display();
-    let said = if words.is_empty() {
+    let said = if text.is_empty() {
         format!("no container options are stored for `{agent}` in this project any more")
     } else {
         format!("from now on `{agent}` runs in this project with {text}; {file} has it")

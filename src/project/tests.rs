@@ -301,3 +301,26 @@ fn programs_that_store_at_the_same_time_lose_nothing() {
         .collect();
     assert_eq!(left.len(), 2, "the file and the lock: {left:?}");
 }
+
+#[test]
+fn options_that_are_added_at_the_same_time_are_all_there() {
+    let home = Home::new();
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let home = &home;
+            scope.spawn(move || {
+                let added = |before: &str| {
+                    Ok::<_, ProjectError>(format!("{before} -e A{number}=1").trim().to_owned())
+                };
+                let (projects, directory) = (Projects::below(&home.projects.home), home.project());
+                projects
+                    .change_docker_args((&directory, "codex"), added)
+                    .unwrap();
+            });
+        }
+    });
+    for number in 0..16 {
+        let text = home.text();
+        assert!(text.contains(&format!("-e A{number}=1")), "{text}");
+    }
+}

@@ -63,7 +63,8 @@ impl<'a> Options<'a> {
         if *text != self.own {
             let settings = &self.context.settings;
             let place = (settings.directory.as_path(), self.agent.id.as_str());
-            Projects::open(settings).store_docker_args(place, text)?;
+            let projects = Projects::open(settings);
+            projects.change_docker_args(place, |_before| Ok::<_, Diagnostic>(text.clone()))?;
         }
         Ok(())
     }
