@@ -10,10 +10,9 @@ use std::{
     time::Instant,
 };
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use crate::{
-    access,
     cli::{self, Cli, Command},
     commands, completion, container_options,
     context::Context,
@@ -181,8 +180,7 @@ async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnos
 fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let refused =
         |words: String| Cli::command().error(clap::error::ErrorKind::UnknownArgument, words);
-    let arguments = access::join_git(arguments, &access::with_value(&Cli::command()));
-    let arguments = cli::older_config(arguments).map_err(refused);
+    let arguments = cli::older_config(cli::join_git(arguments)).map_err(refused);
     let arranged = arguments.and_then(|arguments| {
         cli::arrange(arguments).map_err(|refused| {
             Cli::command().error(
@@ -196,7 +194,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
             )
         })
     });
-    let parsed = arranged.and_then(Cli::try_parse_from);
+    let parsed = arranged.and_then(cli::read);
     parsed.map_err(|error| {
         // A reader that went away is no reason for another exit code.
         drop(error.print());

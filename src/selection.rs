@@ -43,10 +43,15 @@ pub struct Choice {
     pub extensions: Vec<String>,
     /// The name of the image with the extensions: `NAME:TAG`, or only a tag of `aicage-extended`.
     /// Without `--extension`, the name of an image that was put together before.
-    #[arg(long, value_name = "NAME[:TAG]", conflicts_with = "no_extensions")]
+    #[arg(
+        long,
+        value_name = "NAME[:TAG]",
+        conflicts_with = "no_extensions",
+        hide_short_help = true
+    )]
     pub image_name: Option<String>,
     /// Add no extensions, whatever is stored for the project.
-    #[arg(long, conflicts_with = "extensions")]
+    #[arg(long, conflicts_with = "extensions", hide_short_help = true)]
     pub no_extensions: bool,
     /// Ask anew for base and extensions, whatever is stored for the project.
     #[arg(long, conflicts_with_all = ["base", "extensions", "image_name", "no_extensions"])]

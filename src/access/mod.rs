@@ -16,5 +16,5 @@ mod ssh;
 pub use detect::{Detected, detect};
 pub use kind::{Grant, Kind, KindError, Switch, Wish};
 pub use offer::AccessOffer;
-pub use options::{AccessOptions, Typed, join_git, with_value};
+pub use options::{AccessOptions, Typed};
 pub use settle::{Settled, Settlement, keep, settle};

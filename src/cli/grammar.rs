@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString};
 
-use clap::{Arg, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 
 use super::Cli;
 
@@ -65,42 +65,54 @@ fn starts_with_dash(argument: &OsString) -> bool {
 
 /// Whether an option takes the argument after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Takes {
+pub(super) enum Takes {
     Next,
     Nothing,
 }
 
 /// The options before an agent, by name and by letter.
-struct Options {
+pub(super) struct Options {
     long: BTreeMap<String, Takes>,
     short: BTreeMap<char, Takes>,
 }
 
 impl Options {
-    fn ours() -> Self {
-        let command = Cli::command();
+    pub(super) fn ours() -> Self {
         // What clap adds by itself when it parses.
-        let mut long =
+        let long =
             BTreeMap::from(["help", "version"].map(|name| (name.to_owned(), Takes::Nothing)));
-        let mut short = BTreeMap::from(['h', 'V'].map(|letter| (letter, Takes::Nothing)));
+        let short = BTreeMap::from(['h', 'V'].map(|letter| (letter, Takes::Nothing)));
+        let mut ours = Self { long, short };
+        ours.add(&Cli::command());
+        ours
+    }
+
+    /// Adds the options that a verb has beside them.
+    pub(super) fn add_those_of(&mut self, verb: &str) {
+        if let Some(verb) = Cli::command().find_subcommand(verb) {
+            self.add(verb);
+        }
+    }
+
+    fn add(&mut self, command: &Command) {
         for argument in command.get_arguments() {
             let takes = takes(argument);
             let names = argument.get_long_and_visible_aliases().unwrap_or_default();
             let hidden = argument.get_aliases().unwrap_or_default();
-            long.extend(
+            self.long.extend(
                 names
                     .into_iter()
                     .chain(hidden)
                     .map(|name| (name.to_owned(), takes)),
             );
             let letters = argument.get_short_and_visible_aliases().unwrap_or_default();
-            short.extend(letters.into_iter().map(|letter| (letter, takes)));
+            self.short
+                .extend(letters.into_iter().map(|letter| (letter, takes)));
         }
-        Self { long, short }
     }
 
     /// Tells what an argument that begins with a dash takes; `None` if it is no option of ours.
-    fn takes(&self, text: &str) -> Option<Takes> {
+    pub(super) fn takes(&self, text: &str) -> Option<Takes> {
         if let Some(name) = text.strip_prefix("--") {
             return match name.split_once('=') {
                 Some((name, _)) => self.long.get(name).map(|_| Takes::Nothing),

@@ -3,15 +3,19 @@
 //! Invariant: options stand before the agent; everything after the agent's name is the agent's, `--help` included. A
 //! word that is a verb is the verb; no built-in agent has a verb's name (a test holds the two lists against each other).
 
+mod git_word;
 mod grammar;
 mod older_config;
+mod typed;
 
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use git_word::join_git;
 pub use grammar::{Refused, arrange};
 pub use older_config::older_config;
+pub use typed::read;
 
 use crate::{
     access::AccessOptions, build_secrets::SecretOption, commands,
@@ -62,7 +66,8 @@ pub struct GlobalOptions {
         global = true,
         value_enum,
         default_value = "auto",
-        value_name = "HOW"
+        value_name = "HOW",
+        hide_short_help = true
     )]
     pub progress: ProgressMode,
     /// How to ask what is not said yet: on one page, in lines, or not at all.
@@ -71,11 +76,17 @@ pub struct GlobalOptions {
         global = true,
         value_enum,
         default_value = "ui",
-        value_name = "HOW"
+        value_name = "HOW",
+        hide_short_help = true
     )]
     pub menu: Menu,
     /// Set one setting for this run, over all files and variables; may be given several times.
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    #[arg(
+        long = "set",
+        global = true,
+        value_name = "KEY=VALUE",
+        hide_short_help = true
+    )]
     pub set: Vec<SetOption>,
     /// Print results as one JSON object.
     #[arg(long, global = true)]
@@ -84,7 +95,8 @@ pub struct GlobalOptions {
     #[arg(
         long = "secret",
         global = true,
-        value_name = "id=ID[,src=FILE|,env=NAME]"
+        value_name = "id=ID[,src=FILE|,env=NAME]",
+        hide_short_help = true
     )]
     pub secrets: Vec<SecretOption>,
 }
@@ -99,10 +111,14 @@ pub struct RunOptions {
     #[arg(long = "share", value_name = "PATH[:ro]")]
     pub shares: Vec<String>,
     /// Mount what this extension shares, from now on in this project; may be given several times.
-    #[arg(long = "extension-shares", value_name = "EXTENSION")]
+    #[arg(
+        long = "extension-shares",
+        value_name = "EXTENSION",
+        hide_short_help = true
+    )]
     pub extension_shares: Vec<String>,
     /// Mount nothing that extensions share, from now on in this project.
-    #[arg(long, conflicts_with = "extension_shares")]
+    #[arg(long, conflicts_with = "extension_shares", hide_short_help = true)]
     pub no_extension_shares: bool,
     /// What of this machine the agent gets.
     #[command(flatten)]
@@ -111,17 +127,20 @@ pub struct RunOptions {
     #[arg(long, conflicts_with_all = ["no_update", "offline"])]
     pub update: bool,
     /// Neither ask nor say whether there is something newer.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_update: bool,
     /// The session.
     #[command(flatten)]
     pub session: SessionOptions,
-    /// The container that it runs in.
-    #[command(flatten)]
-    pub container: ContainerOptions,
     /// What the repository's `aicage.yml` asks for.
     #[command(flatten)]
     pub trust: TrustOptions,
+    /// The container that it runs in; last, because its heading in `--help` holds for all that follows.
+    #[command(flatten)]
+    pub container: ContainerOptions,
+    /// Which of these were typed, as `--option`.
+    #[arg(skip)]
+    pub typed: Vec<String>,
 }
 
 impl RunOptions {
@@ -148,6 +167,7 @@ impl RunOptions {
             session: self.session.overridden_by(after.session),
             container: self.container.overridden_by(after.container),
             trust: self.trust.overridden_by(after.trust),
+            typed: [self.typed.clone(), after.typed].concat(),
         }
     }
 }

@@ -25,12 +25,12 @@ use crate::{
     A new container has everything that a start of the agent has: image, mounts, variables. Both shells are you, in the \
     project's directory.")]
 pub struct ShellArgs {
-    /// Options of a new container.
-    #[command(flatten)]
-    pub options: RunOptions,
     /// Which.
     #[command(flatten)]
     pub which: WhichShell,
+    /// Options of a new container.
+    #[command(flatten)]
+    pub options: RunOptions,
 }
 
 /// Where the shell is to be.
@@ -63,6 +63,7 @@ pub async fn shell(
     };
     match (found, wanted.which) {
         (Some(session), _) => {
+            refuse_options(options, &session)?;
             exec::run(context, (&session.id, &session.name), inside::shell()).await
         }
         (None, name) => {
@@ -70,6 +71,17 @@ pub async fn shell(
             run::start(context, options, (&name, run::Program::Shell)).await
         }
     }
+}
+
+/// A container that is there already cannot be given anything any more.
+fn refuse_options(options: &RunOptions, session: &EngineSession) -> Result<(), Diagnostic> {
+    let Some(option) = options.typed.first() else {
+        return Ok(());
+    };
+    let (name, agent) = (&session.name, &session.agent);
+    let message = format!("`{option}` is for a new container, and `{name}` runs already");
+    let hint = format!("`aicage shell --new {agent}` starts a container with it");
+    Err(Diagnostic::new("shell-option", ExitStatus::Usage, message).hint(hint.as_str()))
 }
 
 /// The session of that name, or the only one here of that agent; `None` where the name is an agent's that runs nowhere

@@ -8,6 +8,7 @@ use super::{Flags, ValueError, text};
 
 /// Options of the container, and what is done with them.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Container options")]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -21,21 +22,20 @@ pub struct ContainerOptions {
         long,
         value_name = "\"OPTIONS\"",
         allow_hyphen_values = true,
-        hide_short_help = true,
-        help_heading = "Container options"
+        hide_short_help = true
     )]
     pub docker_args: Vec<Pasted>,
     /// Keep the engine's own set of capabilities for root inside, instead of the few that aicage's init needs.
-    #[arg(long, hide_short_help = true, help_heading = "Container options")]
+    #[arg(long, hide_short_help = true)]
     pub keep_capabilities: bool,
     /// Leave out the options that are stored for this agent.
-    #[arg(long, hide_short_help = true, help_heading = "Container options")]
+    #[arg(long, hide_short_help = true)]
     pub no_stored_options: bool,
     /// Store the container options of this command line for this agent in this project.
-    #[arg(long, help_heading = "Container options")]
+    #[arg(long)]
     pub save: bool,
     /// Print the `docker run` line that would do the same, and do nothing.
-    #[arg(long, help_heading = "Container options")]
+    #[arg(long)]
     pub dry_run: bool,
 }
 

@@ -111,7 +111,7 @@ mod tests {
             ALL,
             "--pids-limit -1 --security-opt no-new-privileges=false --cap-add SYS_PTRACE",
             &format!(
-                "--pids-limit -1 {NEEDED} --cap-add SYS_PTRACE --cap-drop ALL --security-opt no-new-privileges=false"
+                "--pids-limit=-1 {NEEDED} --cap-add SYS_PTRACE --cap-drop ALL --security-opt no-new-privileges=false"
             ),
         );
         check(

@@ -25,7 +25,8 @@ use super::{
 
 /// Docker's options, by docker's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Container options")]
+// Whatever is given once counts as it was given last, as docker has it.
+#[command(next_help_heading = "Container options", args_override_self = true)]
 pub struct Flags {
     /// Set a variable in the container, or pass one on by name.
     #[arg(short, long, value_name = "NAME[=VALUE]")]
@@ -46,12 +47,7 @@ pub struct Flags {
     #[arg(long, value_name = "PATH[:OPTIONS]", hide_short_help = true)]
     pub tmpfs: Vec<Tmpfs>,
     /// Connect to a network: `none`, `host`, or one of the engine's.
-    #[arg(
-        long,
-        alias = "net",
-        value_name = "NETWORK",
-        overrides_with = "network"
-    )]
+    #[arg(long, alias = "net", value_name = "NETWORK")]
     pub network: Option<NetworkOption>,
     /// Know a host by name: `db:10.0.0.7`, `host.docker.internal:host-gateway`.
     #[arg(long, value_name = "NAME:ADDRESS", hide_short_help = true)]
@@ -63,31 +59,20 @@ pub struct Flags {
     #[arg(long, value_name = "DOMAIN", hide_short_help = true)]
     pub dns_search: Vec<String>,
     /// Give at most so much processor time: `--cpus 1.5`.
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        hide_short_help = true,
-        overrides_with = "cpus"
-    )]
+    #[arg(long, value_name = "NUMBER", hide_short_help = true)]
     pub cpus: Option<Processors>,
     /// Give only these processors: `0-3`, `0,2`.
-    #[arg(
-        long,
-        value_name = "LIST",
-        hide_short_help = true,
-        overrides_with = "cpuset_cpus"
-    )]
+    #[arg(long, value_name = "LIST", hide_short_help = true)]
     pub cpuset_cpus: Option<String>,
     /// Give at most so much memory: `-m 8g`.
-    #[arg(short, long, value_name = "SIZE", overrides_with = "memory")]
+    #[arg(short, long, value_name = "SIZE")]
     pub memory: Option<Size>,
     /// Give at most so much memory and swap together; -1 for any amount.
     #[arg(
         long,
         value_name = "SIZE",
         hide_short_help = true,
-        allow_negative_numbers = true,
-        overrides_with = "memory_swap"
+        allow_negative_numbers = true
     )]
     pub memory_swap: Option<SwapSize>,
     /// Allow so many processes and threads; -1 for any number.
@@ -95,23 +80,17 @@ pub struct Flags {
         long,
         value_name = "NUMBER",
         hide_short_help = true,
-        allow_negative_numbers = true,
-        overrides_with = "pids_limit"
+        allow_negative_numbers = true
     )]
     pub pids_limit: Option<i64>,
     /// Give so much memory to `/dev/shm`; a browser needs `1g`.
-    #[arg(
-        long,
-        value_name = "SIZE",
-        hide_short_help = true,
-        overrides_with = "shm_size"
-    )]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub shm_size: Option<Size>,
     /// Limit processes: `nofile=1024:4096`.
     #[arg(long, value_name = "NAME=SOFT[:HARD]", hide_short_help = true)]
     pub ulimit: Vec<Ulimit>,
     /// Give graphics processors: `all`, a number, or `device=0`.
-    #[arg(long, value_name = "GPUS", overrides_with = "gpus")]
+    #[arg(long, value_name = "GPUS", hide_short_help = true)]
     pub gpus: Option<Gpus>,
     /// Give a device of this machine: `/dev/dri`.
     #[arg(long, value_name = "PATH[:PATH][:rwm]", hide_short_help = true)]
@@ -132,8 +111,7 @@ pub struct Flags {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "",
-        hide_short_help = true,
-        overrides_with = "privileged"
+        hide_short_help = true
     )]
     pub privileged: Option<Privileged>,
     /// Be in this group, too.
@@ -143,15 +121,10 @@ pub struct Flags {
     #[arg(long, value_name = "NAME=VALUE", hide_short_help = true)]
     pub sysctl: Vec<Sysctl>,
     /// Name the session, which is its container's name; else it is called after agent and directory.
-    #[arg(long, value_name = "NAME", overrides_with = "name")]
+    #[arg(long, value_name = "NAME")]
     pub name: Option<ContainerName>,
     /// Name the container's host.
-    #[arg(
-        long,
-        value_name = "NAME",
-        hide_short_help = true,
-        overrides_with = "hostname"
-    )]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     pub hostname: Option<Hostname>,
     /// Label the container.
     #[arg(short, long, value_name = "NAME[=VALUE]", hide_short_help = true)]
@@ -164,34 +137,17 @@ pub struct Flags {
         require_equals = true,
         default_missing_value = "true",
         value_parser = BoolishValueParser::new(),
-        hide_short_help = true,
-        overrides_with = "init"
+        hide_short_help = true
     )]
     pub init: Option<bool>,
     /// Run with another runtime of the engine: `runsc`, `nvidia`.
-    #[arg(
-        long,
-        value_name = "RUNTIME",
-        hide_short_help = true,
-        overrides_with = "runtime"
-    )]
+    #[arg(long, value_name = "RUNTIME", hide_short_help = true)]
     pub runtime: Option<String>,
     /// Run this program, as root, in place of aicage's init and the agent.
-    #[arg(
-        long,
-        value_name = "PROGRAM",
-        hide_short_help = true,
-        overrides_with = "entrypoint"
-    )]
+    #[arg(long, value_name = "PROGRAM", hide_short_help = true)]
     pub entrypoint: Option<String>,
     /// Start in this directory of the container instead of the project.
-    #[arg(
-        short,
-        long,
-        value_name = "PATH",
-        hide_short_help = true,
-        overrides_with = "workdir"
-    )]
+    #[arg(short, long, value_name = "PATH", hide_short_help = true)]
     pub workdir: Option<String>,
     /// Keep the image's files from being changed inside.
     #[arg(
@@ -201,8 +157,7 @@ pub struct Flags {
         require_equals = true,
         default_missing_value = "true",
         value_parser = BoolishValueParser::new(),
-        hide_short_help = true,
-        overrides_with = "read_only"
+        hide_short_help = true
     )]
     pub read_only: Option<bool>,
     /// Cannot be said: the agent runs as you.
@@ -347,7 +302,13 @@ struct Words(Vec<String>);
 impl Words {
     fn each<T: std::fmt::Display>(&mut self, option: &str, values: impl IntoIterator<Item = T>) {
         for value in values {
-            self.0.extend([option.to_owned(), value.to_string()]);
+            let value = value.to_string();
+            if value.starts_with('-') {
+                // As a word of its own it would be taken for an option.
+                self.0.push(format!("{option}={value}"));
+            } else {
+                self.0.extend([option.to_owned(), value]);
+            }
         }
     }
 
@@ -404,9 +365,9 @@ mod tests {
     /// One value of every option.
     const ALL: &str = "--env-file /a --env A --env B=c --publish 80:80 --volume /a:/b --mount type=tmpfs,target=/t \
         --tmpfs /u --network none --add-host a:1.1.1.1 --dns 1.1.1.1 --dns-search x --cpus 1 --cpuset-cpus 0 \
-        --memory 1g --memory-swap -1 --pids-limit -1 --shm-size 1g --ulimit nofile=1:2 --gpus all \
+        --memory 1g --memory-swap=-1 --pids-limit=-1 --shm-size 1g --ulimit nofile=1:2 --gpus all \
         --device /dev/a:/dev/a:rwm --cap-add SYS_PTRACE --cap-drop KILL --security-opt no-new-privileges \
-        --group-add x --sysctl a.b=c --name ab --hostname h --label a=b --init --runtime r --entrypoint e \
+        --group-add x --sysctl a.b=c --name ab --hostname h --label a=b --label=-c=d --init --runtime r --entrypoint e \
         --workdir /w --read-only";
 
     #[test]

@@ -4,7 +4,12 @@
 pub fn why(option: &str) -> Option<&'static str> {
     let name = option.split('=').next().unwrap_or(option);
     Some(match name {
-        "-d" | "--detach" => "is not needed: an agent's session runs until it ends",
+        "-d" | "--detach" => {
+            "is aicage's own, and not stored: type it before the agent, `aicage -d AGENT`"
+        }
+        "--detach-keys" => {
+            "is aicage's own, and not stored: type it before the agent, `aicage --detach-keys KEYS AGENT`"
+        }
         "--restart" => "has no use here: a session ends with its agent",
         "--rm" | "-i" | "-t" => "is done anyway",
         "--platform" => "is the base's to say: images are for this machine",
@@ -18,11 +23,9 @@ pub fn why(option: &str) -> Option<&'static str> {
         "--volumes-from" => "is not taken: name the volumes with `--volume`",
         "--link" => "is docker's older way: connect both to one `--network`",
         "-P" | "--publish-all" => "is not taken: name the ports with `--publish`",
-        "-a" | "--attach" | "--detach-keys" | "--sig-proxy" => {
-            "is aicage's to say: a session is attached"
-        }
+        "-a" | "--attach" | "--sig-proxy" => "is aicage's to say: a session is attached",
         "--log-driver" | "--log-opt" => {
-            "is aicage's to say: what an agent prints is yours, not the engine's"
+            "is aicage's to say: the engine keeps the last 20 MB, `--no-log` before the agent keeps none"
         }
         "--cidfile" => "is not taken: name the container with `--name`",
         "--label-file" => "is not taken: name the labels with `--label`",

@@ -11,10 +11,10 @@ pub struct SessionOptions {
     #[arg(short = 'd', long)]
     pub detach: bool,
     /// Have the engine keep nothing of what the session prints; `aicage logs` then has nothing to show.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_log: bool,
     /// Keys that leave the session running, `none` for none; the usual are ctrl-p,ctrl-q.
-    #[arg(long, value_name = "KEYS")]
+    #[arg(long, value_name = "KEYS", hide_short_help = true)]
     pub detach_keys: Option<DetachKeys>,
 }
 

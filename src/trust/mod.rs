@@ -64,7 +64,7 @@ pub enum Consent {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct TrustOptions {
     /// What to do about what the repository's `aicage.yml` asks for, this time.
-    #[arg(long, value_enum, value_name = "once|never")]
+    #[arg(long, value_enum, value_name = "once|never", hide_short_help = true)]
     pub trust: Option<TrustWord>,
 }
 

@@ -99,6 +99,8 @@ fn stored_options_that_cannot_be_used_name_their_file_and_the_way_out() {
         ("--colour red", "`--colour` is no option that aicage knows"),
         ("-p 8O:80", "`8O` is no port"),
         ("--user 1000", "the agent runs as you"),
+        ("-d", "`-d` is aicage's own"),
+        ("--log-driver none", "the engine keeps the last 20 MB"),
         ("--privileged", "it gives the agent all of this machine"),
     ] {
         home.store(&format!(
@@ -194,7 +196,44 @@ fn options_that_cannot_be_used_are_refused_before_anything_is_made() {
     }
     let said = home.run(&["--restart=always", "--", "one"], 2);
     says(&said, &["`--restart=always` before `--` has no use here"]);
+    let said = home.run(&["--restart=always", "one"], 2);
+    says(&said, &["`--restart", "has no use here: a session ends"]);
     assert!(!home.path("aicage/store").exists(), "something was made");
+}
+
+#[test]
+fn options_of_a_start_before_a_verb_that_starts_nothing_are_refused() {
+    let home = Home::new();
+    for (line, whys) in [
+        (
+            &["--dry-run", "stop", "--all"][..],
+            &["`--dry-run` is for starting an agent", "`stop` starts none"][..],
+        ),
+        (
+            &["--base", "small", "build", "one"],
+            &["`--base` before `build`", "write it after `build`"],
+        ),
+        (
+            &["-p", "80:80", "config", "show"],
+            &["`--publish`", "`config`"],
+        ),
+        (&["--git", "on", "ps"], &["`--git`", "`ps`"]),
+    ] {
+        says(&home.run(line, 2), whys);
+    }
+    home.run(&["--offline", "agent", "list"], 0);
+    home.run(&["--offline", "-p", "80:80", "run", "one"], NEEDS_NETWORK);
+}
+
+#[test]
+fn a_volume_that_is_really_a_path_gives_away_no_more_than_the_path() {
+    let home = Home::new();
+    let whole = home.path("").display().to_string();
+    let mount = format!(
+        "type=volume,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device={whole}"
+    );
+    let said = home.run(&["--offline", "--mount", &mount, "one"], 3);
+    says(&said, &["all of your home directory"]);
 }
 
 #[test]
