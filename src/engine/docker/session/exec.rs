@@ -151,13 +151,17 @@ impl Exec<'_> {
         let stream = self.docker.endpoint().hijack_with(&path, &body).await;
         let stream =
             stream.map_err(|error| self.docker.failed("run a program in the container", error))?;
-        let (from, to) = tokio::io::split(stream);
+        let (mut from, to) = tokio::io::split(stream);
         let modes = Arc::<Mutex<TerminalModes>>::default();
-        let output = if is_terminal {
-            tokio::spawn(forward_bytes(from, Arc::clone(&modes)))
-        } else {
-            tokio::spawn(forward_frames(from))
-        };
+        let drawn = Arc::clone(&modes);
+        let output = tokio::spawn(async move {
+            let end = if is_terminal {
+                forward_bytes(&mut from, drawn).await
+            } else {
+                forward_frames(&mut from).await
+            };
+            (end, from)
+        });
         let input = match self.spec.input {
             SessionInput::Empty => None,
             SessionInput::Terminal | SessionInput::Pipe => {
@@ -166,11 +170,15 @@ impl Exec<'_> {
             }
         };
         let mut asked = Asked::default();
-        let drained = self
+        let (drained, rest) = self
             .until_drained(output, raw.as_ref(), (signals, &mut asked))
             .await;
         if let Some(input) = input {
             input.abort();
+        }
+        // An engine that sees us hang up calls the program ended, whether it is or not.
+        if let Some(mut rest) = rest {
+            tokio::spawn(async move { tokio::io::copy(&mut rest, &mut tokio::io::sink()).await });
         }
         if raw.is_some() {
             let modes = modes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,26 +191,29 @@ impl Exec<'_> {
         }
     }
 
-    /// Passes signals and sizes on until all is printed, or nobody reads it.
-    async fn until_drained(
+    /// Passes signals and sizes on until all is printed, or nobody reads it; what is left to read then is returned.
+    async fn until_drained<R>(
         &self,
-        mut output: tokio::task::JoinHandle<Drained>,
+        mut output: tokio::task::JoinHandle<(Drained, R)>,
         raw: Option<&RawTerminal>,
         (signals, asked): (&mut Signals, &mut Asked),
-    ) -> Drained {
+    ) -> (Drained, Option<R>) {
         self.resize().await;
         loop {
             tokio::select! {
                 end = &mut output => {
-                    let end = end.unwrap_or(Drained::Broken);
+                    let Ok((end, rest)) = end else {
+                        return (Drained::Broken, None);
+                    };
                     if end == Drained::Unread {
                         self.ask(EndingSignal::Terminate, asked).await;
+                        return (end, Some(rest));
                     }
-                    return end;
+                    return (end, None);
                 }
                 () = at(asked.deadline) => {
                     output.abort();
-                    return Drained::Unread;
+                    return (Drained::Unread, None);
                 }
                 received = signals.next() => match received {
                     Received::Resized => self.resize().await,
