@@ -2,7 +2,7 @@
 //!
 //! Invariant: an event is a fact about work, not words for a person; words are made by the program.
 
-use std::{path::Path, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use crate::{descriptor::Descriptor, digest::Digest, provenance::Origin};
 
@@ -37,6 +37,8 @@ pub enum Event<'a> {
     FetchStarted {
         /// The blob.
         blob: &'a Descriptor,
+        /// Whose it is.
+        of: Contributor<'a>,
         /// Bytes that need not be fetched again.
         have: u64,
     },
@@ -56,6 +58,8 @@ pub enum Event<'a> {
     FetchSkipped {
         /// The blob.
         blob: &'a Descriptor,
+        /// Whose it is.
+        of: Contributor<'a>,
     },
     /// A request failed and is tried again.
     Retrying {
@@ -112,6 +116,24 @@ pub enum Event<'a> {
         /// One sentence.
         message: &'a str,
     },
+}
+
+/// Whose a layer is that comes with an image.
+#[derive(Debug, Clone, Copy)]
+pub struct Contributor<'a> {
+    /// The image that it comes with, as people write its name.
+    pub reference: &'a str,
+    /// Who contributed it, where the image's own record says so.
+    pub origin: Option<&'a Origin>,
+}
+
+impl fmt::Display for Contributor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.origin {
+            Some(origin) => origin.fmt(f),
+            None => f.write_str(self.reference),
+        }
+    }
 }
 
 /// A reporter that says nothing.

@@ -10,8 +10,9 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use assembler::{
     descriptor::Descriptor,
     image::Image,
+    inspect::contributors,
     reference::ImageReference,
-    reporter::Event,
+    reporter::{Contributor, Event},
     store::{Ingest, PartWriter, StoreError},
 };
 use bytes::Bytes;
@@ -64,13 +65,18 @@ impl Client {
                     source,
                 }
             })?;
+        let (origins, shown) = (contributors(&image), reference.familiar());
         let mut seen = BTreeSet::new();
         let mut fetches = Vec::new();
-        for layer in image.layers() {
+        for (layer, origin) in image.layers().iter().zip(&origins) {
             let blob = &layer.descriptor;
+            let of = Contributor {
+                reference: &shown,
+                origin: origin.as_ref(),
+            };
             // An image may have the same layer twice.
             if seen.insert(blob.digest) {
-                fetches.push(self.fetch_blob(reference, blob, to));
+                fetches.push(self.fetch_blob(reference, (blob, of), to));
             }
         }
         stream::iter(fetches)
@@ -83,7 +89,7 @@ impl Client {
     async fn fetch_blob(
         &self,
         reference: &ImageReference,
-        blob: &Descriptor,
+        (blob, of): (&Descriptor, Contributor<'_>),
         to: &Destination,
     ) -> Result<(), RegistryError> {
         let _turn = self
@@ -93,11 +99,11 @@ impl Client {
             .await
             .expect("it is never closed");
         let Some(mut part) = ingest(blob, to).await? else {
-            to.reporter.event(Event::FetchSkipped { blob });
+            to.reporter.event(Event::FetchSkipped { blob, of });
             return Ok(());
         };
         let have = part.position();
-        to.reporter.event(Event::FetchStarted { blob, have });
+        to.reporter.event(Event::FetchStarted { blob, of, have });
         let mut may_be_stale = have > 0;
         let endpoints = self.endpoints(reference)?;
         for endpoint in &endpoints {

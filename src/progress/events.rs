@@ -88,17 +88,21 @@ impl Reporter for Events {
             Event::Resolving { reference } => {
                 self.tell("resolving", json!({"reference": reference}));
             }
-            Event::FetchStarted { blob, have } => {
+            Event::FetchStarted { blob, of, have } => {
                 self.begin(&blob.digest.to_string(), have);
                 let fields = json!({
                     "digest": blob.digest, "size": blob.size, "media_type": blob.media_type, "have": have,
+                    "reference": of.reference, "origin": of.origin.map(named),
                 });
                 self.tell("fetch-started", fields);
             }
             Event::Fetched { digest, bytes } => self.fetched(digest, bytes),
             Event::FetchDone { digest } => self.tell("fetch-done", json!({"digest": digest})),
-            Event::FetchSkipped { blob } => {
-                let fields = json!({"digest": blob.digest, "size": blob.size});
+            Event::FetchSkipped { blob, of } => {
+                let fields = json!({
+                    "digest": blob.digest, "size": blob.size,
+                    "reference": of.reference, "origin": of.origin.map(named),
+                });
                 self.tell("fetch-skipped", fields);
             }
             Event::Retrying {

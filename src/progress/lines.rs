@@ -19,8 +19,8 @@ pub(super) struct Lines {
     printer: Printer,
     start: Instant,
     steps: Mutex<BTreeMap<String, Instant>>,
-    /// What is on its way, with its size.
-    shown: Mutex<BTreeMap<String, u64>>,
+    /// What is on its way, with what is said of it once it is here.
+    shown: Mutex<BTreeMap<String, String>>,
 }
 
 impl Lines {
@@ -42,25 +42,19 @@ impl Lines {
     fn fetch(&self, event: &Event<'_>) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::FetchStarted { blob, have } => {
-                shown.insert(blob.digest.to_string(), blob.size);
-                let size = bytes(blob.size);
+            Event::FetchStarted { blob, of, have } => {
+                let (short, size) = (blob.digest.short(), bytes(blob.size));
+                let done = format!("pulled layer {short} of {of} ({size})");
+                shown.insert(blob.digest.to_string(), done);
                 let here = match have {
                     0 => String::new(),
                     have => format!(", {} of it here already", bytes(*have)),
                 };
-                self.say(&format!(
-                    "pulling layer {} ({size}{here})",
-                    blob.digest.short()
-                ));
+                self.say(&format!("pulling layer {short} of {of} ({size}{here})"));
             }
             Event::FetchDone { digest } => {
-                if let Some(size) = shown.remove(&digest.to_string()) {
-                    self.say(&format!(
-                        "pulled layer {} ({})",
-                        digest.short(),
-                        bytes(size)
-                    ));
+                if let Some(done) = shown.remove(&digest.to_string()) {
+                    self.say(&done);
                 }
             }
             _ => {}
@@ -86,9 +80,9 @@ impl Reporter for Lines {
         match event {
             Event::Resolving { reference } => self.say(&format!("resolving {reference}")),
             Event::FetchStarted { .. } | Event::FetchDone { .. } => self.fetch(&event),
-            Event::FetchSkipped { blob } => {
+            Event::FetchSkipped { blob, of } => {
                 let (short, size) = (blob.digest.short(), bytes(blob.size));
-                self.say(&format!("reused layer {short} ({size})"));
+                self.say(&format!("reused layer {short} of {of} ({size})"));
             }
             Event::Retrying {
                 what,

@@ -72,24 +72,24 @@ impl Live {
 
     fn fetch(&self, event: &Event<'_>) {
         match event {
-            Event::FetchStarted { blob, have } => {
+            Event::FetchStarted { blob, of, have } => {
                 let bar = unseen().with_style(flow(self.printer.talk_columns()));
                 bar.set_length(blob.size);
                 bar.set_position(*have);
                 bar.set_prefix("pulling");
-                bar.set_message(format!("layer {}", blob.digest.short()));
+                bar.set_message(printable(&format!("{}  {of}", blob.digest.short())));
                 self.begin(blob.digest.to_string(), bar);
             }
             Event::FetchDone { digest } => {
                 if let Some(bar) = self.end(&digest.to_string()) {
                     let size = bytes(bar.length().unwrap_or_default());
                     let took = duration(bar.elapsed());
-                    let what = format!("layer {}  {size}  {took}", digest.short());
+                    let what = format!("{}  {size}  {took}", bar.message());
                     self.achieved(Role::Good, "pulled", &what);
                 }
             }
-            Event::FetchSkipped { blob } => {
-                let what = format!("layer {}  {}", blob.digest.short(), bytes(blob.size));
+            Event::FetchSkipped { blob, of } => {
+                let what = format!("{}  {of}  {}", blob.digest.short(), bytes(blob.size));
                 self.achieved(Role::Faint, "reused", &what);
             }
             _ => {}

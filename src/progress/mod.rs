@@ -40,7 +40,7 @@ fn shown(reference: &str) -> &str {
 /// Tells whether a blob is worth a line of its own to a person: layers are, documents are not.
 fn is_shown(event: &Event<'_>) -> bool {
     match event {
-        Event::FetchStarted { blob, .. } | Event::FetchSkipped { blob } => {
+        Event::FetchStarted { blob, .. } | Event::FetchSkipped { blob, .. } => {
             let kind = blob.media_type.as_str();
             kind.contains(".layer.") || kind.contains(".rootfs.")
         }
@@ -55,6 +55,7 @@ mod tests {
     use assembler::{
         descriptor::{Descriptor, media_type},
         provenance::{Kind, Origin},
+        reporter::Contributor,
     };
 
     use super::*;
@@ -85,13 +86,29 @@ mod tests {
             id: "codex".to_owned(),
             version: Some("1.2".to_owned()),
         };
+        let here = Descriptor::of(media_type::OCI_LAYER_GZIP, b"here");
+        let plain = Contributor {
+            reference: "debian:stable",
+            origin: None,
+        };
         for event in [
             Event::Resolving {
                 reference: "debian:stable",
             },
-            Event::FetchSkipped { blob: &config },
+            Event::FetchSkipped {
+                blob: &config,
+                of: plain,
+            },
+            Event::FetchSkipped {
+                blob: &here,
+                of: plain,
+            },
             Event::FetchStarted {
                 blob: &layer,
+                of: Contributor {
+                    reference: "company:final",
+                    origin: Some(&origin),
+                },
                 have: 2,
             },
             Event::Fetched {
@@ -154,8 +171,9 @@ mod tests {
             lines,
             [
                 "resolving debian:stable",
-                "pulling layer dac1d7cfa950 (5 B, 2 B of it here already)",
-                "pulled layer dac1d7cfa950 (5 B)",
+                "reused layer fcec91509759 of debian:stable (4 B)",
+                "pulling layer dac1d7cfa950 of agent codex 1.2 (5 B, 2 B of it here already)",
+                "pulled layer dac1d7cfa950 of agent codex 1.2 (5 B)",
                 "GET x failed; try 2 follows in 500 ms",
                 "reused agent codex 1.2",
                 "running agent codex 1.2, log /logs/codex.log",
@@ -183,6 +201,7 @@ mod tests {
             [
                 "resolving",
                 "fetch-skipped",
+                "fetch-skipped",
                 "fetch-started",
                 "fetch-done",
                 "retrying",
@@ -207,6 +226,9 @@ mod tests {
         // Without a terminal behind it only the lasting lines are printed.
         let text = story(ProgressMode::Tty);
         assert!(text.contains("executed  agent codex 1.2"), "{text}");
-        assert!(text.contains("pulled    layer"), "{text}");
+        assert!(
+            text.contains("pulled    dac1d7cfa950  agent codex 1.2  5 B"),
+            "{text}"
+        );
     }
 }

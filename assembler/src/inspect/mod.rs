@@ -16,6 +16,7 @@ use serde::Serialize;
 pub use self::{
     files::{Cause, ChangeRow, FileKind, FileRow, WhyRow, diff, files, layer_files, why},
     gather::inspect,
+    origin::contributors,
 };
 
 use self::origin::origins;

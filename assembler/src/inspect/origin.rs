@@ -107,6 +107,13 @@ fn lowest_with<'a>(input: &'a InspectInput<'a>, index: usize) -> Option<&'a Know
         .min_by_key(|known| known.diff_ids.len())
 }
 
+/// Returns who contributed each layer, bottom first, as far as the image's own label says; it needs nothing but the image.
+pub fn contributors(image: &Image) -> Vec<Option<Origin>> {
+    let label = label(image);
+    let said = |diff_id| Some(label.as_ref()?.layers.get(diff_id)?.origin.clone());
+    image.diff_ids().iter().map(said).collect()
+}
+
 /// Returns what the image's own label says, if it can be read.
 pub(super) fn label(image: &Image) -> Option<Provenance> {
     let labels: &BTreeMap<String, String> = &image.config().value().config.labels;
