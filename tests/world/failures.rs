@@ -87,6 +87,21 @@ fn a_script_that_fails_shows_its_last_lines_and_its_log() {
         said.tells(".aicage/logs/agent-");
         printed(ground, "the first line");
         assert_eq!(ground.containers(&[process]), Vec::<String>::new());
+        let arguments = [
+            "--progress",
+            "quiet",
+            "build",
+            &ground.agent,
+            "--base",
+            BASE,
+        ];
+        let quiet = ground.run(&arguments, 1);
+        quiet.tells("it went wrong");
+        assert!(
+            quiet.stderr.trim_start().starts_with("error:"),
+            "nothing but the failure: {}",
+            quiet.stderr
+        );
         // Repaired, it goes on.
         ground.define_program("echo repaired");
         assert_eq!(ground.start(&[], 0).stdout, "repaired\n");
