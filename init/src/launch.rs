@@ -17,6 +17,11 @@ pub(crate) const LAUNCH: &str = "launch";
 
 /// Stands for the groups that the engine gave.
 const AS_GIVEN: &str = "-";
+/// Stands for no groups.
+const NONE: &str = ",";
+/// Stands for the groups of the session's user, and has the program find what the agent finds: its terminal and its
+/// language. The program outside says it for what it runs beside the agent.
+const AS_THE_AGENT: &str = "";
 
 /// Whom to become.
 pub(crate) struct Whom<'a> {
@@ -28,10 +33,7 @@ pub(crate) struct Whom<'a> {
 
 /// Prepares a start of this program, which is at `own`; the program to become and its arguments are to be added.
 pub(crate) fn command(own: &Path, whom: &Whom<'_>, directory: &OsStr) -> Command {
-    let groups = whom.groups.map_or(AS_GIVEN.to_owned(), |groups| {
-        let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-        groups.join(",")
-    });
+    let groups = named(whom.groups);
     let mut command = Command::new(own);
     command
         .args([
@@ -44,13 +46,32 @@ pub(crate) fn command(own: &Path, whom: &Whom<'_>, directory: &OsStr) -> Command
     command
 }
 
+fn named(groups: Option<&[u32]>) -> String {
+    match groups {
+        None => AS_GIVEN.to_owned(),
+        Some([]) => NONE.to_owned(),
+        Some(groups) => {
+            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            groups.join(",")
+        }
+    }
+}
+
 /// Becomes the user and then the program: `UID GID GROUPS DIRECTORY PROGRAM [ARGUMENTS]`.
 pub(crate) fn launch(arguments: &[OsString]) -> ExitCode {
     let [uid, gid, groups, directory, program, rest @ ..] = arguments else {
         crate::say("this verb is for the program itself");
         return ExitCode::from(2);
     };
-    if let Err(error) = become_user(uid, gid, groups) {
+    let mut command = Command::new(program);
+    command.args(rest);
+    let mut groups = groups.to_string_lossy().into_owned();
+    if groups == AS_THE_AGENT {
+        let beside = crate::session::beside();
+        command.env_clear().envs(&beside.environment);
+        groups = named(beside.groups.as_deref());
+    }
+    if let Err(error) = become_user(uid, gid, &groups) {
         crate::say(&format!("cannot become user {}: {error}", uid.display()));
         return ExitCode::from(126);
     }
@@ -58,7 +79,7 @@ pub(crate) fn launch(arguments: &[OsString]) -> ExitCode {
         crate::say(&format!("cannot go to {}: {error}", directory.display()));
         return ExitCode::from(126);
     }
-    let error = Command::new(program).args(rest).exec();
+    let error = command.exec();
     crate::say(&format!("cannot run {}: {error}", program.display()));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound {
         127
@@ -67,7 +88,7 @@ pub(crate) fn launch(arguments: &[OsString]) -> ExitCode {
     })
 }
 
-fn become_user(uid: &OsStr, gid: &OsStr, groups: &OsStr) -> io::Result<()> {
+fn become_user(uid: &OsStr, gid: &OsStr, groups: &str) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -92,7 +113,6 @@ fn become_user(uid: &OsStr, gid: &OsStr, groups: &OsStr) -> io::Result<()> {
     }
     // There is one thread, so its rights are the program's.
     if groups != AS_GIVEN {
-        let groups = groups.to_string_lossy();
         let groups = groups.split(',').filter(|group| !group.is_empty());
         let groups: Vec<Gid> = groups
             .map(|group| Ok(Gid::from_raw(number(group.as_ref())?)))

@@ -14,6 +14,9 @@ use crate::{
 /// The variable that names what the image's entrypoint runs.
 pub const ENTRYPOINT: &str = "AICAGE_ENTRYPOINT_CMD";
 
+/// Has our init find out what groups and variables the agent has; inits of before take it for no groups.
+const AS_THE_AGENT: &str = "";
+
 /// The best shell that there is.
 pub fn shell() -> Vec<String> {
     [
@@ -73,23 +76,26 @@ pub fn program(
     }
 }
 
-/// Lets our own init become the user, where it is the session's first process: it gives the terminal to the user and names
-/// a program that is missing as a shell does. Podman's crun up to 1.8 would give this machine's own `/dev/null` away.
+/// Lets our own init become the user, where it is the session's first process: it knows the user's groups, its language and
+/// whether the image knows its terminal, gives the terminal to the user and names a program that is missing as a shell
+/// does. Podman's crun up to 1.8 would give this machine's own `/dev/null` away.
 fn launched(
     session: &SessionDetails,
     directory: Option<&str>,
     user: String,
 ) -> (Vec<String>, String) {
     let init = format!("/{INIT}");
-    let Some((uid, gid)) = user
-        .split_once(':')
-        .filter(|_| session.program == init && is_root(&session.user))
-    else {
+    let Some((uid, gid)) = user.split_once(':').filter(|_| session.program == init) else {
         return (Vec::new(), user);
     };
     let directory = directory.unwrap_or("/");
-    let launch = [init.as_str(), "launch", uid, gid, "", directory].map(str::to_owned);
-    (launch.into(), "0:0".to_owned())
+    let launch = [init.as_str(), "launch", uid, gid, AS_THE_AGENT, directory].map(str::to_owned);
+    let starts_as = if is_root(&session.user) {
+        "0:0".to_owned()
+    } else {
+        user
+    };
+    (launch.into(), starts_as)
 }
 
 fn is_root(user: &str) -> bool {

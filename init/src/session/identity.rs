@@ -25,11 +25,13 @@ pub(super) fn install(contract: &Contract, mounted: &Mounted) -> io::Result<Vec<
         rewrite("/etc/shadow", |text| shadow(text, &contract.user))?;
     }
     rewrite("/etc/group", |text| group(text, contract, &sockets))?;
-    let groups = further_groups(
-        &fs::read_to_string("/etc/group").unwrap_or_default(),
-        contract,
-    );
-    Ok(groups)
+    Ok(groups(contract))
+}
+
+/// Returns the further groups that the user is in.
+pub(super) fn groups(contract: &Contract) -> Vec<u32> {
+    let text = fs::read_to_string("/etc/group").unwrap_or_default();
+    further_groups(&text, contract)
 }
 
 /// Returns the groups that may use the sockets that are mounted.

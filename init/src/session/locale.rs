@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 /// Where they come in.
@@ -22,7 +23,7 @@ fn install_in(environment: &mut BTreeMap<OsString, OsString>, root: &Path) {
     let Some(wanted) = environment.remove(OsStr::new(VARIABLE)) else {
         return;
     };
-    let has = Locales::of(root);
+    let mut has = Locales::of(root);
     for (name, value) in wanted
         .to_string_lossy()
         .split(';')
@@ -46,35 +47,39 @@ fn install_in(environment: &mut BTreeMap<OsString, OsString>, root: &Path) {
     }
 }
 
+/// Longest list of names that is read; one of all languages has 20 KiB.
+const LONGEST: u64 = 1 << 20;
+/// How an archive begins, as the machine writes numbers.
+const MAGIC: u32 = 0xde02_0109;
+
 struct Locales<'a> {
     root: &'a Path,
-    archive: Vec<u8>,
-    /// musl takes every name.
-    any: bool,
+    /// What was found out, so that it is found out once.
+    known: BTreeMap<String, bool>,
 }
 
 impl<'a> Locales<'a> {
-    fn of(root: &'a Path) -> Self {
-        let musl = |entry: &fs_err::DirEntry| {
-            let name = entry.file_name();
-            name.to_string_lossy().starts_with("ld-musl-")
-        };
-        let mut files = fs_err::read_dir(root.join("lib"))
-            .into_iter()
-            .flatten()
-            .flatten();
+    const fn of(root: &'a Path) -> Self {
         Self {
             root,
-            archive: fs_err::read(root.join("usr/lib/locale/locale-archive")).unwrap_or_default(),
-            any: files.any(|entry| musl(&entry)),
+            known: BTreeMap::new(),
         }
     }
 
-    fn locale(&self, value: &str) -> bool {
+    fn locale(&mut self, value: &str) -> bool {
+        if let Some(known) = self.known.get(value) {
+            return *known;
+        }
+        let known = self.look(value);
+        self.known.insert(value.to_owned(), known);
+        known
+    }
+
+    fn look(&self, value: &str) -> bool {
         if value.is_empty() || value.contains('/') {
             return false;
         }
-        if matches!(value, "C" | "POSIX" | PLAIN | "C.utf8") || self.any {
+        if matches!(value, "C" | "POSIX" | PLAIN | "C.utf8") || self.is_musl() {
             return true;
         }
         // `de_DE.UTF-8` is called `de_DE.utf8` where it is kept.
@@ -89,15 +94,45 @@ impl<'a> Locales<'a> {
         } else {
             format!("{language}.{charset}")
         };
-        let named = format!("{kept}\0");
+        let directory = self.root.join("usr/lib/locale");
         [value, kept.as_str()]
             .iter()
-            .any(|name| self.root.join("usr/lib/locale").join(name).is_dir())
-            || self
-                .archive
-                .windows(named.len())
-                .any(|window| window == named.as_bytes())
+            .any(|name| directory.join(name).is_dir())
+            || archived(&directory.join("locale-archive"))
+                .unwrap_or_default()
+                .split(|byte| *byte == 0)
+                .any(|name| name == kept.as_bytes())
     }
+
+    /// musl takes every name.
+    fn is_musl(&self) -> bool {
+        let files = fs_err::read_dir(self.root.join("lib"));
+        files.into_iter().flatten().flatten().any(|entry| {
+            let name = entry.file_name();
+            name.to_string_lossy().starts_with("ld-musl-")
+        })
+    }
+}
+
+/// Reads the names of an archive's locales, each with a 0 behind it. The whole may be of hundreds of megabytes; its head
+/// (`struct locarhead` of glibc) says where the names are.
+fn archived(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs_err::File::open(path)?;
+    let mut head = [0; 32];
+    file.read_exact(&mut head)?;
+    let number = |at: usize| {
+        let bytes = head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        u32::from_ne_bytes(bytes.unwrap_or_default())
+    };
+    if number(0) != MAGIC {
+        return Ok(Vec::new());
+    }
+    let (offset, used) = (number(20), number(24));
+    file.seek(SeekFrom::Start(offset.into()))?;
+    let mut names = Vec::new();
+    file.take(u64::from(used).min(LONGEST))
+        .read_to_end(&mut names)?;
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -110,11 +145,20 @@ mod tests {
             fs_err::create_dir_all(root.path().join(directory)).unwrap();
         }
         fs_err::create_dir_all(root.path().join("usr/lib/locale")).unwrap();
-        fs_err::write(
-            root.path().join("usr/lib/locale/locale-archive"),
-            b"..\0fr_FR.utf8\0..",
-        )
-        .unwrap();
+        let names = b"nofr_FR.utf8\0fr_FR.utf8\0";
+        let head = [
+            MAGIC,
+            0,
+            0,
+            0,
+            0,
+            32,
+            u32::try_from(names.len()).unwrap(),
+            0,
+        ];
+        let head = head.iter().flat_map(|number| number.to_ne_bytes());
+        let archive: Vec<u8> = head.chain(*names).chain(*b"es_ES.utf8\0").collect();
+        fs_err::write(root.path().join("usr/lib/locale/locale-archive"), archive).unwrap();
         let mut environment = variables
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
@@ -130,7 +174,7 @@ mod tests {
     fn a_locale_is_taken_over_where_the_image_has_it() {
         let german = [(
             "AICAGE_LOCALE",
-            "LANG=de_DE.UTF-8;LC_TIME=fr_FR.UTF-8;PATH=/x",
+            "LANG=de_DE.UTF-8;LC_TIME=fr_FR.UTF-8;LC_NUMERIC=es_ES.UTF-8;PATH=/x",
         )];
         assert_eq!(
             installed(&[], &german),
@@ -142,7 +186,11 @@ mod tests {
         );
         assert_eq!(
             installed(&["lib/ld-musl-x86_64.so.1"], &german),
-            ["LANG=de_DE.UTF-8", "LC_TIME=fr_FR.UTF-8"]
+            [
+                "LANG=de_DE.UTF-8",
+                "LC_NUMERIC=es_ES.UTF-8",
+                "LC_TIME=fr_FR.UTF-8"
+            ]
         );
     }
 

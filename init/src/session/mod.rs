@@ -14,7 +14,7 @@ mod supervise;
 mod terminal;
 mod timezone;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,6 +96,27 @@ fn prepared(arguments: &[OsString]) -> Result<u8, SessionError> {
         program,
         arguments,
     })
+}
+
+/// What a program beside the agent has in common with it.
+pub(crate) struct Beside {
+    pub(crate) environment: BTreeMap<OsString, OsString>,
+    /// All groups besides its first; nothing for those that the engine gave.
+    pub(crate) groups: Option<Vec<u32>>,
+}
+
+/// Finds out what the agent was given, in a container whose user is prepared.
+pub(crate) fn beside() -> Beside {
+    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    terminal::adapt(&mut environment);
+    locale::install(&mut environment);
+    // Numbers that are none kept the session itself from beginning.
+    let contract = Contract::new(std::env::vars_os()).ok();
+    let contract = contract.filter(|contract| contract.uid != 0);
+    Beside {
+        environment,
+        groups: contract.map(|contract| identity::groups(&contract)),
+    }
 }
 
 /// Goes on where the image's files cannot be changed, as `--read-only` has it: then the user has no entry and no home but
