@@ -135,7 +135,13 @@ fn refused(option: &str, message: String) -> Diagnostic {
 
 /// Returns a path of this machine as an absolute one; refuses what is never given away.
 fn source(settings: &Settings, text: Option<&str>, what: &str) -> Result<String, Diagnostic> {
-    let path = guard::tidy(&settings.user_path(Path::new(text.unwrap_or_default())));
+    let path = settings.user_path(Path::new(text.unwrap_or_default()));
+    // What is mounted is what was looked at: engines take a `..` behind a link for another place than the system does.
+    let path = if guard::climbs(&path) {
+        guard::real(&path)
+    } else {
+        guard::tidy(&path)
+    };
     guard::refuse_home(settings, &path, what)?;
     guard::refuse_own(settings, &path, what)?;
     path.into_os_string().into_string().map_err(|path| {

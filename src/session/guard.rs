@@ -97,14 +97,33 @@ pub fn refuse_elsewhere(settings: &Settings, path: &Path, what: &str) -> Result<
     ))
 }
 
-/// Returns where a path really is; of what is not there, where it would be made.
+/// Returns where a path really is; of what is not there, where it would be made: engines take a `..` behind a name that is
+/// not there for a step back, and make the rest.
 pub fn real(path: &Path) -> PathBuf {
-    path.ancestors()
-        .find_map(|there| {
-            let rest = path.strip_prefix(there).ok()?;
-            Some(tidy(&there.canonicalize().ok()?.join(rest)))
-        })
-        .unwrap_or_else(|| tidy(path))
+    let found = path
+        .ancestors()
+        .find_map(|there| Some((there.canonicalize().ok()?, path.strip_prefix(there).ok()?)));
+    let Some((mut real, rest)) = found else {
+        return tidy(path);
+    };
+    for part in rest.components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            Component::Normal(name) => real.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    if climbs(rest) {
+        // Behind the steps back something may be there again, and be a link.
+        self::real(&real)
+    } else {
+        real
+    }
+}
+
+/// Tells whether a path has a `..`, which means one thing to who follows links and another to who does not.
+pub fn climbs(path: &Path) -> bool {
+    path.components().any(|part| part == Component::ParentDir)
 }
 
 /// Returns a path without what says nothing in it.
@@ -112,4 +131,31 @@ pub fn tidy(path: &Path) -> PathBuf {
     path.components()
         .filter(|part| !matches!(part, Component::CurDir))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_way_back_from_what_is_not_there_leads_to_what_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().canonicalize().unwrap();
+        fs_err::create_dir_all(top.join("home/project")).unwrap();
+        symlink("home/project", top.join("link")).unwrap();
+        for (path, place) in [
+            ("home/nope/..", "home"),
+            ("home/nope/../..", ""),
+            ("home/nope/../nope/../project", "home/project"),
+            ("nope/../link/new", "home/project/new"),
+            ("link/..", "home"),
+            ("link/new/../../..", ""),
+            ("home/./new/file", "home/new/file"),
+        ] {
+            let expected: PathBuf = top.join(place).components().collect();
+            assert_eq!(real(&top.join(path)), expected, "{path}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use super::guard;
@@ -54,9 +54,8 @@ impl Share {
         }
         let path = settings.user_path(Path::new(path));
         let real = guard::real(&path);
-        let climbs = path.components().any(|part| part == Component::ParentDir);
         Ok(Self {
-            path: if climbs {
+            path: if guard::climbs(&path) {
                 real.clone()
             } else {
                 guard::tidy(&path)

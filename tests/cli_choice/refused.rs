@@ -167,6 +167,12 @@ fn options_that_cannot_be_used_are_refused_before_anything_is_made() {
         ),
         (&["-v", "~:/x"], 3, &["all of your home directory"]),
         (&["-v", "/:/x"], 3, &["all of your home directory"]),
+        (&["-v", "~/nope/..:/x"], 3, &["all of your home directory"]),
+        (
+            &["--share", "~/nope/.."],
+            3,
+            &["all of your home directory"],
+        ),
         (
             &["--mount", "type=bind,src=~/..,dst=/x"],
             3,
