@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{extended_images, of_image, with_base};
+use super::{extended_images, is_begun_with, of_image, with_base};
 use crate::{
     context::Context,
     definition::agent::AgentDefinition,
@@ -53,7 +53,11 @@ pub(super) async fn ask(
         .collect();
     items.extend(images.iter().map(|image| describe(context, image)));
     let question = format!("Which base for {}?", agent.settings.agent_full_name);
-    let start = bases.iter().position(|base| base.id == usual);
+    let image = images.iter().position(|image| is_begun_with(before, image));
+    let start = match image {
+        Some(at) => Some(bases.len() + at),
+        None => bases.iter().position(|base| base.id == usual),
+    };
     loop {
         let at = prompt::ask_one(context, (&question, start.unwrap_or(0)), &items).await?;
         if let Some(base) = bases.get(at) {
@@ -111,12 +115,12 @@ async fn ask_rest(
             description: extension.settings.description.clone(),
         })
         .collect();
-    let before: Vec<usize> = before
+    let places: Vec<usize> = before
         .extensions
         .iter()
         .filter_map(|name| known.iter().position(|extension| extension.id == *name))
         .collect();
-    let chosen = prompt::ask_extensions(context, &items, &before).await?;
+    let chosen = prompt::ask_extensions(context, &items, &places).await?;
     choice.extensions = chosen
         .iter()
         .filter_map(|&at| known.get(at))
@@ -142,7 +146,10 @@ async fn ask_rest(
         (*other != same).then(|| format!("that is {}", other.parts()))
     };
     let refuse = Arc::new(refuse);
-    let name = prompt::ask_image_name(context, &usual, move |name: &str| (*refuse)(name)).await?;
+    let same = before.base.as_deref() == Some(base) && before.extensions == choice.extensions;
+    let given = before.image_name.as_ref().filter(|_| same);
+    let usual = given.unwrap_or(&usual);
+    let name = prompt::ask_image_name(context, usual, move |name: &str| (*refuse)(name)).await?;
     choice.image_name = Some(names::chosen_image(&name)?.familiar());
     Ok(choice)
 }

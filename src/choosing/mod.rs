@@ -382,15 +382,34 @@ fn left_to_store(
 /// Returns what of a stored choice is still there: the answers that the questions begin with.
 fn remaining(context: &Context, agent: &AgentDefinition, stored: &StoredChoice) -> Choice {
     let base = stored.base.clone();
-    let extensions = &context.catalogue().extensions;
+    let base = base.filter(|base| possible(context, agent).any(|there| there.id == *base));
+    let known = &context.catalogue().extensions;
+    let extensions: Vec<String> = stored
+        .extensions
+        .iter()
+        .filter(|&name| known.contains_key(name))
+        .cloned()
+        .collect();
     Choice {
-        base: base.filter(|base| possible(context, agent).any(|there| there.id == *base)),
-        extensions: stored
-            .extensions
-            .iter()
-            .filter(|&name| extensions.contains_key(name))
-            .cloned()
-            .collect(),
+        image_name: given_name(agent, stored)
+            .filter(|_| base.is_some() && extensions == stored.extensions),
+        base,
+        extensions,
         ..Choice::default()
     }
+}
+
+/// Returns the name that somebody gave the stored image, and that did not come about by itself.
+fn given_name(agent: &AgentDefinition, stored: &StoredChoice) -> Option<String> {
+    let name = names::chosen_image(&stored_name(stored)?).ok()?;
+    let ids: Vec<&str> = stored.extensions.iter().map(String::as_str).collect();
+    let usual = names::extended_image(&agent.id, stored.base.as_deref()?, &ids);
+    (!ids.is_empty() && name != usual).then(|| name.familiar())
+}
+
+/// Tells whether an image that was put together is the one that the questions begin with.
+fn is_begun_with(before: &Choice, image: &ExtendedImage) -> bool {
+    before.image_name.as_ref() == Some(&image.image_ref)
+        && before.base.as_ref() == Some(&image.base)
+        && before.extensions == image.extensions
 }

@@ -43,7 +43,7 @@ pub async fn shares(
         }
         shares.push(share);
     }
-    if options.access.keep_shares {
+    if options.access.keep_shares && !context.is_dry() {
         let texts: Vec<String> = shares.iter().filter_map(Share::to_keep).collect();
         projects.add_shares((&settings.directory, &selection.agent.id), &texts)?;
     }

@@ -185,6 +185,47 @@ fn shares_and_access_are_given_on_the_page_and_not_asked_for_again() {
 }
 
 #[test]
+fn a_name_that_was_given_to_an_image_is_kept_until_it_is_changed() {
+    let home = Home::new();
+    if !Home::has_tmux() {
+        return;
+    }
+    let run = ["--offline", "--base", "small", "--extension", "jq"];
+    home.run(
+        &[&run[..], &["--image-name", "tools", "one"]].concat(),
+        crate::home::NEEDS_NETWORK,
+    );
+    let kept = stored("one", "small", &["jq"], "aicage-extended:tools");
+    assert_eq!(home.stored(), kept);
+    for menu in ["", "--menu plain"] {
+        let terminal = Terminal::new(&home, &format!("{menu} --offline config edit one"));
+        terminal.shows("aicage-extended:tools");
+        terminal.keys(&["Enter"]);
+        terminal.shows("code 0");
+        assert_eq!(home.stored(), kept, "with {menu}");
+    }
+    // Nobody put it together here: what is stored is all that is known of it.
+    let images = home.path("aicage/custom/image-extended");
+    for menu in ["", "--menu plain"] {
+        fs_err::remove_dir_all(&images).unwrap();
+        let terminal = Terminal::new(&home, &format!("{menu} --offline config edit one"));
+        if menu.is_empty() {
+            terminal.shows("Image name   aicage-extended:tools");
+            terminal.keys(&["Enter"]);
+        } else {
+            terminal.shows("Which base for");
+            terminal.keys(&["Enter"]);
+            terminal.shows("Add another after jq?");
+            terminal.keys(&["Enter"]);
+            terminal.shows("Name of the image:");
+            terminal.keys(&["Enter"]);
+        }
+        terminal.shows("code 0");
+        assert_eq!(home.stored(), kept, "with {menu}");
+    }
+}
+
+#[test]
 fn config_edit_changes_what_was_chosen_and_starts_nothing() {
     let home = Home::new();
     if !Home::has_tmux() {

@@ -6,7 +6,7 @@ mod access;
 mod image;
 mod options;
 
-use super::{extended_images, of_image, with_base};
+use super::{extended_images, is_begun_with, of_image, with_base};
 use crate::{
     context::Context,
     definition::agent::AgentDefinition,
@@ -80,7 +80,14 @@ impl<'a> Offers<'a> {
             refused: None,
         });
         let images = self.images.iter().map(|image| self.describe(image));
-        let chosen = self.bases.iter().position(|base| *base == usual);
+        let chosen = match self
+            .images
+            .iter()
+            .position(|image| is_begun_with(before, image))
+        {
+            Some(at) => Some(self.bases.len() + at),
+            None => self.bases.iter().position(|base| *base == usual),
+        };
         let base = Body::One {
             items: bases.chain(images).collect(),
             chosen: chosen.unwrap_or(0),
@@ -115,7 +122,7 @@ impl<'a> Offers<'a> {
                 id: SectionId::ImageName,
                 title: "Image name",
                 body: Body::Text {
-                    text: String::new(),
+                    text: before.image_name.clone().unwrap_or_default(),
                     prompt: "NAME:TAG, or only a tag",
                 },
                 nothing: "as its parts",
