@@ -71,5 +71,6 @@ pub(crate) async fn details(
             ExitStatus::Failed,
             format!("the session `{name}` has just ended"),
         )
+        .hint("`aicage ps` shows what runs")
     })
 }

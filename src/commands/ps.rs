@@ -1,5 +1,7 @@
 //! `aicage ps`: the sessions of this user.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -60,9 +62,10 @@ pub async fn ps(context: &Context, args: &PsArgs) -> Result<ExitStatus, Diagnost
     if args.here {
         sessions.retain(|session| which::is_here(context, session));
     }
+    let attended = presence::attended(&context.settings);
     let rows: Vec<Row> = sessions
         .into_iter()
-        .map(|session| row(context, session))
+        .map(|session| row(&attended, session))
         .collect();
     let printer = &context.printer;
     if args.quiet {
@@ -106,9 +109,9 @@ pub async fn ps(context: &Context, args: &PsArgs) -> Result<ExitStatus, Diagnost
     Ok(ExitStatus::Done)
 }
 
-fn row(context: &Context, session: EngineSession) -> Row {
+fn row(attended: &BTreeSet<String>, session: EngineSession) -> Row {
     Row {
-        attached: presence::is_attended(&context.settings, &session.id),
+        attached: attended.contains(&session.id),
         since: clock::time_of(session.created),
         name: session.name,
         id: session.id,

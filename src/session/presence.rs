@@ -3,7 +3,10 @@
 //! Format: `state/attached/<container id>.<pid>`, an empty file that is locked as long as its maker lives. One without a
 //! lock is of a process that was killed, and is removed by whoever looks.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::settings::Settings;
 
@@ -24,27 +27,24 @@ pub fn announce(settings: &Settings, container: &str) -> Option<Presence> {
     Some(Presence { path, _lock: file })
 }
 
-/// Tells whether somebody is at a session.
-pub fn is_attended(settings: &Settings, container: &str) -> bool {
+/// Returns the containers at which somebody is; signs of the dead are removed, whatever became of their sessions.
+pub fn attended(settings: &Settings) -> BTreeSet<String> {
     let Ok(signs) = fs_err::read_dir(directory(settings)) else {
-        return false;
-    };
-    let prefix = format!("{container}.");
-    let of_it = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with(&prefix))
+        return BTreeSet::new();
     };
     signs
         .filter_map(|sign| Some(sign.ok()?.path()))
-        .filter(|path| of_it(path))
-        .any(|path| is_alive(&path))
+        .filter(|path| is_alive(path))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
 }
 
 fn is_alive(path: &Path) -> bool {
     let Ok(file) = fs_err::File::open(path) else {
         return false;
     };
-    match file.try_lock() {
+    // Shared, so that two who look at once do not take each other for the maker.
+    match file.try_lock_shared() {
         Err(std::fs::TryLockError::WouldBlock) => true,
         Ok(()) | Err(std::fs::TryLockError::Error(_)) => {
             fs_err::remove_file(path).unwrap_or_default();

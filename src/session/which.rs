@@ -167,7 +167,9 @@ fn unknown(sessions: &[EngineSession], name: &str) -> Diagnostic {
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
     let hint = match near {
         Some((_, near)) => format!("did you mean `{near}`?"),
-        None if sessions.is_empty() => "no session of yours runs".to_owned(),
+        None if sessions.is_empty() => {
+            "no session of yours runs; `aicage AGENT` starts one".to_owned()
+        }
         None => format!("there are {}", names(sessions)),
     };
     let shown: String = name.chars().take(100).collect();
