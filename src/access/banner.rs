@@ -6,9 +6,16 @@ use std::path::{Path, PathBuf};
 
 use super::{
     kind::{Grant, Kind},
-    settle::{Settled, Settlement},
+    settle::{ENGINE_SOCKET, Settled, Settlement},
 };
 use crate::{
+    container_options::{
+        Flags,
+        defaults::CAPABILITIES,
+        mount::MountKind,
+        security::{Capability, SecurityOption},
+        text,
+    },
     engine::docker::{Access, SessionMount},
     printer::printable,
 };
@@ -32,6 +39,8 @@ pub struct Banner<'a> {
     pub access: &'a Settlement,
     /// What else it sees: its own state and what is shared.
     pub mounts: &'a [SessionMount],
+    /// What was asked of the container, over the mounts.
+    pub options: &'a Flags,
 }
 
 /// How a line begins, before what it says.
@@ -65,6 +74,7 @@ impl Banner<'_> {
             )],
         );
         labelled("sees", self.seen());
+        labelled("may", self.loosened().into_iter().collect());
         labelled("not", self.withheld());
         labelled(
             "change",
@@ -74,7 +84,7 @@ impl Banner<'_> {
     }
 
     fn seen(&self) -> Vec<String> {
-        let given = self.access.kinds.iter().filter(|one| one.is_told());
+        let given = self.access.kinds.iter().filter(|one| self.is_told(one));
         let mut texts: Vec<String> = given.map(|one| self.given(one)).collect();
         let covered: Vec<&PathBuf> = self
             .access
@@ -83,11 +93,12 @@ impl Banner<'_> {
             .flat_map(|one| one.offer.mounts(one.grant).iter())
             .map(|mount| &mount.target)
             .collect();
+        let has_socket = self.access.grant(Kind::Docker) != Grant::Nothing;
         let others = self.mounts.iter().filter(|mount| {
             mount.target != self.project
                 && !covered.contains(&&mount.target)
                 && !mount.target.starts_with("/run/aicage")
-                && mount.target != Path::new("/var/run/docker.sock")
+                && (!has_socket || mount.target != Path::new(ENGINE_SOCKET))
         });
         texts.extend(others.map(|mount| {
             let access = match mount.access {
@@ -96,7 +107,80 @@ impl Banner<'_> {
             };
             format!("{} ({access})", self.shown(&mount.target))
         }));
+        texts.extend(self.mounted_by_options());
         texts
+    }
+
+    /// What `-v` and `--mount` show; what is in memory only is nothing of this machine.
+    fn mounted_by_options(&self) -> Vec<String> {
+        let volumes = self.options.volume.iter().map(|volume| {
+            let access = if volume.is_writable() {
+                Access::ReadWrite
+            } else {
+                Access::ReadOnly
+            };
+            (volume.source.as_deref(), volume.target.as_str(), access)
+        });
+        let mounts = self.options.mount.iter();
+        let mounts = mounts
+            .filter(|mount| mount.kind != MountKind::Tmpfs)
+            .map(|mount| {
+                let access = if mount.read_only {
+                    Access::ReadOnly
+                } else {
+                    Access::ReadWrite
+                };
+                (mount.source.as_deref(), mount.target.as_str(), access)
+            });
+        volumes
+            .chain(mounts)
+            .filter_map(|(source, target, access)| {
+                let source = source?;
+                let access = match access {
+                    Access::ReadOnly => "read only",
+                    Access::ReadWrite => "writable",
+                };
+                let what = self.shown(Path::new(source));
+                Some(if source == target {
+                    format!("{what} ({access})")
+                } else {
+                    format!("{what} at {} ({access})", printable(target))
+                })
+            })
+            .collect()
+    }
+
+    /// What the container may do or reach more than others, as it is typed.
+    fn loosened(&self) -> Option<String> {
+        let options = self.options;
+        let needed =
+            |capability: &Capability| CAPABILITIES.contains(&capability.to_string().as_str());
+        let is_bound =
+            |option: &SecurityOption| matches!(option, SecurityOption::NoNewPrivileges(true));
+        let more = Flags {
+            device: options.device.clone(),
+            gpus: options.gpus.clone(),
+            privileged: options.privileged,
+            cap_add: options
+                .cap_add
+                .iter()
+                .filter(|&one| !needed(one))
+                .cloned()
+                .collect(),
+            security_opt: options
+                .security_opt
+                .iter()
+                .filter(|&one| !is_bound(one))
+                .cloned()
+                .collect(),
+            network: options
+                .network
+                .clone()
+                .filter(|network| network.to_string() == "host"),
+            ..Flags::default()
+        };
+        let words = more.words();
+        (!words.is_empty()).then(|| printable(&text::join(&words)))
     }
 
     fn given(&self, one: &Settled) -> String {
@@ -105,14 +189,21 @@ impl Banner<'_> {
             (Kind::GitConfig, _) => format!("git's configuration: {what} (read only)"),
             (Kind::GitRoot, Grant::Full) => match self.written(one) {
                 written if written == what => {
-                    format!("the repository {what} (writable, but for hooks and config)")
+                    let hooks = match self.access.grant(Kind::GitHooks) {
+                        Grant::Nothing => ", but for hooks and config",
+                        Grant::Read | Grant::Full => "",
+                    };
+                    format!("the repository {what} (writable{hooks})")
                 }
                 written => format!("the repository {what} (read only; writable: {written})"),
             },
             (Kind::GitRoot, _) => format!(
                 "the repository {what} (read only, so that nothing can be committed; `--allow gitroot`)"
             ),
-            (Kind::GitHooks, _) => format!("{what} (writable, and git on this machine runs them)"),
+            (Kind::GitHooks, _) if self.access.grant(Kind::GitRoot) == Grant::Full => {
+                format!("{what} (writable, and git on this machine runs them)")
+            }
+            (Kind::GitHooks, _) => format!("{what} (read only, but with `--allow gitroot`)"),
             (Kind::Ssh, _) => format!("{what} (read only)"),
             (Kind::Docker, _) => format!("{what}: root on this machine"),
             (Kind::SshAgent | Kind::GnuPg, _) => what,
@@ -143,6 +234,13 @@ impl Banner<'_> {
             .collect()
     }
 
+    /// Whether it is worth a line: hooks in the project itself are the project's, and those of what is not seen are not seen.
+    fn is_told(&self, one: &Settled) -> bool {
+        let is_seen = self.access.grant(Kind::GitRoot) != Grant::Nothing;
+        one.grant != Grant::Nothing
+            && (one.offer.kind != Kind::GitHooks || is_seen && one.offer.usual == Grant::Nothing)
+    }
+
     fn shown(&self, path: &Path) -> String {
         self.tilde(&printable(&path.display().to_string()))
     }
@@ -153,13 +251,5 @@ impl Banner<'_> {
             Some(rest) if home.len() > 1 && rest.starts_with('/') => format!("~{rest}"),
             Some(_) | None => text.to_owned(),
         }
-    }
-}
-
-impl Settled {
-    /// Whether it is worth a line: hooks in the project itself are the project's.
-    fn is_told(&self) -> bool {
-        self.grant != Grant::Nothing
-            && (self.offer.kind != Kind::GitHooks || self.offer.usual == Grant::Nothing)
     }
 }

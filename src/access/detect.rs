@@ -25,6 +25,8 @@ pub struct Detected {
     pub notes: Vec<String>,
     /// Who git says commits here.
     pub author: Option<String>,
+    /// What was agreed to before and is not there.
+    pub missing: Vec<Kind>,
 }
 
 /// Finds what could be given to `agent` in this project. What `typed` names is looked for more closely.
@@ -48,6 +50,11 @@ pub async fn detect(
     for offer in &mut detected.offers {
         offer.stored = offer.kind.stored(&mounts);
     }
+    let is_there = |kind: &Kind| detected.offers.iter().any(|offer| offer.kind == *kind);
+    let agreed = Kind::ALL
+        .into_iter()
+        .filter(|kind| kind.stored(&mounts) == Some(Grant::Full));
+    detected.missing = agreed.filter(|kind| !is_there(kind)).collect();
     Ok(detected)
 }
 

@@ -27,7 +27,7 @@ pub struct AccessOffer {
     pub read: Vec<SessionMount>,
     /// What is seen with [`Grant::Full`].
     pub full: Vec<SessionMount>,
-    /// What is seen with [`Grant::Nothing`], because it can be written to otherwise.
+    /// What is read only with [`Grant::Nothing`] where a mount around it shows it.
     pub withheld: Vec<SessionMount>,
     /// Variables that go with it.
     pub variables: BTreeMap<String, String>,
@@ -60,7 +60,7 @@ impl AccessOffer {
     /// Returns what is mounted where so much is given.
     pub fn mounts(&self, grant: Grant) -> &[SessionMount] {
         match grant {
-            Grant::Nothing => &self.withheld,
+            Grant::Nothing => &[],
             Grant::Read => &self.read,
             Grant::Full => &self.full,
         }

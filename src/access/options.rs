@@ -91,7 +91,8 @@ impl AccessOptions {
                 "access-twice",
                 ExitStatus::Usage,
                 format!("access to `{kind}` is both allowed and denied"),
-            )),
+            )
+            .hint("leave out the one that is not meant; `--docker` is short for `--allow docker`")),
             None => Ok(()),
         }
     }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The path at which every client looks for the engine.
-const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+pub(super) const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 
 /// What is given of each kind that there is.
 #[derive(Clone, Debug, Default)]
@@ -55,14 +55,19 @@ pub async fn settle(
     let typed = &options.access;
     typed.check()?;
     let Detected {
-        offers,
+        mut offers,
         notes,
         author,
+        missing,
     } = detect(context, &agent.id, typed).await?;
     for note in notes {
-        context.printer.warn(&note);
+        context.warn_once(note);
     }
     refuse_missing(&offers, typed)?;
+    for kind in missing.into_iter().filter(|kind| typed.of(*kind).is_none()) {
+        tell_missing(context, kind);
+    }
+    refuse_without_socket(context, &mut offers, typed).await;
     let mut kept = Vec::new();
     let mut kinds = Vec::new();
     for offer in offers {
@@ -103,33 +108,66 @@ pub fn keep(context: &Context, agent: &str, answers: &[(Kind, Grant)]) -> Result
     Ok(())
 }
 
-/// Refuses what was named and is not there.
-fn refuse_missing(offers: &[AccessOffer], typed: &AccessOptions) -> Result<(), Diagnostic> {
-    for (kind, why, hint) in [
-        (
-            Kind::SshAgent,
+/// Says why a kind is not there, and what would help; nothing for what is always there, or is of no use without.
+fn absence(kind: Kind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        Kind::SshAgent => Some((
             "there is no SSH agent: `SSH_AUTH_SOCK` names no socket",
             "`eval \"$(ssh-agent)\"; ssh-add` starts one; `--allow ssh` gives the private keys themselves",
-        ),
-        (
-            Kind::Ssh,
+        )),
+        Kind::Ssh => Some((
             "there is no directory `~/.ssh`",
             "`--allow sshagent` gives the keys of an SSH agent",
-        ),
-        (
-            Kind::GnuPg,
+        )),
+        Kind::GnuPg => Some((
             "there are no keys of gpg: `gpgconf` cannot be run, or there is no `~/.gnupg`",
             "`gpg --gen-key` makes one",
-        ),
-    ] {
-        let is_wanted = typed
-            .of(kind)
-            .is_some_and(|typed| typed.is_named && typed.grant == Grant::Full);
-        if is_wanted && !offers.iter().any(|offer| offer.kind == kind) {
+        )),
+        Kind::GitConfig | Kind::GitRoot | Kind::GitHooks | Kind::Docker => None,
+    }
+}
+
+/// Refuses what was named and is not there.
+fn refuse_missing(offers: &[AccessOffer], typed: &AccessOptions) -> Result<(), Diagnostic> {
+    let is_wanted = |kind: &Kind| {
+        let typed = typed.of(*kind);
+        typed.is_some_and(|typed| typed.is_named && typed.grant == Grant::Full)
+    };
+    for kind in Kind::ALL.into_iter().filter(is_wanted) {
+        if let Some((why, hint)) = absence(kind)
+            && !offers.iter().any(|offer| offer.kind == kind)
+        {
             return Err(Diagnostic::new("access-missing", ExitStatus::Usage, why).hint(hint));
         }
     }
     Ok(())
+}
+
+/// Tells of what was agreed to and is not there.
+fn tell_missing(context: &Context, kind: Kind) {
+    if let Some((why, hint)) = absence(kind) {
+        context.printer.warn(&format!(
+            "{why}; {hint}; `--deny {kind}` has it so without a word"
+        ));
+    }
+}
+
+/// Refuses the engine's socket where the engine has none on this machine, before anybody's yes to it is stored.
+async fn refuse_without_socket(
+    context: &Context,
+    offers: &mut [AccessOffer],
+    typed: &AccessOptions,
+) {
+    let docker = offers.iter_mut().find(|offer| offer.kind == Kind::Docker);
+    let Some(offer) = docker else { return };
+    let wanted = typed.of(Kind::Docker).map(|typed| typed.grant);
+    if wanted.or(offer.stored).unwrap_or(offer.usual) == Grant::Nothing {
+        return;
+    }
+    // Without an engine nothing starts at all, which is told then.
+    if let Ok(engine) = context.docker().await {
+        offer.refused = engine_socket(engine.endpoint()).err();
+    }
 }
 
 fn of_flag(offer: &AccessOffer, flag: Typed) -> Result<Grant, Diagnostic> {
@@ -212,25 +250,33 @@ async fn ask(
     Ok(no.min(offer.stored.unwrap_or(no)))
 }
 
+/// What goes into a session.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// What is mounted.
+    pub mounts: Vec<SessionMount>,
+    /// What is read only where a mount around it shows it, and is not mounted otherwise.
+    pub withheld: Vec<SessionMount>,
+    /// The variables that go with it.
+    pub variables: BTreeMap<String, String>,
+}
+
 impl Settlement {
     /// Returns what is mounted, and the variables that go with it.
-    pub fn mounts(
-        &self,
-        endpoint: &Endpoint,
-    ) -> Result<(Vec<SessionMount>, BTreeMap<String, String>), Diagnostic> {
-        let mut mounts = Vec::new();
-        let mut variables = BTreeMap::new();
+    pub fn given(&self, endpoint: &Endpoint) -> Result<Given, Diagnostic> {
+        let mut given = Given::default();
         for Settled { offer, grant } in &self.kinds {
-            mounts.extend_from_slice(offer.mounts(*grant));
             if *grant == Grant::Nothing {
+                given.withheld.extend_from_slice(&offer.withheld);
                 continue;
             }
-            variables.extend(offer.variables.clone());
+            given.mounts.extend_from_slice(offer.mounts(*grant));
+            given.variables.extend(offer.variables.clone());
             if offer.kind == Kind::Docker {
-                mounts.push(engine_socket(endpoint)?);
+                given.mounts.push(engine_socket(endpoint)?);
             }
         }
-        Ok((mounts, variables))
+        Ok(given)
     }
 
     /// Returns how much is given of a kind.

@@ -182,6 +182,7 @@ fn tell_access(
         user: (&account.name, account.uid, account.gid),
         access,
         mounts: &spec.mounts,
+        options: &spec.options.flags,
     };
     for line in banner.lines() {
         context.printer.talk(&line);

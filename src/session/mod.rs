@@ -62,8 +62,8 @@ pub fn compose(
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
     let (identity, asked) = identity::on(docker.info(), &context.settings);
-    let (given, variables) = start.access.mounts(docker.endpoint())?;
-    let mut mounts = mounts::compose(context, start.agent, (&start.shares, given))?;
+    let given = start.access.given(docker.endpoint())?;
+    let mut mounts = mounts::compose(context, start.agent, (&start.shares, &given))?;
     let told = proxy::for_containers(context, docker.info());
     let mut network = told.variables;
     if let Some(given) = certificates::for_session(context)? {
@@ -71,7 +71,7 @@ pub fn compose(
         mounts.push(given.mount);
     }
     let mut env = environment::compose(context, &identity, network, &start.container.env)?;
-    for (name, value) in variables {
+    for (name, value) in given.variables {
         // What was asked for wins.
         env.entry(name).or_insert(value);
     }

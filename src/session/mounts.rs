@@ -5,18 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
-
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use super::{
     guard,
     share::{Share, Whose},
 };
 use crate::{
+    access::Given,
     context::Context,
     definition::{Source, agent::AgentDefinition},
     diagnostic::Diagnostic,
@@ -24,6 +22,7 @@ use crate::{
     exit_status::ExitStatus,
     printer::printable,
     settings::Settings,
+    whole_file::{self, WholeFileError},
 };
 
 /// Composes the mounts, outermost first, one for each path: of two for one path the first counts. `--share` comes first,
@@ -31,7 +30,7 @@ use crate::{
 pub fn compose(
     context: &Context,
     agent: &AgentDefinition,
-    (shares, given): (&[Share], Vec<SessionMount>),
+    (shares, given): (&[Share], &Given),
 ) -> Result<Vec<SessionMount>, Diagnostic> {
     let settings = &context.settings;
     let project = &settings.directory;
@@ -50,8 +49,17 @@ pub fn compose(
         add(&mut mounts, at_its_own_place(path));
         add(&mut mounts, at_its_own_place(real));
     }
-    for mount in given {
-        add(&mut mounts, mount);
+    for mount in &given.mounts {
+        add(&mut mounts, mount.clone());
+    }
+    for mount in &given.withheld {
+        let shared = others.iter().map(|share| share.mount().target);
+        let is_seen = |path: &Path| mount.target.starts_with(path);
+        // What is not seen anyway is not to be seen for being read only.
+        if mounts.keys().any(|path| is_seen(path)) || shared.into_iter().any(|path| is_seen(&path))
+        {
+            add(&mut mounts, mount.clone());
+        }
     }
     for share in others {
         let mut mount = share.mount();
@@ -160,7 +168,7 @@ fn agent_state(context: &Context, agent: &AgentDefinition) -> Result<Vec<PathBuf
     let mut state = Vec::new();
     for (path, kind) in state_paths(&context.settings, agent) {
         if !context.is_dry() {
-            create(&path, kind)?;
+            create(agent, &path, kind)?;
         }
         state.push(path);
     }
@@ -185,47 +193,74 @@ enum Kind {
     Directory,
 }
 
-fn create(path: &Path, kind: Kind) -> Result<(), Diagnostic> {
-    let make = || -> std::io::Result<()> {
-        if let Ok(there) = fs_err::metadata(path) {
-            return match (kind, there.is_dir()) {
-                (Kind::File, true) => Err(std::io::ErrorKind::IsADirectory.into()),
-                (Kind::Directory, false) => Err(std::io::ErrorKind::NotADirectory.into()),
-                (Kind::File, false) | (Kind::Directory, true) => Ok(()),
-            };
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Directory => "a directory",
         }
-        if fs_err::symlink_metadata(path).is_ok() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::NotFound,
-                "it is a symbolic link that leads nowhere",
-            ));
-        }
-        match kind {
-            Kind::Directory => private_directory(path),
-            Kind::File => {
-                if let Some(parent) = path.parent() {
-                    private_directory(parent)?;
-                }
-                let mut file = fs_err::OpenOptions::new()
-                    .create_new(true)
-                    .write(true)
-                    .mode(0o600)
-                    .open(path)?;
-                file.write_all(empty(path).as_bytes())
-            }
-        }
-    };
-    make().map_err(|error| {
-        Diagnostic::new(
-            "agent-state",
-            ExitStatus::Failed,
-            format!(
-                "cannot make {}, where the agent keeps its state",
-                path.display()
+    }
+}
+
+fn create(agent: &AgentDefinition, path: &Path, kind: Kind) -> Result<(), Diagnostic> {
+    made(path, kind).map_err(|cause| {
+        let (id, what) = (&agent.id, kind.name());
+        let what = match &agent.source {
+            Source::BuiltIn => format!("make it {what} of yours"),
+            Source::Custom(directory) => format!(
+                "make it {what} of yours, or correct `agent_path` in {}/agent.yml",
+                directory.display()
             ),
-        )
-        .caused_by(Some(&error))
+        };
+        let message = format!(
+            "cannot make {}, where agent `{id}` keeps its state",
+            path.display()
+        );
+        let hint = format!("`ls -ld` shows what is there, and whose it is; {what}");
+        Diagnostic::new("agent-state", ExitStatus::Failed, message)
+            .caused_by(Some(&cause))
+            .hint(hint.as_str())
     })
+}
+
+fn made(path: &Path, kind: Kind) -> Result<(), WholeFileError> {
+    let failed = |source| WholeFileError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    if is_made(path, kind).map_err(failed)? {
+        return Ok(());
+    }
+    match (kind, path.parent()) {
+        (Kind::File, Some(parent)) => {
+            private_directory(parent).map_err(failed)?;
+            let lock = whole_file::lock(parent)?;
+            // Another first start may have been here while we waited.
+            if is_made(path, kind).map_err(failed)? {
+                return Ok(());
+            }
+            whole_file::replace(&lock, path, empty(path).as_bytes())
+        }
+        (Kind::Directory | Kind::File, _) => private_directory(path).map_err(failed),
+    }
+}
+
+/// Tells whether it is there; what has its place and is something else is an error.
+fn is_made(path: &Path, kind: Kind) -> std::io::Result<bool> {
+    if let Ok(there) = fs_err::metadata(path) {
+        return match (kind, there.is_dir()) {
+            (Kind::File, true) => Err(std::io::ErrorKind::IsADirectory.into()),
+            (Kind::Directory, false) => Err(std::io::ErrorKind::NotADirectory.into()),
+            (Kind::File, false) | (Kind::Directory, true) => Ok(true),
+        };
+    }
+    if fs_err::symlink_metadata(path).is_ok() {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "it is a symbolic link that leads nowhere",
+        ));
+    }
+    Ok(false)
 }
 
 /// What a new file holds: an agent that finds an empty one may take it for a damaged one.

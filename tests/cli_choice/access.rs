@@ -113,12 +113,30 @@ fn without_a_terminal_nothing_is_asked_and_flags_are_kept() {
         (
             &["--docker", "--deny", "docker"],
             2,
-            "both allowed and denied",
+            "both allowed and denied hint: leave out the one that is not meant",
         ),
     ] {
         let said = home.run(&[flags, &["--offline", "one"]].concat(), code);
         assert!(said.contains(why), "{flags:?}: no `{why}` in: {said}");
     }
+}
+
+#[test]
+fn what_was_agreed_to_and_is_not_there_is_told_until_it_is_denied() {
+    let home = Home::new();
+    home.store(&with_mounts("ssh:true sshagent:true"));
+    let said = home.run(&["--offline", "one"], NEEDS_NETWORK);
+    for words in [
+        "there is no directory `~/.ssh`; `--allow sshagent` gives",
+        "there is no SSH agent: `SSH_AUTH_SOCK` names no socket; `eval",
+    ] {
+        assert!(said.contains(words), "no `{words}` in: {said}");
+    }
+    let said = home.run(&["--offline", "--deny", "sshagent", "one"], NEEDS_NETWORK);
+    assert!(!said.contains("there is no SSH agent"), "{said}");
+    let said = home.run(&["--offline", "one"], NEEDS_NETWORK);
+    assert!(!said.contains("there is no SSH agent"), "{said}");
+    assert!(said.contains("there is no directory `~/.ssh`"), "{said}");
 }
 
 #[test]

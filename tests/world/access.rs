@@ -351,6 +351,101 @@ fn git_works_in_a_linked_worktree_and_pushes_with_the_keys_of_the_agent() {
 }
 
 #[test]
+fn a_repository_that_is_not_given_is_not_seen_and_a_share_of_it_keeps_its_hooks_read_only() {
+    on_one_engine(|ground| {
+        runs_arguments(ground);
+        let (main, linked) = repository(ground, "https://token@example.org/x");
+        let script = format!(
+            "cat {0}/.git/config 2>/dev/null; ls {0} || true",
+            main.display()
+        );
+        let said = inside(ground, &linked, (&["--git", "off"], &script));
+        assert_eq!(said.stdout, "");
+        let script = format!(
+            "cd {}; (echo x >>.git/config) 2>/dev/null || echo kept; echo y >sub/file && cat sub/file",
+            main.display()
+        );
+        let share = main.display().to_string();
+        let said = inside(ground, &linked, (&["--share", &share], &script));
+        assert_eq!(said.stdout, "kept\ny\n");
+    });
+}
+
+#[test]
+fn a_start_tells_all_that_the_agent_sees_and_may() {
+    on_one_engine(|ground| {
+        runs_arguments(ground);
+        let (_, linked) = repository(ground, "https://example.org/x");
+        let data = ground.path("data");
+        fs_err::create_dir_all(&data).unwrap();
+        let data = data.display().to_string();
+        let volume = format!("{data}:/in:ro");
+        let mount = format!("type=bind,source={data},target={data}");
+        let options = [
+            "--progress=plain",
+            "--allow=githooks",
+            "--device=/dev/null",
+            "--cap-add=SYS_PTRACE",
+            "--docker-args=-v cache-of-a-test:/cache",
+            "-v",
+            &volume,
+            "--mount",
+            &mount,
+        ];
+        let said = inside(ground, &linked, (&options, "true"));
+        for line in [
+            &format!("{data} at /in (read only)"),
+            &format!("{data} (writable)"),
+            "cache-of-a-test at /cache (writable)",
+            "may --device /dev/null:/dev/null:rwm --cap-add SYS_PTRACE",
+            "hooks and config (read only, but with `--allow gitroot`)",
+        ] {
+            said.tells(line);
+        }
+        let both = [
+            "--progress=plain",
+            "--allow=gitroot",
+            "-v/var/run/docker.sock:/var/run/docker.sock",
+        ];
+        let said = inside(ground, &linked, (&both, "true"));
+        said.tells("hooks and config (writable, and git on this machine runs them)");
+        said.tells("/var/run/docker.sock (writable)");
+        ground.docker(&["volume", "rm", "cache-of-a-test"]);
+    });
+}
+
+#[test]
+fn an_engine_without_a_socket_here_gives_none_and_remembers_no_yes_to_it() {
+    on_one_engine(|ground| {
+        runs_arguments(ground);
+        let Some(socket) = ground.engine.strip_prefix("unix://").map(PathBuf::from) else {
+            return;
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for outer in listener.incoming().flatten() {
+                let inner = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+                let (mut from, mut to) = (outer.try_clone().unwrap(), inner.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let (mut from, mut to) = (inner, outer);
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        });
+        let run = |options: &[&str], code| {
+            let words = [options, &["--base", BASE, &ground.agent, "true"]].concat();
+            let mut command = ground.aicage(&words);
+            Said::of(command.env("DOCKER_HOST", &address), code)
+        };
+        run(&["--docker"], 3).tells("has no socket on this machine");
+        run(&[], 0);
+        // A yes of another day, when the engine was here.
+        inside(ground, &ground.project(), (&["--docker"], "true"));
+        run(&[], 0).tells("it is not mounted, and `--deny docker` has it so without a word");
+    });
+}
+
+#[test]
 fn a_home_a_strangers_repository_and_what_the_image_needs_are_not_given() {
     on_one_engine(|ground| {
         runs_arguments(ground);

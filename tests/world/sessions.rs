@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::fs::PermissionsExt,
     process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
@@ -60,11 +61,32 @@ fn at_a_pipe(ground: &Ground, script: &str) -> (Child, BufReader<ChildStdout>) {
 fn a_session_in_the_background_is_listed_read_joined_and_ended() {
     on_all_engines(|ground| {
         runs_arguments(ground);
-        let who = "id -u; id -g; id -un; pwd; echo $HOME $USER $PATH $AICAGE_WORKSPACE";
-        let name = background(
-            ground,
-            &format!("{who}; echo aside >&2; trap 'exit 4' TERM; while :; do sleep 0.1; done"),
-        );
+        // A socket of a group, as the engine's is one.
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs_err::set_permissions(elsewhere.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let socket = elsewhere.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::chown(&socket, Some(0), Some(4321)).unwrap();
+        fs_err::set_permissions(&socket, PermissionsExt::from_mode(0o660)).unwrap();
+        let who = "id -u; id -g; id -un; id -G; pwd; echo $HOME $USER $PATH $AICAGE_WORKSPACE; \
+                   echo $TERM $LANG ${LC_TIME-none} ${AICAGE_LOCALE-none}";
+        let script =
+            format!("{who}; echo aside >&2; trap 'exit 4' TERM; while :; do sleep 0.1; done");
+        let share = format!("{}:ro", socket.display());
+        let words = [
+            "-d",
+            "--share",
+            &share,
+            "--base",
+            BASE,
+            &ground.agent,
+            "sh",
+            "-c",
+            &script,
+        ];
+        let mut command = ground.aicage(&words);
+        command.env("LANG", "en_GB.UTF-8").env("LC_TIME", "C");
+        let name = Said::of(&mut command, 0).stdout.trim().to_owned();
         assert_eq!(name, format!("{}-project", ground.agent));
         let session = until("running session", || {
             let session = listed(ground).remove(0);
@@ -86,6 +108,10 @@ fn a_session_in_the_background_is_listed_read_joined_and_ended() {
             "both are the same user in the same place"
         );
         assert!(said.stdout.contains(&project), "{}", said.stdout);
+        assert!(said.stdout.contains(".UTF-8 C none"), "{}", said.stdout);
+        if !ground.name.contains("ROOTLESS") && ground.caller.is_some() {
+            assert!(said.stdout.contains(" 4321"), "{}", said.stdout);
+        }
         let stopped = ground.run(&["stop"], 0);
         assert_eq!(stopped.stdout.trim(), name);
         assert_eq!(listed(ground), Vec::<Value>::new());
@@ -118,6 +144,11 @@ fn ten_sessions_at_once_have_ten_names_and_end_together() {
             return;
         }
         runs_arguments(ground);
+        // All ten find that it is not there.
+        ground.write_agent(
+            "agent.yml",
+            "agent_full_name: Agent\nagent_homepage: https://agent.example\nagent_path: {files: [~/.agent.json]}\n",
+        );
         let mut children: Vec<Child> = (0..10)
             .map(|_| {
                 let mut command =
@@ -178,13 +209,16 @@ fn a_killed_aicage_leaves_a_session_that_is_known() {
         assert_eq!(listed(ground)[0]["attached"], true);
         child.kill().unwrap();
         child.wait().unwrap();
+        let signs = ground.aicage_home().join("state/attached");
+        // Whoever killed that one removed its session, too.
+        fs_err::write(signs.join("0123456789ab.1"), "").unwrap();
         let session = listed(ground).remove(0);
         assert_eq!(session["status"], "running");
         assert_eq!(session["attached"], false, "whoever was there is dead");
         ground.run(&["exec", "--", "true"], 0);
         ground.run(&["stop", "-t", "0"], 0);
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
-        let signs = fs_err::read_dir(ground.aicage_home().join("state/attached")).unwrap();
+        let signs = fs_err::read_dir(signs).unwrap();
         assert_eq!(signs.count(), 0, "no sign of the dead is left");
     });
 }
