@@ -3,6 +3,8 @@
 use std::{
     ffi::OsString,
     io::{IsTerminal as _, stderr},
+    pin::pin,
+    time::Duration,
 };
 
 use assembler::image::Image;
@@ -15,7 +17,9 @@ use crate::{
     container_options::{self, docker_run},
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{Created, Docker, LoadRequest, SessionName, SessionSpec, create_session},
+    engine::docker::{
+        Created, Docker, EngineError, LoadRequest, SessionName, SessionSpec, create_session,
+    },
     ensure,
     exit_status::ExitStatus,
     plan::{self, Plan, Want},
@@ -132,12 +136,37 @@ pub(crate) async fn start(
     context.interrupt.give_away();
     // The agent has the terminal to itself.
     context.printer.settle();
-    let created = create_session(docker, &spec).await?;
+    let created = create(context, docker, &spec).await?;
     if is_detached {
         return detached(context, docker, created).await;
     }
     let keys = options.session.detach_keys.as_ref();
     talking::run(context, created, (spec.input, keys)).await
+}
+
+/// How long an engine may be silent before somebody wonders.
+const UNSAID: Duration = Duration::from_secs(3);
+
+/// Creates the container, and says so where that takes its time.
+async fn create(
+    context: &Context,
+    docker: &Docker,
+    spec: &SessionSpec,
+) -> Result<Created, EngineError> {
+    let mut creating = pin!(create_session(docker, spec));
+    tokio::select! {
+        created = &mut creating => return created,
+        () = tokio::time::sleep(UNSAID) => {}
+    }
+    let why = if spec.userns.is_some() {
+        ": rootless Podman copies a new image once, so that files have your ids"
+    } else {
+        ""
+    };
+    context.printer.talk(&format!(
+        "waiting for the engine to create the container{why}"
+    ));
+    creating.await
 }
 
 /// Starts a session in the background and tells its name.

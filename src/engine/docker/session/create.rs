@@ -209,14 +209,14 @@ impl Docker {
         options: Option<CreateContainerOptions>,
         body: ContainerCreateBody,
     ) -> Result<String, EngineError> {
-        match self.client.create_container(options, body).await {
+        match self.patient.create_container(options, body).await {
             Ok(created) => Ok(created.id),
             Err(error) => Err(not_started(error)),
         }
     }
 
     pub(crate) async fn start_container(&self, id: &str) -> Result<(), EngineError> {
-        let started = self.client.start_container(id, None).await;
+        let started = self.patient.start_container(id, None).await;
         started.map_err(not_started)
     }
 

@@ -20,6 +20,8 @@ mod signals;
 mod spec;
 mod stop;
 
+use std::{pin::pin, time::Duration};
+
 use self::{
     conversation::{Conversation, Part},
     create::create,
@@ -103,10 +105,24 @@ pub struct Created {
     signals: Signals,
 }
 
-/// Creates a container under a name that no other has.
+/// What most engines create a container in.
+const BRIEF: Duration = Duration::from_secs(2);
+
+/// Creates a container under a name that no other has. It may take minutes: rootless Podman makes a copy of each new image
+/// with the caller's ids.
 pub async fn create_session(docker: &Docker, spec: &SessionSpec) -> Result<Created, EngineError> {
-    let signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
-    let (id, name) = name::create_named(docker, spec, create).await?;
+    let mut signals = Signals::new().map_err(EngineError::host("watch for signals"))?;
+    let mut creating = pin!(name::create_named(docker, spec, create));
+    let (id, name) = tokio::select! {
+        created = &mut creating => created?,
+        () = signals.ending() => {
+            // Where it takes longer, what comes of it is removed by the next run.
+            if let Ok(Ok((id, _))) = tokio::time::timeout(BRIEF, creating).await {
+                docker.remove_container(&id).await?;
+            }
+            return Err(EngineError::Interrupted);
+        }
+    };
     let ours = !docker.info().removes_ended() && spec.ended == WhenEnded::Removed;
     Ok(Created {
         id,
