@@ -55,6 +55,8 @@ pub struct Context {
     pub interrupt: Interrupt,
     /// Whether to look for anything newer than what is here.
     pub news: News,
+    /// What was typed beside the choice, for people to see where they are asked.
+    pub typed: String,
     is_dry: bool,
     platform: Platform,
     catalogue: OnceLock<Catalogue>,
@@ -82,6 +84,7 @@ impl Context {
             now: clock::now(),
             interrupt,
             news: News::Asked,
+            typed: String::new(),
             is_dry: false,
             platform: Platform::linux(std::env::consts::ARCH),
             catalogue: OnceLock::new(),

@@ -81,6 +81,21 @@ impl AccessOptions {
         })
     }
 
+    /// Returns what was typed, as on a command line.
+    pub fn words(&self) -> Vec<String> {
+        let allowed = self.allow.iter().map(|wish| match wish.grant {
+            Grant::Read => format!("--allow={}:ro", wish.kind),
+            Grant::Full | Grant::Nothing => format!("--allow={}", wish.kind),
+        });
+        let denied = self.deny.iter().map(|kind| format!("--deny={kind}"));
+        let git = self.git.map(|switch| match switch {
+            Switch::On => "--git=on".to_owned(),
+            Switch::Off => "--git=off".to_owned(),
+        });
+        let docker = self.docker.then(|| "--docker".to_owned());
+        allowed.chain(denied).chain(git).chain(docker).collect()
+    }
+
     /// Refuses a kind that is both allowed and denied.
     pub fn check(&self) -> Result<(), Diagnostic> {
         let is_allowed = |kind: &Kind| {

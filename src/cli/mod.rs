@@ -8,7 +8,7 @@ mod grammar;
 mod older_config;
 mod typed;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, fmt};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -18,9 +18,17 @@ pub use older_config::older_config;
 pub use typed::read;
 
 use crate::{
-    access::AccessOptions, build_secrets::SecretOption, commands,
-    container_options::ContainerOptions, printer::ProgressMode, prompt::Menu, selection::Choice,
-    session::options::SessionOptions, settings::SetOption, trust::TrustOptions, update_check,
+    access::AccessOptions,
+    build_secrets::SecretOption,
+    commands,
+    container_options::{ContainerOptions, text},
+    printer::ProgressMode,
+    prompt::Menu,
+    selection::Choice,
+    session::options::SessionOptions,
+    settings::SetOption,
+    trust::TrustOptions,
+    update_check,
 };
 
 /// Runs coding agents in containers and assembles their images itself, every layer accounted for.
@@ -169,6 +177,24 @@ impl RunOptions {
             trust: self.trust.overridden_by(after.trust),
             typed: [self.typed.clone(), after.typed].concat(),
         }
+    }
+}
+
+/// What was typed beside the choice, as on a command line.
+impl fmt::Display for RunOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = self.access.words();
+        for share in &self.shares {
+            words.extend(["--share".to_owned(), share.clone()]);
+        }
+        for extension in &self.extension_shares {
+            words.extend(["--extension-shares".to_owned(), extension.clone()]);
+        }
+        if self.no_extension_shares {
+            words.push("--no-extension-shares".to_owned());
+        }
+        words.extend(self.container.typed().words());
+        f.write_str(&text::join(&words))
     }
 }
 

@@ -1,5 +1,8 @@
 //! `aicage <agent>`: makes sure of the image, starts the agent in it, and ends as the agent ends.
 
+mod dry_run;
+mod image;
+
 use std::{
     ffi::OsString,
     io::{IsTerminal as _, stderr},
@@ -7,29 +10,27 @@ use std::{
     time::Duration,
 };
 
-use assembler::image::Image;
-
 use crate::{
     access::{self, Settlement, banner::Banner},
     certificates,
     choosing::{self, Purpose, choose, shares},
     cli::RunOptions,
-    container_options::{self, docker_run},
+    container_options,
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{
-        Created, Docker, EngineError, LoadRequest, SessionName, SessionSpec, create_session,
-    },
-    ensure,
+    engine::docker::{Created, Docker, EngineError, SessionName, SessionSpec, create_session},
     exit_status::ExitStatus,
-    plan::{self, Plan, Want},
     printer::ProgressMode,
     runner,
     selection::{Selection, select},
     session::{self, inside, talking},
-    supply::Ask,
-    trust, update_check,
+    trust,
 };
+
+use dry_run::dry_run;
+use image::prepare;
+
+pub(crate) use image::{load, tell};
 
 /// Runs the agent that `command` names with the arguments that follow it.
 pub async fn run(
@@ -86,6 +87,7 @@ pub(crate) async fn start(
     if is_dry {
         context.look_only();
     }
+    context.typed = options.to_string();
     trust::settle(context, options.trust.trust).await?;
     let choice = choose(context, name, (&options.choice, purpose)).await?;
     let mut options = options.clone();
@@ -218,40 +220,6 @@ fn tell_access(
     }
 }
 
-/// Prints the `docker run` line that would do the same.
-async fn dry_run(
-    context: &Context,
-    docker: &Docker,
-    spec: &SessionSpec,
-) -> Result<ExitStatus, Diagnostic> {
-    if docker.image(&spec.image).await?.is_none() {
-        let image = &spec.image;
-        context.printer.talk(&format!(
-            "the engine has no image {image}; a start would make it first, as `aicage plan` tells"
-        ));
-    }
-    let words = docker_run::words(spec, docker.info());
-    if context.printer.is_json() {
-        context.printer.json(&DryRun {
-            schema: "aicage.dry-run/1",
-            image: &spec.image,
-            argv: words,
-        })?;
-    } else {
-        let line = container_options::text::join(&words);
-        context.printer.line(&line);
-    }
-    Ok(ExitStatus::Done)
-}
-
-/// `aicage.dry-run/1`
-#[derive(Debug, serde::Serialize)]
-struct DryRun<'a> {
-    schema: &'static str,
-    image: &'a str,
-    argv: Vec<String>,
-}
-
 /// Returns the agent that the repository names.
 fn agent_of_team(context: &Context) -> Result<String, Diagnostic> {
     trust::refuse_fault(context)?;
@@ -265,113 +233,6 @@ fn agent_of_team(context: &Context) -> Result<String, Diagnostic> {
             )
             .hint("name one; `aicage agent list` shows them")
         })
-}
-
-/// Makes sure that the engine has the image and returns the name it has there.
-async fn prepare(
-    context: &Context,
-    selection: &Selection<'_>,
-    options: &RunOptions,
-) -> Result<String, Diagnostic> {
-    let mut plan = plan::plan(context, selection, Want::Held).await?;
-    let newest = if options.update {
-        Some(newest(context, selection).await)
-    } else if plan.is_done() && !options.no_update {
-        update_check::newer(context, selection, &plan)
-            .await
-            .transpose()
-    } else {
-        None
-    };
-    match newest {
-        // Without an image at hand there is nothing else to start.
-        Some(newest) if plan.held.is_none() => plan = newest?,
-        Some(Ok(newest)) if !plan.is_done() => plan = newest,
-        Some(newest) => match apply(context, selection, newest).await {
-            Ok(newer) => plan = newer,
-            Err(diagnostic) if diagnostic.status() == ExitStatus::Interrupted => {
-                return Err(diagnostic);
-            }
-            Err(diagnostic) => {
-                context.printer.diagnostic(&diagnostic);
-                let instead = if plan.is_done() {
-                    "the image could not be updated; starting the one at hand"
-                } else {
-                    "what is newest could not be found out; going by what is known"
-                };
-                context.printer.warn(instead);
-            }
-        },
-        None => {}
-    }
-    let image = make(context, selection, &plan).await?;
-    load(context, &plan, &image).await?;
-    if !options.no_update {
-        update_check::refresh_version(context, selection, &plan);
-    }
-    Ok(plan.reference.familiar())
-}
-
-/// Plans the newest image; what its registry no longer has is told.
-async fn newest(context: &Context, selection: &Selection<'_>) -> Result<Plan, Diagnostic> {
-    let (plan, gone) = update_check::plan_newest(context, selection, Ask::Always).await?;
-    if let Some(gone) = gone {
-        context.printer.warn(&gone);
-    }
-    Ok(plan)
-}
-
-/// Makes the newer image, and returns the plan by which it is there.
-async fn apply(
-    context: &Context,
-    selection: &Selection<'_>,
-    newest: Result<Plan, Diagnostic>,
-) -> Result<Plan, Diagnostic> {
-    let newest = newest?;
-    make(context, selection, &newest).await?;
-    plan::plan(context, selection, Want::Held).await
-}
-
-async fn make(
-    context: &Context,
-    selection: &Selection<'_>,
-    plan: &Plan,
-) -> Result<Image, Diagnostic> {
-    tell(context, selection, plan);
-    ensure::carry_out(context, selection, plan).await
-}
-
-/// Says what is about to happen to the image, before it takes time.
-pub(crate) fn tell(context: &Context, selection: &Selection<'_>, plan: &Plan) {
-    if plan.is_done() {
-        return;
-    }
-    let verb = match plan.work {
-        plan::Work::Pull(_) => "pulling",
-        plan::Work::Nothing | plan::Work::Build { .. } => "building",
-    };
-    context.printer.talk(&format!(
-        "{verb} {} ({} on {}): {}",
-        plan.reference.familiar(),
-        selection.agent.settings.agent_full_name,
-        selection.base.id,
-        plan.reasons.join("; ")
-    ));
-}
-
-/// Loads `image` into the engine under its name.
-pub(crate) async fn load(context: &Context, plan: &Plan, image: &Image) -> Result<(), Diagnostic> {
-    let docker = context.docker().await?;
-    let (store, lock) = context.store()?;
-    let request = LoadRequest {
-        store,
-        lock,
-        image,
-        reference: &plan.reference,
-        reporter: context.reporter.as_ref(),
-    };
-    docker.load(&request).await?;
-    Ok(())
 }
 
 pub(crate) fn text(word: OsString) -> Result<String, Diagnostic> {

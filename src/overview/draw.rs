@@ -31,7 +31,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, colour: Colour) {
         u16::from(area.height >= 7)
     };
     let [head, middle, below, message, foot] = Layout::vertical([
-        Constraint::Length(if is_high { 3 } else { 1 }),
+        Constraint::Length(match (is_high, view.page.typed.is_empty()) {
+            (true, true) => 3,
+            (true, false) => 4,
+            (false, _) => 1,
+        }),
         Constraint::Min(1),
         Constraint::Length(image_height),
         Constraint::Length(u16::from(view.message.is_some())),
@@ -41,6 +45,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, colour: Colour) {
     let page = &view.page;
     let mut title = vec![Line::styled(printable(&page.title), strong())];
     title.push(Line::styled(printable(&page.project), paint.dim()));
+    if !page.typed.is_empty() {
+        let typed = format!("and what was typed: {}", page.typed);
+        title.push(Line::styled(printable(&typed), paint.value()));
+    }
     frame.render_widget(Text::from(title), head);
     let (lines, cursor) = match &view.focus {
         Focus::List(at) => (list_lines(view, paint, middle), *at),

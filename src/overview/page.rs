@@ -28,6 +28,8 @@ pub struct Page {
     pub title: String,
     /// The project's directory.
     pub project: String,
+    /// What was typed beside the choice: it counts, whatever the page says.
+    pub typed: String,
     /// What can be changed, in the order in which it is shown.
     pub sections: Vec<Section>,
     /// What is known of the image.

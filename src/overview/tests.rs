@@ -65,6 +65,7 @@ fn view() -> View {
     View::new(Page {
         title: "aicage: Codex\u{1b}[31m".to_owned(),
         project: "/home/me/ä project".to_owned(),
+        typed: "--docker -p 80:80".to_owned(),
         sections,
         image: ImageState::Known(vec!["aicage:codex-debian: here".to_owned()]),
         verb: "start",
@@ -187,6 +188,7 @@ fn the_page_shows_everything_and_no_control_characters() {
     for part in [
         "aicage: Codex",
         "/home/me/ä project",
+        "and what was typed: --docker -p 80:80",
         "> Base         debian  about debian",
         "  Extensions   none",
         "  Access       gitconfig",

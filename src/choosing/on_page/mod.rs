@@ -133,6 +133,7 @@ impl<'a> Offers<'a> {
         Ok(Page {
             title: format!("aicage: {}", self.agent.settings.agent_full_name),
             project: context.settings.directory.display().to_string(),
+            typed: context.typed.clone(),
             sections,
             image: ImageState::Asking,
             verb,
