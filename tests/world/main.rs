@@ -32,6 +32,7 @@ mod secrets;
 mod session;
 mod sessions;
 mod shares;
+mod signing;
 mod unmoved;
 mod updates;
 mod users;
