@@ -17,4 +17,4 @@ pub use detect::{Detected, detect};
 pub use kind::{Grant, Kind, KindError, Switch, Wish};
 pub use offer::AccessOffer;
 pub use options::{AccessOptions, Typed};
-pub use settle::{Given, Settled, Settlement, keep, settle};
+pub use settle::{Given, Settled, Settlement, keep, refuse_absent_socket, settle};

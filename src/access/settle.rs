@@ -164,9 +164,15 @@ async fn refuse_without_socket(
     if wanted.or(offer.stored).unwrap_or(offer.usual) == Grant::Nothing {
         return;
     }
-    // Without an engine nothing starts at all, which is told then.
-    if let Ok(engine) = context.docker().await {
-        offer.refused = engine_socket(engine.endpoint()).err();
+    offer.refused = refuse_absent_socket(context).await.err();
+}
+
+/// Refuses the engine's socket where the engine has none on this machine.
+pub async fn refuse_absent_socket(context: &Context) -> Result<(), Diagnostic> {
+    match context.docker().await {
+        Ok(engine) => engine_socket(engine.endpoint()).map(drop),
+        // Without an engine nothing starts at all, which is told then.
+        Err(_) => Ok(()),
     }
 }
 

@@ -193,7 +193,22 @@ impl fmt::Display for RunOptions {
         if self.no_extension_shares {
             words.push("--no-extension-shares".to_owned());
         }
-        words.extend(self.container.typed().words());
+        let mut flags = self.container.typed();
+        for variable in &mut flags.env {
+            // It may be a secret, and this is for the eye.
+            variable.value = None;
+        }
+        words.extend(flags.words());
+        let switches = [
+            (self.access.keep_shares, "--keep-shares"),
+            (self.container.keep_capabilities, "--keep-capabilities"),
+            (self.container.no_stored_options, "--no-stored-options"),
+            (self.container.save, "--save"),
+            (self.session.no_log, "--no-log"),
+            (self.session.detach, "--detach"),
+        ];
+        let typed = switches.iter().filter(|(is_typed, _)| *is_typed);
+        words.extend(typed.map(|(_, word)| (*word).to_owned()));
         f.write_str(&text::join(&words))
     }
 }

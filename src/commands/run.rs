@@ -18,7 +18,9 @@ use crate::{
     container_options,
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{Created, Docker, EngineError, SessionName, SessionSpec, create_session},
+    engine::docker::{
+        Created, Docker, EngineError, EngineUsers, SessionName, SessionSpec, create_session,
+    },
     exit_status::ExitStatus,
     printer::ProgressMode,
     runner,
@@ -160,7 +162,7 @@ async fn create(
         created = &mut creating => return created,
         () = tokio::time::sleep(UNSAID) => {}
     }
-    let why = if spec.userns.is_some() {
+    let why = if docker.info().users == EngineUsers::RootlessKeepId {
         ": rootless Podman copies a new image once, so that files have your ids"
     } else {
         ""

@@ -1,5 +1,7 @@
 //! `aicage stop`: ends sessions.
 
+use std::time::Duration;
+
 use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -9,7 +11,10 @@ use crate::{
     diagnostic::Diagnostic,
     engine::docker::{EngineSession, stop_session},
     exit_status::ExitStatus,
-    session::which::{self, Wanted},
+    session::{
+        presence,
+        which::{self, Wanted},
+    },
 };
 
 /// What `aicage stop` takes.
@@ -32,6 +37,9 @@ pub struct StopArgs {
     pub time: u32,
 }
 
+/// How long whoever talks with a session may take to see its end.
+const THEIRS: Duration = Duration::from_secs(5);
+
 #[derive(Serialize)]
 struct Report {
     schema: &'static str,
@@ -42,9 +50,17 @@ struct Report {
 pub async fn stop(context: &Context, args: &StopArgs) -> Result<ExitStatus, Diagnostic> {
     let sessions = meant(context, args).await?;
     let docker = context.docker().await?;
-    let endings = sessions.iter().map(|session| async move {
-        let outcome = stop_session(docker, &session.id, args.time).await;
-        (session, outcome)
+    let attended = presence::attended(&context.settings);
+    let endings = sessions.iter().map(|session| {
+        let theirs = if attended.contains(&session.id) {
+            THEIRS
+        } else {
+            Duration::ZERO
+        };
+        async move {
+            let outcome = stop_session(docker, &session.id, (args.time, theirs)).await;
+            (session, outcome)
+        }
     });
     let mut stopped = Vec::new();
     let mut outcome = Ok(());

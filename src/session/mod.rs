@@ -15,7 +15,7 @@ pub mod share;
 pub mod talking;
 pub mod which;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     access::Settlement,
@@ -63,7 +63,8 @@ pub fn compose(
 ) -> Result<SessionSpec, Diagnostic> {
     let (identity, asked) = identity::on(docker.info(), &context.settings);
     let given = start.access.given(docker.endpoint())?;
-    let mut mounts = mounts::compose(context, start.agent, (&start.shares, &given))?;
+    let laid_over: Vec<&Path> = start.container.flags.targets().map(Path::new).collect();
+    let mut mounts = mounts::compose(context, start.agent, (&start.shares, &given, &laid_over))?;
     let told = proxy::for_containers(context, docker.info());
     let mut network = told.variables;
     if let Some(given) = certificates::for_session(context)? {

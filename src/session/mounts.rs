@@ -26,11 +26,12 @@ use crate::{
 };
 
 /// Composes the mounts, outermost first, one for each path: of two for one path the first counts. `--share` comes first,
-/// so that it decides how the project and the agent's own state are seen; other shares come last and do not.
+/// so that it decides how the project and the agent's own state are seen; other shares come last and do not. At
+/// `laid_over` container options mount something of their own.
 pub fn compose(
     context: &Context,
     agent: &AgentDefinition,
-    (shares, given): (&[Share], &Given),
+    (shares, given, laid_over): (&[Share], &Given, &[&Path]),
 ) -> Result<Vec<SessionMount>, Diagnostic> {
     let settings = &context.settings;
     let project = &settings.directory;
@@ -56,7 +57,9 @@ pub fn compose(
         let shared = others.iter().map(|share| share.mount().target);
         let is_seen = |path: &Path| mount.target.starts_with(path);
         // What is not seen anyway is not to be seen for being read only.
-        if mounts.keys().any(|path| is_seen(path)) || shared.into_iter().any(|path| is_seen(&path))
+        if mounts.keys().any(|path| is_seen(path))
+            || shared.into_iter().any(|path| is_seen(&path))
+            || laid_over.iter().any(|path| is_seen(path))
         {
             add(&mut mounts, mount.clone());
         }

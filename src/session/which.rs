@@ -2,6 +2,8 @@
 //!
 //! Invariant: never a guess. Where several could be meant, all are named in the refusal.
 
+use std::time::Duration;
+
 use crate::{
     clock,
     context::Context,
@@ -43,7 +45,7 @@ pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
     }
     for id in &old {
         // What cannot be removed now is removed by the next command.
-        stop_session(docker, id, 0)
+        stop_session(docker, id, (0, Duration::ZERO))
             .await
             .map(|_| ())
             .unwrap_or_default();

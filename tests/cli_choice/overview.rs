@@ -223,6 +223,30 @@ fn a_name_that_was_given_to_an_image_is_kept_until_it_is_changed() {
         terminal.shows("code 0");
         assert_eq!(home.stored(), kept, "with {menu}");
     }
+    // On another base it is another image, which has no name yet.
+    let terminal = Terminal::new(&home, "--offline config edit one");
+    terminal.shows("> Base");
+    terminal.keys(&["Space", "l", "Enter"]);
+    terminal.shows("> Base         large");
+    terminal.shows("Image name   as its parts");
+    terminal.keys(&["Enter"]);
+    terminal.shows("code 0");
+    let usual = "aicage-extended:one-large-extensions-jq";
+    assert_eq!(home.stored(), stored("one", "large", &["jq"], usual));
+}
+
+#[test]
+fn what_was_typed_is_shown_beside_what_is_asked_and_no_value_of_a_variable() {
+    let home = Home::new();
+    if !Home::has_tmux() {
+        return;
+    }
+    let terminal = Terminal::new(
+        &home,
+        "--offline --docker -p 80:80 -e KEY=geheim --share /usr/share one",
+    );
+    terminal.shows("and what was typed: --docker --share /usr/share --env KEY --publish 80:80");
+    assert!(!terminal.screen().contains("geheim"));
 }
 
 #[test]

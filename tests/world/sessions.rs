@@ -149,6 +149,7 @@ fn ten_sessions_at_once_have_ten_names_and_end_together() {
             "agent.yml",
             "agent_full_name: Agent\nagent_homepage: https://agent.example\nagent_path: {files: [~/.agent.json]}\n",
         );
+        ground.build();
         let mut children: Vec<Child> = (0..10)
             .map(|_| {
                 let mut command =

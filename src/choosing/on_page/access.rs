@@ -163,7 +163,7 @@ impl<'a> Access<'a> {
     }
 
     /// Keeps what the page says.
-    pub(super) fn keep(&self, page: &Page) -> Result<(), Diagnostic> {
+    pub(super) async fn keep(&self, page: &Page) -> Result<(), Diagnostic> {
         self.keep_shares(page)?;
         self.keep_agreements(page)?;
         let Some(Body::Switches { items }) = page.body(SectionId::Access) else {
@@ -177,6 +177,9 @@ impl<'a> Access<'a> {
                 answer(offer, if *is_on { Grant::Full } else { off(offer) })
             })
             .collect();
+        if answers.contains(&(Kind::Docker, Grant::Full)) {
+            access::refuse_absent_socket(self.context).await?;
+        }
         access::keep(self.context, &self.agent.id, &answers)
     }
 

@@ -28,11 +28,11 @@ pub(super) async fn ask(
     agent: &AgentDefinition,
     (before, verb): (&Choice, &'static str),
 ) -> Result<Choice, Diagnostic> {
-    let desk = Offers::collect(context, agent).await?;
-    let page = desk.page((before, verb))?;
+    let desk = Offers::collect(context, agent, before).await?;
+    let page = desk.page(verb)?;
     let page = overview::show(context, page, &desk).await?;
     let choice = desk.choice(&page)?;
-    desk.access.keep(&page)?;
+    desk.access.keep(&page).await?;
     desk.options.keep(&page)?;
     Ok(choice)
 }
@@ -41,6 +41,8 @@ pub(super) async fn ask(
 struct Offers<'a> {
     context: &'a Context,
     agent: &'a AgentDefinition,
+    /// What the page begins with.
+    before: &'a Choice,
     bases: Vec<String>,
     images: Vec<ExtendedImage>,
     extensions: Vec<String>,
@@ -49,11 +51,16 @@ struct Offers<'a> {
 }
 
 impl<'a> Offers<'a> {
-    async fn collect(context: &'a Context, agent: &'a AgentDefinition) -> Result<Self, Diagnostic> {
+    async fn collect(
+        context: &'a Context,
+        agent: &'a AgentDefinition,
+        before: &'a Choice,
+    ) -> Result<Self, Diagnostic> {
         let images = extended_images(context).images.into_iter();
         Ok(Self {
             context,
             agent,
+            before,
             bases: possible(context, agent)
                 .map(|base| base.id.clone())
                 .collect(),
@@ -64,8 +71,8 @@ impl<'a> Offers<'a> {
         })
     }
 
-    fn page(&self, (before, verb): (&Choice, &'static str)) -> Result<Page, Diagnostic> {
-        let context = self.context;
+    fn page(&self, verb: &'static str) -> Result<Page, Diagnostic> {
+        let (context, before) = (self.context, self.before);
         let usual = match &before.base {
             Some(base) => base.clone(),
             None => default_base(context, self.agent)?.id.clone(),
@@ -246,6 +253,7 @@ impl Desk for Offers<'_> {
     fn follow(&self, page: &mut Page, section: SectionId) {
         self.follow_image(page, section);
         if matches!(section, SectionId::Base | SectionId::Extensions) {
+            self.forget_name(page);
             let chosen = self.chosen_extensions(page);
             self.access.follow(page, &chosen);
         }
@@ -253,6 +261,30 @@ impl Desk for Offers<'_> {
 }
 
 impl Offers<'_> {
+    /// Takes away the name that an image was given whose parts are not those of the page any more.
+    fn forget_name(&self, page: &mut Page) {
+        let Some(Body::One { chosen: base, .. }) = page.body(SectionId::Base) else {
+            return;
+        };
+        let Some(base) = self.bases.get(*base).cloned() else {
+            return;
+        };
+        let extensions = self.chosen_extensions(page);
+        let Some(Body::Text { text, .. }) = page.body_mut(SectionId::ImageName) else {
+            return;
+        };
+        let is_given = |name: Option<&str>| name == Some(text.as_str());
+        let is_before = is_given(self.before.image_name.as_deref())
+            && (self.before.base.as_ref() != Some(&base) || self.before.extensions != extensions);
+        let is_images = self.images.iter().any(|image| {
+            is_given(Some(&image.image_ref))
+                && (image.base != base || image.extensions != extensions)
+        });
+        if !text.is_empty() && (is_before || is_images) {
+            text.clear();
+        }
+    }
+
     /// Keeps an image that was put together before, its extensions and its name in step.
     fn follow_image(&self, page: &mut Page, section: SectionId) {
         let Some(Body::One { chosen, .. }) = page.body(SectionId::Base) else {

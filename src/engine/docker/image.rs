@@ -12,7 +12,8 @@ use super::{
     info::EngineStore,
 };
 
-/// How often images are listed again: with the containerd store an engine fails while another takes an image away.
+/// How often images are looked at again: with the containerd store, and on Podman, an engine fails while another takes one
+/// of them away.
 const LISTINGS: u32 = 8;
 
 /// An image as an engine describes it.
@@ -107,10 +108,18 @@ impl Docker {
             ""
         };
         let path = self.path(&format!("/images/{}/json{query}", encoded(name)));
-        let answer: Answer = match self.endpoint.get(&path).await {
-            Ok((_, answer)) => answer,
-            Err(WireError::Answer { status: 404, .. }) => return Ok(None),
-            Err(error) => return Err(self.failed(format!("inspect image {name}"), error)),
+        let mut again = LISTINGS;
+        let answer: Answer = loop {
+            match self.endpoint.get(&path).await {
+                Ok((_, answer)) => break answer,
+                Err(WireError::Answer { status: 404, .. }) => return Ok(None),
+                Err(WireError::Answer { message, .. })
+                    if again > 0 && message.contains("not known") =>
+                {
+                    again -= 1;
+                }
+                Err(error) => return Err(self.failed(format!("inspect image {name}"), error)),
+            }
         };
         let config = answer.config.unwrap_or_default();
         Ok(Some(EngineImage {

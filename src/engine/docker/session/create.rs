@@ -76,7 +76,7 @@ pub(super) async fn create(
         .map(|name| CreateContainerOptionsBuilder::new().name(name).build());
     let mut tries = 0;
     loop {
-        match docker.create_container(options.clone(), body.clone()).await {
+        match docker.create_patiently(options.clone(), body.clone()).await {
             Err(EngineError::Start { ref message, .. }) if misses_ids(message) && tries < TRIES => {
                 tries += 1;
             }
@@ -209,10 +209,18 @@ impl Docker {
         options: Option<CreateContainerOptions>,
         body: ContainerCreateBody,
     ) -> Result<String, EngineError> {
-        match self.patient.create_container(options, body).await {
-            Ok(created) => Ok(created.id),
-            Err(error) => Err(not_started(error)),
-        }
+        let created = self.client.create_container(options, body).await;
+        created.map(|created| created.id).map_err(not_started)
+    }
+
+    /// The same, for what rootless Podman may take minutes for.
+    async fn create_patiently(
+        &self,
+        options: Option<CreateContainerOptions>,
+        body: ContainerCreateBody,
+    ) -> Result<String, EngineError> {
+        let created = self.patient.create_container(options, body).await;
+        created.map(|created| created.id).map_err(not_started)
     }
 
     pub(crate) async fn start_container(&self, id: &str) -> Result<(), EngineError> {

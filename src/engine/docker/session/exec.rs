@@ -259,7 +259,9 @@ impl Exec<'_> {
         let insists = asked.times >= INSISTENT;
         self.signal(if insists { "KILL" } else { word(signal) })
             .await;
-        if signal.is_final() && asked.deadline.is_none() {
+        if insists {
+            asked.deadline = Some(Instant::now());
+        } else if signal.is_final() && asked.deadline.is_none() {
             asked.deadline = Some(Instant::now() + GRACE);
         }
     }

@@ -1,7 +1,7 @@
 //! The names of sessions, which are the names of their containers: the engine gives each only once.
 
 use super::{
-    super::{Docker, error::EngineError},
+    super::{Docker, error::EngineError, throwaway::sweep},
     spec::SessionSpec,
 };
 
@@ -35,8 +35,13 @@ where
             Ok((id, short))
         }
         SessionName::Exactly(name) => {
-            let id = create(docker, spec, Some(name.clone())).await?;
-            Ok((id, name.clone()))
+            let mut created = create(docker, spec, Some(name.clone())).await;
+            if matches!(created, Err(EngineError::NameTaken { .. })) {
+                // It may be that of a start that was given up before its container was there.
+                sweep(docker).await.unwrap_or_default();
+                created = create(docker, spec, Some(name.clone())).await;
+            }
+            Ok((created?, name.clone()))
         }
         SessionName::Like(name) => {
             let mut outcome = None;
