@@ -40,6 +40,15 @@ pub(crate) fn on_every_engine(test: impl Fn(&Ground)) {
 
 /// Runs a test on each engine that there is, of each kind, as each caller who may use it.
 pub(crate) fn on_all_engines(test: impl Fn(&Ground)) {
+    on_engines(usize::MAX, test);
+}
+
+/// The same as one caller for each engine: for what does not depend on who that is.
+pub(crate) fn on_each_engine(test: impl Fn(&Ground)) {
+    on_engines(1, test);
+}
+
+fn on_engines(callers_of_each: usize, test: impl Fn(&Ground)) {
     let Some(registry) = variable("AICAGE_TEST_REGISTRY") else {
         return;
     };
@@ -48,7 +57,7 @@ pub(crate) fn on_all_engines(test: impl Fn(&Ground)) {
         let Some(engine) = variable(name) else {
             continue;
         };
-        for who in callers {
+        for who in callers.iter().take(callers_of_each) {
             let caller = match (who, &user) {
                 (Who::Root, _) => None,
                 (Who::User, Some(user)) => Some(user.clone()),

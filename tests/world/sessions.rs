@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    ground::{BASE, Ground, Said, on_all_engines, on_every_engine},
+    ground::{BASE, Ground, Said, on_each_engine, on_every_engine},
     session::{Tmux, signal, until},
 };
 
@@ -59,7 +59,7 @@ fn at_a_pipe(ground: &Ground, script: &str) -> (Child, BufReader<ChildStdout>) {
 
 #[test]
 fn a_session_in_the_background_is_listed_read_joined_and_ended() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         // A socket of a group, as the engine's is one.
         let elsewhere = tempfile::tempdir().unwrap();
@@ -121,7 +121,7 @@ fn a_session_in_the_background_is_listed_read_joined_and_ended() {
 
 #[test]
 fn a_session_in_the_background_that_ended_keeps_its_log_and_exit_code() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let name = background(ground, "echo done; exit 5");
         let session = until("end of the session", || {
@@ -138,11 +138,7 @@ fn a_session_in_the_background_that_ended_keeps_its_log_and_exit_code() {
 
 #[test]
 fn ten_sessions_at_once_have_ten_names_and_end_together() {
-    on_all_engines(|ground| {
-        // Each engine once.
-        if ground.caller.is_some() && !ground.name.ends_with("ROOTLESS") {
-            return;
-        }
+    on_each_engine(|ground| {
         runs_arguments(ground);
         // All ten find that it is not there.
         ground.write_agent(
@@ -182,7 +178,7 @@ fn ten_sessions_at_once_have_ten_names_and_end_together() {
 
 #[test]
 fn names_are_chosen_refused_and_suggested() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let chosen = format!("review-{}", ground.agent);
         let start = ["-d", "--name", &chosen, "--base", BASE, &ground.agent];
@@ -204,7 +200,7 @@ fn names_are_chosen_refused_and_suggested() {
 
 #[test]
 fn a_killed_aicage_leaves_a_session_that_is_known() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let (mut child, _stdout) = at_a_pipe(ground, "echo up; while :; do sleep 0.1; done");
         assert_eq!(listed(ground)[0]["attached"], true);
@@ -226,7 +222,7 @@ fn a_killed_aicage_leaves_a_session_that_is_known() {
 
 #[test]
 fn an_agent_that_does_not_listen_is_killed_and_what_it_started_ends_with_it() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let deaf =
             "trap '' TERM HUP; (while :; do sleep 1; done) & echo up; while :; do sleep 1; done";
@@ -247,7 +243,7 @@ fn an_agent_that_does_not_listen_is_killed_and_what_it_started_ends_with_it() {
 
 #[test]
 fn half_a_connection_carries_what_is_left() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         // The agent answers only after its input has ended.
         let (mut child, mut stdout) =
@@ -264,7 +260,7 @@ fn half_a_connection_carries_what_is_left() {
 
 #[test]
 fn a_command_in_a_session_has_bytes_exit_code_and_signals_of_its_own() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let name = background(ground, "while :; do sleep 0.1; done");
         let mut child = ground
@@ -307,7 +303,7 @@ fn a_command_in_a_session_has_bytes_exit_code_and_signals_of_its_own() {
 
 #[test]
 fn a_command_is_waited_for_when_its_output_ends_before_it_does() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         background(ground, "while :; do sleep 0.1; done");
         let quiet = "exec >&- 2>&-; sleep 2; exit 7";
@@ -327,7 +323,7 @@ fn a_command_is_waited_for_when_its_output_ends_before_it_does() {
 
 #[test]
 fn an_interrupt_at_a_session_without_a_terminal_ends_only_the_visit() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let script = "trap 'echo heard' INT; while :; do echo tick; sleep 0.1; done";
         background(ground, script);
@@ -353,7 +349,7 @@ fn an_interrupt_at_a_session_without_a_terminal_ends_only_the_visit() {
 
 #[test]
 fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let shell = |options: &[&str], script: &str| {
             let mut child = ground
@@ -394,7 +390,7 @@ fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
 
 #[test]
 fn an_agent_that_was_killed_did_not_run_out_of_memory() {
-    on_all_engines(|ground| {
+    on_each_engine(|ground| {
         runs_arguments(ground);
         let said = ground.start(&["sh", "-c", "kill -9 $$"], 137);
         assert!(!said.stderr.contains("memory"), "{}", said.stderr);
