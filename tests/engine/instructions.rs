@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     steps::{Way, both_ways, changes},
-    support::{Ground, Recorder, directory, file, is_empty, tar_of},
+    support::{Ground, Log, Recorder, directory, file, is_empty, tar_of},
 };
 
 /// What came of a step.
@@ -105,7 +105,7 @@ impl<'a> Step<'a> {
             source_date: None,
             title: &self.ground.title(),
         };
-        let (mut log, mut tar) = (Vec::new(), Vec::new());
+        let (mut log, mut tar) = (Log::new(&self.interrupt), Vec::new());
         let outcome = sandbox.run(&request, &mut log, &mut |answer| {
             answer.read_to_end(&mut tar)?;
             Ok(())
@@ -119,7 +119,7 @@ impl<'a> Step<'a> {
                 Vec::new()
             },
             outcome,
-            log: String::from_utf8_lossy(&log).into_owned(),
+            log: log.text(),
         }
     }
 

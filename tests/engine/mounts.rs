@@ -10,7 +10,7 @@ use layer::{Entry, LayerItem, LayerPath};
 use crate::{
     instructions::{Step, bytes, check, owned, unpack},
     steps::both_ways,
-    support::{directory, file},
+    support::{INTERRUPT_ME, directory, file},
 };
 
 #[test]
@@ -214,14 +214,8 @@ fn an_interrupt_leaves_no_volume() {
                     access: Access::ReadOnly,
                 },
             )
-            .shell("sleep 1000");
-        let interrupt = step.interrupt.clone();
-        let timer = std::thread::spawn(move || {
-            std::thread::park_timeout(std::time::Duration::from_secs(3));
-            interrupt.cancel();
-        });
+            .shell(&format!("echo {INTERRUPT_ME}; sleep 1000"));
         let ran = step.run();
-        timer.join().unwrap();
         assert!(
             matches!(ran.outcome, Err(SandboxError::Interrupted)),
             "{:?}",

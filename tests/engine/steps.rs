@@ -18,7 +18,7 @@ use layer::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Ground, Recorder, image_of, is_empty, on_each_engine};
+use crate::support::{Ground, Log, Recorder, image_of, is_empty, on_each_engine};
 
 pub(crate) const LABEL: &str = "io.github.aicage.step";
 
@@ -124,7 +124,7 @@ impl<'a> Step<'a> {
 
     pub(crate) fn run(&self, script: &str) -> Ran {
         let recorder = Recorder::default();
-        let mut log = Vec::new();
+        let mut log = Log::new(&self.interrupt);
         let mut tar = Vec::new();
         let outcome = self.with_sandbox(script, &recorder, |sandbox, request| {
             sandbox.run(request, &mut log, &mut |answer| {
@@ -140,7 +140,7 @@ impl<'a> Step<'a> {
         Ran {
             outcome,
             changes,
-            log: String::from_utf8_lossy(&log).into_owned(),
+            log: log.text(),
             warnings: recorder.warnings.into_inner().unwrap(),
         }
     }

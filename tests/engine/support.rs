@@ -1,7 +1,7 @@
 //! Engines to test on, and a small image with a shell.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,7 @@ use assembler::{
 use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 /// The engines that the world may have.
 const ENGINES: [&str; 5] = [
@@ -266,4 +267,40 @@ impl Reporter for Recorder {
 /// Is there anything in a directory?
 pub(crate) fn is_empty(directory: &Path) -> bool {
     !directory.exists() || fs_err::read_dir(directory).unwrap().next().is_none()
+}
+
+/// What a script prints to be interrupted.
+pub(crate) const INTERRUPT_ME: &str = "interrupt me";
+
+/// A step's log; the step is interrupted once its script asks for it.
+pub(crate) struct Log {
+    pub(crate) bytes: Vec<u8>,
+    interrupt: CancellationToken,
+}
+
+impl Log {
+    pub(crate) fn new(interrupt: &CancellationToken) -> Self {
+        Self {
+            bytes: Vec::new(),
+            interrupt: interrupt.clone(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        if self.text().contains(INTERRUPT_ME) {
+            self.interrupt.cancel();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
