@@ -96,7 +96,7 @@ pub fn leave_scratch(settings: &Settings) {
 /// Removes what may go by now; for whoever is about to make more of it.
 pub fn sweep(context: &Context) {
     if let Ok(now) = clock::system(&context.now) {
-        remove(find(&context.settings, now, LogLimits::default()));
+        remove(find(&context.settings, now, LogLimits::default()), now);
     }
 }
 
@@ -109,11 +109,15 @@ pub fn find(settings: &Settings, now: SystemTime, limits: LogLimits) -> Vec<Left
     found
 }
 
-/// Removes what may go, as far as the system lets us; returns what is gone.
-pub fn remove(leftovers: Vec<Leftover>) -> Vec<Leftover> {
+/// Removes what may go, as far as the system lets us; returns what is gone. Certificates that a session was given since
+/// they were found, while somebody was asked, stay.
+pub fn remove(leftovers: Vec<Leftover>, now: SystemTime) -> Vec<Leftover> {
     let mut gone = leftovers;
     gone.retain(|leftover| match leftover.kind {
-        LeftoverKind::Log | LeftoverKind::Certificates => fs::remove_file(&leftover.path).is_ok(),
+        LeftoverKind::Log => fs::remove_file(&leftover.path).is_ok(),
+        LeftoverKind::Certificates => {
+            is_unused(&leftover.path, now) && fs::remove_file(&leftover.path).is_ok()
+        }
         LeftoverKind::Scratch | LeftoverKind::Bundle => remove_all(&leftover.path).is_ok(),
     });
     gone
@@ -220,14 +224,19 @@ fn old_bundles(state: &Path, now: SystemTime) -> Vec<Leftover> {
 fn old_certificates(state: &Path, now: SystemTime) -> Vec<Leftover> {
     let files = list(&certificates::directory(state)).into_iter();
     let old = files.filter_map(|path| {
-        let metadata = fs::symlink_metadata(&path).ok()?;
-        (metadata.is_file() && age(&metadata, now) > UNUSED).then_some(Leftover {
+        let bytes = fs::symlink_metadata(&path).ok()?.len();
+        is_unused(&path, now).then_some(Leftover {
             kind: LeftoverKind::Certificates,
-            bytes: metadata.len(),
+            bytes,
             path,
         })
     });
     old.collect()
+}
+
+fn is_unused(certificates: &Path, now: SystemTime) -> bool {
+    fs::symlink_metadata(certificates)
+        .is_ok_and(|metadata| metadata.is_file() && age(&metadata, now) > UNUSED)
 }
 
 fn remove_all(path: &Path) -> io::Result<()> {
@@ -289,7 +298,7 @@ mod tests {
             .map(|log| log.path.file_name().unwrap().to_str().unwrap())
             .collect();
         assert_eq!(names, expected);
-        assert_eq!(remove(found.clone()), found);
+        assert_eq!(remove(found.clone(), now()), found);
         assert!(
             home.path().join("now.log").exists(),
             "it may be being written"
@@ -344,7 +353,7 @@ mod tests {
             .collect();
         assert_eq!(names, [".new-old", "old"]);
         assert!(found.iter().all(|found| found.bytes == 10), "{found:?}");
-        assert_eq!(remove(found).len(), 2);
+        assert_eq!(remove(found, now()).len(), 2);
         assert!(bundles.join("known").exists() && !bundles.join("old").exists());
     }
 
@@ -354,8 +363,14 @@ mod tests {
         let directory = certificates::directory(state.path());
         file(&directory, "old.pem", 31 * DAY, 10);
         file(&directory, "young.pem", 29 * DAY, 10);
-        let found = old_certificates(state.path(), now());
-        assert_eq!(remove(found.clone()), found);
+        file(&directory, "again.pem", 31 * DAY, 10);
+        let mut found = old_certificates(state.path(), now());
+        // Between looking and removing, a session is given one of them.
+        file(&directory, "again.pem", Duration::ZERO, 10);
+        let gone = remove(found.clone(), now());
+        found.retain(|one| !one.path.ends_with("again.pem"));
+        assert_eq!(gone, found);
+        assert!(directory.join("again.pem").exists());
         assert!(directory.join("young.pem").exists() && !directory.join("old.pem").exists());
         assert_eq!(found[0].bytes, 10);
     }
@@ -387,7 +402,7 @@ mod tests {
         let mut expected = vec![(dead.as_str(), 10), ("old", 5)];
         expected.sort_unstable();
         assert_eq!(names, expected);
-        assert_eq!(remove(found).len(), 2);
+        assert_eq!(remove(found, now()).len(), 2);
         assert!(home.path().join(&ours).exists() && !home.path().join(&dead).exists());
     }
 }

@@ -14,7 +14,8 @@ use clap::CommandFactory as _;
 
 use crate::{
     cli::{self, Cli, Command},
-    commands, completion, container_options,
+    commands::{self, session::SessionCommand},
+    completion, container_options,
     context::Context,
     diagnostic::Diagnostic,
     exit_status::ExitStatus,
@@ -56,10 +57,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         printer.bytes(&script);
         return Ok(ExitStatus::Done);
     }
-    let faults = match cli.command {
-        Command::Config(_) | Command::Doctor(_) | Command::Trust(_) => Faults::LeftOut,
-        _ => Faults::Refused,
-    };
+    let faults = faults(&cli.command);
     let settings = match Settings::read(&cli.global.set, faults) {
         Err(error) if matches!(cli.command, Command::Doctor(_)) => {
             return commands::doctor::without_settings(printer, &error.into());
@@ -70,6 +68,9 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         for warning in &settings.warnings {
             printer.warn(warning);
         }
+    }
+    if matches!(cli.command, Command::Session(_) | Command::Cache(_)) {
+        commands::config::tell_faults(&settings, printer);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -102,6 +103,20 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
     // A thread that still reads stdin must not keep the program from ending.
     runtime.shutdown_background();
     status
+}
+
+/// What helps to put settings right works without them, and so does what only looks after sessions that run and after
+/// the store.
+fn faults(command: &Command) -> Faults {
+    match command {
+        Command::Config(_) | Command::Doctor(_) | Command::Trust(_) | Command::Cache(_) => {
+            Faults::LeftOut
+        }
+        // A shell may be that of a new container, which has everything that a start has.
+        Command::Session(SessionCommand::Shell(_)) => Faults::Refused,
+        Command::Session(_) => Faults::LeftOut,
+        _ => Faults::Refused,
+    }
 }
 
 async fn dispatch(context: &mut Context, cli: Cli) -> Result<ExitStatus, Diagnostic> {

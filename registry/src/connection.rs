@@ -4,6 +4,7 @@
 
 use std::{error::Error as _, io, sync::Arc};
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use rustls::{
     crypto::CryptoProvider,
@@ -63,10 +64,7 @@ pub(crate) fn builder(config: &ClientConfig) -> Result<reqwest::ClientBuilder, R
         .referer(false)
         .http1_only()
         .no_proxy();
-    let unproxied = format!(
-        "localhost,127.0.0.0/8,::1,{}",
-        config.proxies.no_proxy.as_deref().unwrap_or_default()
-    );
+    let unproxied = unproxied(config);
     let proxies = &config.proxies;
     let kinds: [(&Option<String>, ProxyKind); 3] = [
         (&proxies.http, |url| reqwest::Proxy::http(url)),
@@ -116,19 +114,44 @@ pub(crate) fn authorities(file: &NamedPem) -> Vec<CertificateDer<'static>> {
 
 /// Returns the proxy that requests for a URL go through, unless they go without one.
 fn proxy_for(config: &ClientConfig, url: &Url) -> Option<RedactedUrl> {
+    proxy_text(config, url).map(RedactedUrl::of_proxy)
+}
+
+fn proxy_text<'a>(config: &'a ClientConfig, url: &Url) -> Option<&'a str> {
     let proxies = &config.proxies;
     let own = match url.scheme() {
         "http" => &proxies.http,
         _ => &proxies.https,
     };
-    let proxy = own.as_ref().or(proxies.all.as_ref())?;
-    Some(RedactedUrl::of_proxy(proxy))
+    let mut named = [own, &proxies.all].into_iter().flatten();
+    named
+        .find(|proxy| !proxy.is_empty())
+        .map(String::as_str)
+        .filter(|_| !is_unproxied(config, url))
 }
 
-/// Tells whether what is asked over TLS may go through a proxy that is spoken to over TLS itself.
-pub(crate) fn has_secure_proxy(config: &ClientConfig) -> bool {
-    let proxies = [&config.proxies.https, &config.proxies.all];
-    proxies.into_iter().flatten().any(|proxy| {
+/// Lists what is reached without a proxy.
+fn unproxied(config: &ClientConfig) -> String {
+    format!(
+        "localhost,127.0.0.0/8,::1,{}",
+        config.proxies.no_proxy.as_deref().unwrap_or_default()
+    )
+}
+
+/// Tells whether a URL is reached without a proxy, by the rules that the client itself goes by.
+fn is_unproxied(config: &ClientConfig, url: &Url) -> bool {
+    let any = Matcher::builder()
+        .all("http://proxy.invalid")
+        .no(unproxied(config))
+        .build();
+    url.as_str()
+        .parse()
+        .is_ok_and(|uri| any.intercept(&uri).is_none())
+}
+
+/// Tells whether a URL is reached through a proxy that is spoken to over TLS itself.
+pub(crate) fn has_secure_proxy(config: &ClientConfig, url: &Url) -> bool {
+    proxy_text(config, url).is_some_and(|proxy| {
         let scheme = proxy.trim_start().split_once("://");
         scheme.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
     })

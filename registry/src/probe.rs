@@ -37,6 +37,8 @@ pub struct Probe {
     pub answer: Result<ProbeAnswer, RegistryError>,
     /// The certificate it showed; `None` without TLS, or where no connection came about.
     pub shown: Option<Shown>,
+    /// Whether its certificate was not looked at, because a proxy that is spoken to over TLS is in between.
+    pub is_hidden: bool,
     /// What its clock said; also known where the certificate is not accepted.
     pub date: Option<SystemTime>,
 }
@@ -100,7 +102,9 @@ impl Client {
                     .is_some(),
             }
         });
-        let shown = if endpoint.is_secure() {
+        let is_hidden =
+            endpoint.is_secure() && connection::has_secure_proxy(&self.shared.config, &url);
+        let shown = if endpoint.is_secure() && !is_hidden {
             let fault = match &answer {
                 Err(RegistryError::Tls { fault, .. }) => Some(*fault),
                 _ => None,
@@ -116,6 +120,7 @@ impl Client {
             is_mirror: endpoint.is_mirror(),
             answer,
             shown,
+            is_hidden,
             date,
         }
     }
@@ -127,9 +132,6 @@ impl Client {
         fault: Option<TlsFault>,
     ) -> (Option<Shown>, Option<SystemTime>) {
         let config = &self.shared.config;
-        if connection::has_secure_proxy(config) {
-            return (None, None);
-        }
         let provider = connection::provider();
         let witness = Arc::new(Witness {
             provider: Arc::clone(&provider),

@@ -77,6 +77,7 @@ fn team(context: &Context, directory: &Path) -> Result<Option<Team>, Diagnostic>
     let homes = Homes {
         user: &context.settings.user_home,
         aicage: &context.settings.home,
+        uid: context.settings.account.uid,
     };
     Ok(find(directory, homes)?)
 }

@@ -111,7 +111,7 @@ fn configured(settings: &Settings) -> Vec<Finding> {
         Finding::problem(
             Check::Settings,
             crate::diagnostic::sentence(fault),
-            "Other commands refuse to start with it; here it was left out.",
+            "An agent does not start with it; here it was left out.",
         )
         .next("aicage config show --origin")
     });

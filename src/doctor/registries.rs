@@ -193,6 +193,12 @@ pub(super) fn judge(host: &str, probe: &Probe, anchors: &Anchors) -> Vec<Finding
     if let Some(shown) = &probe.shown {
         findings.push(vouched(probe, shown, anchors));
     }
+    if probe.is_hidden {
+        let url = &probe.url;
+        let reason =
+            format!("{url} is reached through a proxy over TLS: its certificate is not looked at");
+        findings.push(Finding::skipped(Check::Certificate, reason));
+    }
     findings
 }
 
@@ -364,6 +370,7 @@ mod tests {
                 is_registry: false,
             }),
             shown: None,
+            is_hidden: false,
             date: None,
         }
     }
@@ -406,6 +413,18 @@ mod tests {
             assert_eq!(found[0].state, state, "{status}: {found:?}");
             assert_eq!(found[0].check, Check::Registry);
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_looked_at_is_said() {
+        let probe = Probe {
+            is_hidden: true,
+            ..probe(200)
+        };
+        let found = judge("r.example", &probe, &Anchors::default());
+        assert_eq!(found[1].check, Check::Certificate, "{found:?}");
+        assert_eq!(found[1].state, State::Skipped, "{found:?}");
+        assert!(found[1].seen.contains("a proxy over TLS"), "{found:?}");
     }
 
     #[test]

@@ -102,10 +102,12 @@ impl Projects {
         }
         let is_set = value.is_some();
         put(file.root_mut(), keys, value);
-        // The image's name belongs to what was chosen, and so does that nothing was to be inherited then.
-        if let ["agents", agent, "base" | "extensions"] = keys {
-            for key in ["image_ref", INHERIT] {
-                put(file.root_mut(), &["agents", agent, key], None);
+        // The image's name belongs to what was chosen. That no extension is inherited belongs to the choice of extensions,
+        // which another base leaves as it is.
+        if let ["agents", agent, field @ ("base" | "extensions")] = keys {
+            put(file.root_mut(), &["agents", agent, "image_ref"], None);
+            if *field == "extensions" || !is_set {
+                put(file.root_mut(), &["agents", agent, INHERIT], None);
             }
         }
         if is_set {

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a key that is set in a stronger place counts as a whole, lists and maps too; what stands in a file is
 //! checked there, so that a mistake is named with its file and line even where something stronger hides it. A path that
-//! is here does not depend on the directory in which the program is started: a cloned repository would be trusted by the
-//! names of its files.
+//! is here does not depend on the directory in which the program is started, unless it was typed there after `--set`: a
+//! cloned repository would be trusted by the names of its files.
 
 use std::{
     collections::BTreeMap,
@@ -177,6 +177,11 @@ pub fn meant_from(directory: &Path, key: &str, value: Value) -> Value {
         }),
         (_, value) => value,
     }
+}
+
+/// Tells whether a value has a path that means something else in each directory.
+pub fn has_relative_path(key: &str, value: &Value) -> bool {
+    meant_from(Path::new("/"), key, value.clone()) != *value
 }
 
 /// Says what is wrong with one value, if anything is.

@@ -77,7 +77,7 @@ pub struct Settings {
 pub enum Faults {
     /// Nothing else happens.
     Refused,
-    /// They count as absent, for commands that help to put them right.
+    /// They count as absent, for commands that help to put them right and those that look after what is there.
     LeftOut,
 }
 
@@ -181,19 +181,19 @@ impl Settings {
         }
         let before_team = layers.len();
         layers.extend(own);
-        let variables = variables::layer(&self.environment.aicage, &self.directory);
+        let variables = variables::layer(&self.environment.aicage);
         layers.extend(kept(variables.map(|(layer, told)| {
             self.warnings = told;
             vec![layer]
         }))?);
-        layers.extend(kept(
-            flags::layer(options, &self.directory).map(|layer| vec![layer]),
-        )?);
+        // What is typed is put right where it is typed.
+        layers.push(flags::layer(options, &self.directory)?);
         self.faults = left_out;
         self.layers = (layers, before_team);
         let homes = Homes {
             user: &self.user_home,
             aicage: &self.home,
+            uid: self.account.uid,
         };
         match trust::find(&self.directory, homes) {
             Ok(team) => self.team = team.map(Arc::new),

@@ -3,11 +3,11 @@
 //! Invariant: an empty variable sets nothing; a variable whose name is nearly that of a setting is told, so that a
 //! misspelt one is not silently without effect.
 
-use std::{ffi::OsString, path::Path};
+use std::ffi::OsString;
 
 use super::{
     Origin, SettingsError, keys,
-    layers::{Layer, meant_from},
+    layers::{Layer, has_relative_path},
 };
 
 /// Variables that mean something else: ours, and those of the contract with images, which are set where aicage runs in
@@ -26,10 +26,9 @@ pub(super) const TAKEN: [&str; 11] = [
     "AICAGE_WORKSPACE",
 ];
 
-/// Reads settings of variables, whose paths are meant from `directory`; what is probably misspelt comes back in words.
+/// Reads settings of variables, whose paths are whole; what is probably misspelt comes back in words.
 pub(super) fn layer(
     variables: &[(String, OsString)],
-    directory: &Path,
 ) -> Result<(Layer, Vec<String>), SettingsError> {
     let mut layer = Layer::default();
     let mut warnings = Vec::new();
@@ -57,7 +56,10 @@ pub(super) fn layer(
             .to_str()
             .ok_or_else(|| refused("it is not UTF-8 text".to_owned()))?;
         let value = key.value_of_text(text).map_err(refused)?;
-        let value = meant_from(directory, &key.name, value);
+        if has_relative_path(&key.name, &value) {
+            let reason = "its path depends on where the program is started; write the whole path";
+            return Err(refused(reason.to_owned()));
+        }
         let origin = Origin::Variable(name.clone());
         layer.set(&key.name, value, origin).map_err(refused)?;
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Agreements, Consent, Team, TeamError, Wish, option};
 use crate::{
     session::guard,
-    settings::{Config, Layer, SETTINGS, Scope},
+    settings::{Config, Layer, Origin, SETTINGS, Scope},
     yaml::{
         self, YamlError,
         tree::{self, Mapping, Node},
@@ -57,27 +57,25 @@ pub struct Homes<'a> {
     pub user: &'a Path,
     /// aicage's.
     pub aicage: &'a Path,
+    /// The user's number.
+    pub uid: u32,
 }
 
 /// Reads the team file for a project: in its directory, else in the root of the repository that it is in. That is the
-/// caller's, root's, or whoever's the project is: in `/tmp` anybody can make a `.git` above what others do there.
+/// caller's, root's, or whoever's the project is: in `/tmp` anybody can make a `.git` above what others do there. One that
+/// is nobody's of these hides all above it: what is below it is not theirs.
 pub fn find(directory: &Path, homes: Homes<'_>) -> Result<Option<Team>, TeamError> {
     let here = directory.join(FILE);
     if let Some(bytes) = read(&here)? {
         return parse(&bytes, &here, homes).map(Some);
     }
     let owner = fs_err::metadata(directory).map(|project| project.uid());
-    let owners = [
-        Some(0),
-        Some(rustix::process::getuid().as_raw()),
-        owner.ok(),
-    ];
-    let is_root = |place: &&Path| {
-        fs_err::symlink_metadata(place.join(".git"))
-            .is_ok_and(|git| owners.contains(&Some(git.uid())))
+    let owners = [Some(0), Some(homes.uid), owner.ok()];
+    let git = |place: &Path| {
+        let git = fs_err::symlink_metadata(place.join(".git"));
+        git.ok().map(|git| git.uid())
     };
-    let root = directory.ancestors().find(is_root);
-    let Some(path) = root
+    let Some(path) = root(directory, &owners, git)
         .filter(|root| *root != directory)
         .map(|root| root.join(FILE))
     else {
@@ -87,6 +85,17 @@ pub fn find(directory: &Path, homes: Homes<'_>) -> Result<Option<Team>, TeamErro
         Some(bytes) => parse(&bytes, &path, homes).map(Some),
         None => Ok(None),
     }
+}
+
+/// Finds the root of the repository that `directory` is in, if its `.git` is one of the owners'; `git` tells whose it is.
+fn root<'a>(
+    directory: &'a Path,
+    owners: &[Option<u32>],
+    git: impl Fn(&Path) -> Option<u32>,
+) -> Option<&'a Path> {
+    let mut above = directory.ancestors();
+    let (root, owner) = above.find_map(|place| Some((place, git(place)?)))?;
+    owners.contains(&Some(owner)).then_some(root)
 }
 
 /// Reads the file once, without following a link and without waiting for a pipe.
@@ -148,10 +157,7 @@ fn parse(bytes: &[u8], path: &Path, homes: Homes<'_>) -> Result<Team, TeamError>
         line: mapping.line_of(key).max(1),
         reason,
     };
-    let settings = match mapping.get(SETTINGS).and_then(Node::as_mapping) {
-        Some(below) => Layer::of_config(&file.settings, below, (path, &Scope::Team))?,
-        None => Layer::default(),
-    };
+    let settings = settings(&file.settings, mapping, path)?;
     for (key, count) in [
         ("extensions", file.extensions.iter().flatten().count()),
         ("options", file.options.len()),
@@ -217,6 +223,37 @@ fn parse(bytes: &[u8], path: &Path, homes: Homes<'_>) -> Result<Team, TeamError>
     })
 }
 
+/// Returns the settings; those that name files are refused: what was agreed to would be a name, and the repository says
+/// what lies there tomorrow.
+fn settings(config: &Config, mapping: &Mapping, path: &Path) -> Result<Layer, YamlError> {
+    let Some(below) = mapping.get(SETTINGS).and_then(Node::as_mapping) else {
+        return Ok(Layer::default());
+    };
+    let settings = Layer::of_config(config, below, (path, &Scope::Team))?;
+    let named = settings.iter().find(|(key, value, _)| match *key {
+        "network.ca" => value.as_array().is_some_and(|files| !files.is_empty()),
+        "definitions" => value.as_str().is_some_and(|text| {
+            let name = text.strip_prefix("oci:");
+            !text.is_empty() && name.is_none_or(|name| name.starts_with(['/', '~', '.']))
+        }),
+        _ => false,
+    });
+    let Some((key, _, origin)) = named else {
+        return Ok(settings);
+    };
+    let line = match origin {
+        Origin::File { line, .. } => *line,
+        Origin::Default | Origin::Variable(_) | Origin::Flag => 1,
+    };
+    Err(YamlError::Content {
+        path: path.to_owned(),
+        line,
+        reason: format!(
+            "`{key}` names files, whose content nobody agrees to; that is for your own `config.yml`"
+        ),
+    })
+}
+
 /// Returns a share as it is from here, and where it really is.
 fn share(text: &str, directory: &Path, home: &Path) -> Result<(String, PathBuf), String> {
     let (path, access) = match text.strip_suffix(":ro") {
@@ -235,4 +272,25 @@ fn share(text: &str, directory: &Path, home: &Path) -> Result<(String, PathBuf),
         .to_str()
         .ok_or_else(|| format!("the path of `{text}` is not UTF-8 text"))?;
     Ok((format!("{text}{access}"), real))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_repository_hides_what_is_above_it() {
+        let root = |whose: u32| {
+            let git = |place: &Path| match place.to_str() {
+                Some("/home/me") => Some(1000),
+                Some("/home/me/inbox") => Some(whose),
+                _ => None,
+            };
+            let found = root(Path::new("/home/me/inbox/a/b"), &[Some(0), Some(1000)], git);
+            found.map(Path::to_owned)
+        };
+        assert_eq!(root(1000), Some("/home/me/inbox".into()));
+        assert_eq!(root(0), Some("/home/me/inbox".into()));
+        assert_eq!(root(1001), None);
+    }
 }

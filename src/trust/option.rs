@@ -7,6 +7,7 @@
 use crate::container_options::{
     Flags,
     mount::{MountKind, MountOption},
+    security::SecurityOption,
     text::quote,
     volume::{Volume, is_path},
 };
@@ -116,8 +117,11 @@ fn reads_this_machine(flags: &Flags) -> bool {
             || mount.detail("volume-opt").is_some()
             || mount.source.as_deref().is_some_and(is_path)
     };
+    // A profile is read anew at each start, whatever stands in its file by then.
+    let is_file = |option: &SecurityOption| matches!(option, SecurityOption::SeccompFile(_));
     flags.volume.iter().any(Volume::is_bind)
         || flags.mount.iter().any(of_this_machine)
+        || flags.security_opt.iter().any(is_file)
         || !flags.env_file.is_empty()
 }
 
@@ -162,6 +166,8 @@ mod tests {
             "--mount type=bind,source=/etc,target=/x,\"consistency=,type=volume,\"",
             "--mount type=volume,Volume-Opt=device=/etc,source=a,target=/x",
             "--env-file .env",
+            "--security-opt seccomp=profile.json",
+            "--security-opt=seccomp:/etc/profile.json",
             "--volumes-from other",
         ] {
             assert!(TeamOption::parse(text).is_err(), "{text:?}");

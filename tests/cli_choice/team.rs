@@ -207,6 +207,16 @@ fn an_agreement_holds_for_this_content_and_these_places_only() {
 }
 
 #[test]
+fn definitions_of_a_registry_may_be_asked_for() {
+    let home = home("settings: {definitions: 'oci:registry.invalid/ours:1'}\n");
+    let said = home.run(&RUN, REFUSED);
+    assert!(
+        said.contains("set `definitions` to oci:registry.invalid/ours:1"),
+        "{said}"
+    );
+}
+
+#[test]
 fn on_a_terminal_it_is_asked_once_and_then_only_what_changed() {
     if !Home::has_tmux() {
         return;
@@ -279,6 +289,22 @@ fn a_file_that_is_not_right_is_refused_and_keeps_nobody_from_other_work() {
         (
             "settings: {update: {deadline: soon}}\n",
             "`soon` is not a time span",
+        ),
+        (
+            "base: small\nsettings:\n  network:\n    ca: [corp.pem]\n",
+            "aicage.yml:4: `network.ca` names files",
+        ),
+        (
+            "settings: {definitions: /srv/ours}\n",
+            "aicage.yml:1: `definitions` names files",
+        ),
+        (
+            "settings: {definitions: 'oci:./ours'}\n",
+            "aicage.yml:1: `definitions` names files",
+        ),
+        (
+            "options: ['--security-opt seccomp=profile.json']\n",
+            "seccomp=profile.json` mounts or reads what is on this machine",
         ),
         (laughs, "there are more than 20000 values"),
         (&large, "it is larger than 64 KiB"),

@@ -54,23 +54,25 @@ fn a_path_is_meant_from_who_says_it_and_not_from_where_the_program_starts() {
     let there = [path("etc/ca.pem"), "~/own.pem".into(), "/etc/x.pem".into()];
     is(&[], &[], &there);
     let here = [path("work/project/ca.pem")];
-    is(&[("AICAGE_NETWORK_CA", "./ca.pem")], &[], &here);
+    is(&[("AICAGE_NETWORK_CA", &here[0])], &[], &here);
+    // A variable goes along into directories that are anybody's.
+    for (name, value) in [
+        ("AICAGE_NETWORK_CA", "./ca.pem"),
+        ("AICAGE_DEFINITIONS", "ours"),
+        ("AICAGE_DEFINITIONS", "oci:../ours"),
+    ] {
+        let said = home.refused(&[(name, value)], &["agent", "list"]);
+        assert!(
+            said.contains(name) && said.contains("write the whole path"),
+            "{value}: {said}"
+        );
+    }
     is(&[], &["--set", "network.ca=ca.pem"], &here);
     home.ok(&["config", "set", "network.ca", "ca.pem"]);
     is(&[], &[], &here);
     let stored = fs_err::read_to_string(home.path(".aicage/config.yml")).unwrap();
     assert!(stored.contains(&here[0]), "it is stored whole: {stored}");
     home.ok(&["config", "unset", "network.ca"]);
-    // The repository's own file means the repository.
-    home.write("work/project/aicage.yml", "network: {}\n");
-    home.write(
-        "work/project/aicage.yml",
-        "settings: {network: {ca: [ca.pem]}}\n",
-    );
-    let shown = home.ok(&["trust", "--show"]);
-    assert!(shown.contains("not agreed"), "{shown}");
-    let said = stderr(&home.run(&[], &["trust", "--show"]));
-    assert!(said.contains(&here[0]), "{said}");
 }
 
 #[test]
@@ -187,6 +189,59 @@ fn what_is_taken_away_is_inherited_again() {
         home.ok(&["config", "get", "agents.codex"]),
         "base=alpine\nextensions=jq\n"
     );
+}
+
+#[test]
+fn another_base_leaves_out_the_extensions_that_were_left_out() {
+    let home = Home::new();
+    home.write(
+        ".aicage/config/global.yml",
+        "agents: {codex: {extensions: [act, jq]}}\n",
+    );
+    let file = home.ok(&["config", "path", "--scope", "project"]);
+    fs_err::create_dir_all(home.path(".aicage/projects")).unwrap();
+    fs_err::write(
+        file.trim(),
+        "agents:\n  codex:\n    base: debian\n    extensions: [jq]\n    image_ref: a:b\n    inherit_extensions: false\n",
+    )
+    .unwrap();
+    home.ok(&["config", "set", "agents.codex.base", "alpine"]);
+    assert_eq!(
+        home.ok(&["config", "get", "agents.codex"]),
+        "base=alpine\nextensions=jq\n"
+    );
+}
+
+#[test]
+fn a_damaged_file_keeps_nobody_from_looking_after_sessions_and_the_store() {
+    let home = Home::new();
+    let file = home.ok(&["config", "path", "--scope", "project"]);
+    fs_err::create_dir_all(home.path(".aicage/projects")).unwrap();
+    let nowhere = [("DOCKER_HOST", "unix:///nowhere/engine.sock")];
+    for (text, words) in [
+        ("agents: {codex: {base\n", "cannot be read"),
+        ("version: 2\nagents: {}\n", "is of version 2"),
+    ] {
+        fs_err::write(file.trim(), text).unwrap();
+        let told = |arguments: &[&str], code: i32| {
+            let output = home.run(&nowhere, arguments);
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+            assert!(
+                said.contains(words) && said.contains("counts as absent"),
+                "{arguments:?}: {said}"
+            );
+        };
+        told(&["cache", "du"], 0);
+        for session in ["ps", "stop", "attach", "logs"] {
+            // It got as far as the engine, which is not there.
+            told(&[session], 125);
+        }
+        let said = home.refused(&nowhere, &["shell", "--new", "codex"]);
+        assert!(said.contains(words), "{said}");
+    }
+    let said = home.refused(&[], &["--set", "update.polcy=never", "cache", "du"]);
+    assert!(said.contains("`--set update.polcy=…`"), "{said}");
 }
 
 #[test]

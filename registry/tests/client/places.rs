@@ -196,6 +196,7 @@ async fn a_look_at_certificates_gives_no_proxys_login_to_whoever_answers_in_its_
     assert!(probes[0].shown.is_some(), "an ordinary proxy: {probes:?}");
     assert!(!setup.registry.requests().is_empty());
 
+    let ordinary = setup.config.proxies.clone();
     let address = format!("https://me:s3cr3t@{}", setup.registry.host());
     for proxies in [
         Proxies {
@@ -203,15 +204,32 @@ async fn a_look_at_certificates_gives_no_proxys_login_to_whoever_answers_in_its_
             ..Proxies::default()
         },
         Proxies {
-            all: Some(address),
+            all: Some(address.clone()),
             ..Proxies::default()
         },
     ] {
         setup.config.proxies = proxies;
         let probes = setup.client().probe("registry.test").await.unwrap();
         assert!(probes[0].answer.is_err() && probes[0].shown.is_none());
+        assert!(probes[0].is_hidden, "it is said: {probes:?}");
         assert_eq!(setup.registry.requests(), [], "nobody vouches for it");
     }
+    setup.config.proxies = Proxies {
+        all: Some(address.clone()),
+        ..ordinary
+    };
+    let probes = setup.client().probe("registry.test").await.unwrap();
+    assert!(
+        probes[0].shown.is_some() && !probes[0].is_hidden,
+        "it is reached through another one: {probes:?}"
+    );
+    setup.config.proxies = Proxies {
+        all: Some(address),
+        no_proxy: Some("other.example, .test".to_owned()),
+        ..Proxies::default()
+    };
+    let probes = setup.client().probe("registry.test").await.unwrap();
+    assert!(!probes[0].is_hidden, "it is reached without: {probes:?}");
 }
 
 #[tokio::test]

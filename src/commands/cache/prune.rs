@@ -110,11 +110,12 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
             Answer::NobodyThere => return Err(unconfirmed(&question)),
         }
     }
+    let now = now(context)?;
     let done = aside(move || {
         let lock = store.exclusive(PATIENCE)?;
         let done = store.prune_apply(&lock, &plan)?;
         drop(lock);
-        Ok::<_, StoreError>(items(&done, &leftovers::remove(beside)))
+        Ok::<_, StoreError>(items(&done, &leftovers::remove(beside, now)))
     })
     .await?;
     report(printer, done, Outcome::Removed)

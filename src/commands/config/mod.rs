@@ -13,7 +13,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::{
-    context::Context, diagnostic::Diagnostic, exit_status::ExitStatus, printer::printable,
+    context::Context,
+    diagnostic::Diagnostic,
+    exit_status::ExitStatus,
+    printer::{Printer, printable},
+    settings::Settings,
 };
 
 pub use place::ScopeOption;
@@ -131,10 +135,10 @@ fn file(context: &Context, scope: Option<&ScopeOption>) -> PathBuf {
 }
 
 /// Tells what was left out because it is not right.
-fn tell_faults(context: &Context) {
-    for fault in &context.settings.faults {
+pub fn tell_faults(settings: &Settings, printer: &Printer) {
+    for fault in &settings.faults {
         let why = crate::diagnostic::sentence(fault.as_ref());
-        context.printer.warn(&format!(
+        printer.warn(&format!(
             "{why}; until that is corrected it counts as absent"
         ));
     }

@@ -40,7 +40,7 @@ fn shown(key: &str, all: &Value) -> Value {
 }
 
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<(), Diagnostic> {
-    tell_faults(context);
+    tell_faults(&context.settings, &context.printer);
     let settings = &context.settings;
     let agents = agents(context);
     let mut all = settings.config.to_value();
@@ -88,7 +88,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<(), Diagnostic>
 }
 
 pub(super) fn get(context: &Context, args: &GetArgs) -> Result<(), Diagnostic> {
-    tell_faults(context);
+    tell_faults(&context.settings, &context.printer);
     let row = if args.key.starts_with("agents.") {
         of_agents(agents(context), &args.key)
     } else {
