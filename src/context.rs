@@ -21,13 +21,16 @@ use crate::{
     definition::catalogue::{Catalogue, Problem, Published},
     definition_bundle,
     diagnostic::Diagnostic,
-    engine::docker::{self, Docker, DockerSandbox, EngineError},
+    engine::{
+        self, Chosen, Engine, EngineChoice,
+        docker::{self, Docker, DockerSandbox, EngineError},
+    },
     exit_status::ExitStatus,
     interrupt::Interrupt,
     network,
     printer::Printer,
     prompt::Menu,
-    settings::Settings,
+    settings::{Origin, Settings},
 };
 
 /// Whether anything newer than what is here is looked for.
@@ -64,6 +67,7 @@ pub struct Context {
     warned: Mutex<BTreeSet<String>>,
     store: OnceLock<(BlobStore, Arc<SharedLock>)>,
     client: OnceLock<Client>,
+    engine: OnceCell<Chosen>,
     docker: OnceCell<Docker>,
     pub(crate) sandbox: OnceLock<DockerSandbox<'static>>,
 }
@@ -92,6 +96,7 @@ impl Context {
             warned: Mutex::default(),
             store: OnceLock::new(),
             client: OnceLock::new(),
+            engine: OnceCell::new(),
             docker: OnceCell::new(),
             sandbox: OnceLock::new(),
         }
@@ -210,8 +215,42 @@ impl Context {
         Ok(self.client.get().expect("it was set just now"))
     }
 
-    /// Returns the container engine, connected.
+    /// Returns what runs steps and sessions; Docker or Podman is connected.
+    pub async fn engine(&self) -> Result<&Engine, EngineError> {
+        self.chosen().await.map(|chosen| &chosen.engine)
+    }
+
+    /// Returns the same, and why it is this one.
+    pub async fn chosen(&self) -> Result<&Chosen, EngineError> {
+        let choice = self.settings.config.engine;
+        let named_by = match self.settings.origin("engine") {
+            Origin::Default => "nobody".to_owned(),
+            Origin::Flag => "the command line".to_owned(),
+            Origin::Variable(name) => format!("`{name}`"),
+            Origin::File { path, line, .. } => format!("{}:{line}", path.display()),
+        };
+        let choose = || async {
+            engine::choose(
+                (choice, &named_by),
+                &self.settings.engine(),
+                &self.settings.native(),
+            )
+            .await
+        };
+        self.engine.get_or_try_init(choose).await
+    }
+
+    /// Returns Docker or Podman, connected, for what only they can do.
     pub async fn docker(&self) -> Result<&Docker, EngineError> {
+        let chosen = self.chosen().await?;
+        if let Some(docker) = chosen.engine.docker() {
+            return Ok(docker);
+        }
+        if self.settings.config.engine == EngineChoice::Native {
+            let why = chosen.why.clone();
+            return Err(EngineError::NativeChosen { why });
+        }
+        // The machine stands in for one that did not answer; its failure tells what to do about that.
         let connect = || async { docker::connect(&self.settings.engine()).await };
         self.docker.get_or_try_init(connect).await
     }

@@ -58,7 +58,7 @@ fn start(cli: Cli, printer: &Printer) -> Result<ExitStatus, Diagnostic> {
         return Ok(ExitStatus::Done);
     }
     let faults = faults(&cli.command);
-    let settings = match Settings::read(&cli.global.set, faults) {
+    let settings = match Settings::read(&cli.global.settings(), faults) {
         Err(error) if matches!(cli.command, Command::Doctor(_)) => {
             return commands::doctor::without_settings(printer, &error.into());
         }

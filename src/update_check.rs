@@ -305,7 +305,8 @@ pub fn refresh_version(context: &Context, selection: &Selection<'_>, plan: &Plan
     let Ok(program) = std::env::current_exe() else {
         return;
     };
-    let set = context.options.set.iter().map(ToString::to_string);
+    let set = context.options.settings();
+    let set = set.iter().map(ToString::to_string);
     let child = tokio::process::Command::new(program)
         .args([
             "__version",

@@ -22,6 +22,7 @@ use crate::{
     build_secrets::SecretOption,
     commands,
     container_options::{ContainerOptions, text},
+    engine::EngineChoice,
     printer::ProgressMode,
     prompt::Menu,
     selection::Choice,
@@ -68,6 +69,10 @@ pub struct GlobalOptions {
     /// Touch no network; use only what is in the store.
     #[arg(long, global = true)]
     pub offline: bool,
+    /// What runs the agent and the steps of images: Docker or Podman where one answers and else Linux itself, or the one
+    /// that is named.
+    #[arg(long, global = true, value_enum, value_name = "ENGINE")]
+    pub engine: Option<EngineChoice>,
     /// How to show progress on stderr.
     #[arg(
         long,
@@ -107,6 +112,16 @@ pub struct GlobalOptions {
         hide_short_help = true
     )]
     pub secrets: Vec<SecretOption>,
+}
+
+impl GlobalOptions {
+    /// Returns the settings that were typed.
+    pub fn settings(&self) -> Vec<SetOption> {
+        let engine = self
+            .engine
+            .map(|engine| SetOption::new("engine", engine.name()));
+        self.set.iter().cloned().chain(engine).collect()
+    }
 }
 
 /// Options of a run.

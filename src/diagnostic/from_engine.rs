@@ -10,6 +10,13 @@ const ENGINE: &str =
 impl Explain for EngineError {
     fn verdict(&self) -> Verdict {
         match self {
+            Self::OtherKind { found, .. } => not_started("engine-other-kind").hint(format!(
+                "`--engine {found}` takes it, `--engine auto` takes whichever answers",
+            )),
+            Self::NativeChosen { .. } => not_started("engine-native-chosen")
+                .hint("name another engine for this run: `--engine docker` or `--engine podman`"),
+            Self::NativeElsewhere => Verdict::usage("engine-native-elsewhere")
+                .hint("leave `--engine` and the setting `engine` at `auto`"),
             Self::Absent { podman: true, .. } => not_started("engine-absent").hint(
                 "Podman is installed: open its socket with `systemctl --user enable --now podman.socket` (on a Mac: `podman machine start`)",
             ),

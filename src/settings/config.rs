@@ -12,7 +12,10 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::proxy::{Address, ON_MACHINE};
+use crate::{
+    engine::EngineChoice,
+    proxy::{Address, ON_MACHINE},
+};
 
 /// The file's name below `~/.aicage`.
 pub const FILE: &str = "config.yml";
@@ -34,6 +37,9 @@ pub struct Config {
     /// Where agents and bases are defined instead of in the program: a directory with `agents/` and `bases/`, or `oci:` and
     /// an image that holds them, by its name in a registry or the directory of an OCI image layout.
     pub definitions: String,
+    /// What runs agents and the steps of images: Docker or Podman where one answers and else Linux itself, or the one that
+    /// is named here.
+    pub engine: EngineChoice,
     /// How this machine reaches the network.
     pub network: NetworkConfig,
     /// When registries are asked for something newer.
@@ -132,6 +138,7 @@ impl Default for Config {
             registry: RegistryConfig::default(),
             default_base: "ubuntu".to_owned(),
             definitions: String::new(),
+            engine: EngineChoice::default(),
             network: NetworkConfig::default(),
             update: UpdateConfig::default(),
             session: SessionConfig::default(),

@@ -14,6 +14,16 @@ pub struct SetOption {
     value: String,
 }
 
+impl SetOption {
+    /// Sets `key` to `value`, for options that stand for one setting.
+    pub fn new(key: &str, value: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+}
+
 impl FromStr for SetOption {
     type Err = String;
 

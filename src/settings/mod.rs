@@ -32,7 +32,10 @@ pub use origin::{Origin, Scope};
 use crate::{
     definition::catalogue::CustomRoots,
     diagnostic::Diagnostic,
-    engine::docker::EngineSettings,
+    engine::{
+        EngineChoice, NativeSettings,
+        docker::{EngineKind, EngineSettings},
+    },
     project::{ProjectError, Projects},
     trust::{self, Consent, Homes, Team},
     yaml::{self, YamlError},
@@ -291,6 +294,11 @@ impl Settings {
     pub fn engine(&self) -> EngineSettings {
         let environment = &self.environment;
         EngineSettings {
+            kind: match self.config.engine {
+                EngineChoice::Docker => EngineKind::Docker,
+                EngineChoice::Podman => EngineKind::Podman,
+                EngineChoice::Auto | EngineChoice::Native => EngineKind::Any,
+            },
             host: environment.docker_host.clone(),
             container_host: environment.container_host.clone(),
             context: environment.docker_context.clone(),
@@ -299,6 +307,15 @@ impl Settings {
             home: Some(self.user_home.clone()),
             cert_path: environment.docker_cert_path.clone(),
             tls_verify: environment.docker_tls_verify,
+        }
+    }
+
+    /// Returns what this machine needs to be an engine by itself.
+    pub fn native(&self) -> NativeSettings {
+        NativeSettings {
+            store: self.store(),
+            name: self.account.name.clone(),
+            ids: (self.account.uid, self.account.gid),
         }
     }
 

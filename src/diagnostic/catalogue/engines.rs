@@ -26,6 +26,16 @@ pub(super) fn engines() -> Vec<Diagnostic> {
             podman: false,
         }
         .into(),
+        EngineError::OtherKind {
+            endpoint: "unix:///run/podman/podman.sock".to_owned(),
+            found: "podman",
+        }
+        .into(),
+        EngineError::NativeChosen {
+            why: "asked for by `--engine`".to_owned(),
+        }
+        .into(),
+        EngineError::NativeElsewhere.into(),
         EngineError::PortInUse {
             port: "8080".to_owned(),
             message: "Bind for 0.0.0.0:8080 failed: port is already allocated".to_owned(),

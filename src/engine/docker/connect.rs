@@ -6,7 +6,7 @@ use bollard::{BollardRequest, ClientVersion};
 
 use super::{
     Docker,
-    endpoint::{Candidates, EngineSettings, candidates},
+    endpoint::{Candidates, EngineKind, EngineSettings, candidates},
     error::{EngineError, WireError},
     info::{EngineInfo, InfoAnswer},
     wire::Endpoint,
@@ -22,7 +22,11 @@ const PATIENT: u64 = 6 * 60 * 60;
 /// Finds the engine and connects to it.
 pub async fn connect(settings: &EngineSettings) -> Result<Docker, EngineError> {
     let endpoints = match candidates(settings)? {
-        Candidates::Named(endpoint) => return connect_to(endpoint).await,
+        Candidates::Named(endpoint) => {
+            return connect_to(endpoint)
+                .await
+                .and_then(|docker| of_kind(docker, settings.kind));
+        }
         Candidates::Usual(endpoints) => endpoints,
     };
     // Of several failures the most telling one is reported: a socket we may not use rather than one nobody listens on.
@@ -30,7 +34,8 @@ pub async fn connect(settings: &EngineSettings) -> Result<Docker, EngineError> {
     let mut tried = Vec::new();
     for endpoint in endpoints {
         tried.push(endpoint.to_string());
-        match connect_to(endpoint).await {
+        let connected = connect_to(endpoint).await;
+        match connected.and_then(|docker| of_kind(docker, settings.kind)) {
             Ok(docker) => return Ok(docker),
             Err(EngineError::Absent { .. }) => {}
             Err(error @ EngineError::NotPermitted { .. }) => {
@@ -53,6 +58,17 @@ pub async fn connect(settings: &EngineSettings) -> Result<Docker, EngineError> {
         .iter()
         .any(|program| Path::new(program).exists()),
     }))
+}
+
+/// Refuses an engine that was not asked for.
+pub(super) fn of_kind(docker: Docker, kind: EngineKind) -> Result<Docker, EngineError> {
+    if kind.takes(docker.info().name) {
+        return Ok(docker);
+    }
+    Err(EngineError::OtherKind {
+        endpoint: docker.endpoint().to_string(),
+        found: docker.info().name,
+    })
 }
 
 pub(super) async fn connect_to(endpoint: Endpoint) -> Result<Docker, EngineError> {

@@ -3,6 +3,9 @@
 //! Order, as Docker's own client has it and then some: `DOCKER_HOST`, `CONTAINER_HOST`, `DOCKER_CONTEXT`,
 //! `currentContext` in Docker's `config.json`, and the usual sockets: Docker's for all users, the user's own, those of
 //! Docker's substitutes in the home directory, Podman's of the user, Podman's of root, Podman's machine.
+//!
+//! Docker alone ignores `CONTAINER_HOST`, Podman alone ignores Docker's contexts, as their own clients do; `DOCKER_HOST` is
+//! for Podman one socket more, since it is often set for something else.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +14,34 @@ use serde::Deserialize;
 
 use super::{error::EngineError, wire::Endpoint};
 
+/// Which kind of engine will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Docker or Podman.
+    #[default]
+    Any,
+    /// Only Docker, and what is like it.
+    Docker,
+    /// Only Podman.
+    Podman,
+}
+
+impl EngineKind {
+    /// Tells whether an engine of this name will do.
+    pub(crate) fn takes(self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Docker => name != "podman",
+            Self::Podman => name == "podman",
+        }
+    }
+}
+
 /// What decides which engine is used. All of it is read from the environment by the settings.
 #[derive(Clone, Debug, Default)]
 pub struct EngineSettings {
+    /// Which kind will do.
+    pub kind: EngineKind,
     /// `DOCKER_HOST`, or what the user configured instead.
     pub host: Option<String>,
     /// `CONTAINER_HOST`, Podman's word for it.
@@ -41,19 +69,56 @@ pub(crate) enum Candidates {
     Usual(Vec<Endpoint>),
 }
 
+/// Tells whether the user named the place of an engine; a mistake there is one, too.
+pub fn is_named(settings: &EngineSettings) -> bool {
+    !matches!(candidates(settings), Ok(Candidates::Usual(_)))
+}
+
 /// Finds where engines may be.
 pub(crate) fn candidates(settings: &EngineSettings) -> Result<Candidates, EngineError> {
-    let config_dir = settings
-        .config_dir
-        .clone()
-        .or_else(|| Some(settings.home.as_ref()?.join(".docker")));
+    match settings.kind {
+        EngineKind::Any => of_any(settings),
+        EngineKind::Docker => of_any(&EngineSettings {
+            container_host: None,
+            ..settings.clone()
+        }),
+        EngineKind::Podman => of_podman(settings),
+    }
+}
+
+fn of_podman(settings: &EngineSettings) -> Result<Candidates, EngineError> {
+    let given = |host: &Option<String>| host.clone().filter(|host| !host.is_empty());
+    if let Some(host) = given(&settings.container_host) {
+        return parse(&host, None).map(Candidates::Named);
+    }
+    // An address that cannot be read is for another engine.
+    let host = given(&settings.host).and_then(|host| parse(&host, certificates(settings)).ok());
+    let (podmans, others): (Vec<_>, Vec<_>) = usual(settings)
+        .into_iter()
+        .partition(|endpoint| endpoint.to_string().contains("podman"));
+    let places = host.into_iter().chain(podmans).chain(others);
+    Ok(Candidates::Usual(places.collect()))
+}
+
+/// Returns where the certificates for an address are, if it is to be spoken to over TLS.
+fn certificates(settings: &EngineSettings) -> Option<PathBuf> {
+    let in_config = || config_dir(settings);
+    let found = settings
+        .tls_verify
+        .then(|| settings.cert_path.clone().or_else(in_config));
+    found.flatten()
+}
+
+fn config_dir(settings: &EngineSettings) -> Option<PathBuf> {
+    let usual = || Some(settings.home.as_ref()?.join(".docker"));
+    settings.config_dir.clone().or_else(usual)
+}
+
+fn of_any(settings: &EngineSettings) -> Result<Candidates, EngineError> {
+    let config_dir = config_dir(settings);
     let given = |host: &'_ Option<String>| host.clone().filter(|host| !host.is_empty());
     if let Some(host) = given(&settings.host) {
-        let certificates = settings
-            .tls_verify
-            .then(|| settings.cert_path.clone().or_else(|| config_dir.clone()))
-            .flatten();
-        return parse(&host, certificates).map(Candidates::Named);
+        return parse(&host, certificates(settings)).map(Candidates::Named);
     }
     if let Some(host) = given(&settings.container_host) {
         return parse(&host, None).map(Candidates::Named);
@@ -328,6 +393,35 @@ mod tests {
             "/run/podman/podman.sock",
         ];
         assert!(order.map(place).is_sorted(), "{usual:?}");
+    }
+
+    #[test]
+    fn each_engine_alone_is_looked_for_where_its_own_client_looks() {
+        let home = tempfile::tempdir().unwrap();
+        let mut settings = EngineSettings {
+            runtime_dir: Some("/run/user/7".into()),
+            container_host: Some("unix:///p.sock".to_owned()),
+            ..settings(home.path())
+        };
+        settings.kind = EngineKind::Docker;
+        assert!(
+            !is_named(&settings),
+            "`CONTAINER_HOST` is no word for Docker"
+        );
+        settings.kind = EngineKind::Podman;
+        assert_eq!(candidates(&settings).unwrap(), unix("/p.sock"));
+        settings.container_host = None;
+        settings.context = Some("nowhere".to_owned());
+        settings.host = Some("unix:///h.sock".to_owned());
+        let Ok(Candidates::Usual(places)) = candidates(&settings) else {
+            panic!("neither Docker's contexts nor `DOCKER_HOST` name a place for Podman alone");
+        };
+        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            places[..2],
+            ["unix:///h.sock", "unix:///run/user/7/podman/podman.sock"],
+            "what `DOCKER_HOST` says is one socket more, and then Podman's own come first: {places:?}"
+        );
     }
 
     #[test]

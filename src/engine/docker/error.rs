@@ -13,6 +13,23 @@ pub enum EngineError {
         /// Podman is installed, so that only its socket is missing.
         podman: bool,
     },
+    /// Another kind of engine answers than was asked for.
+    #[error("the container engine at {endpoint} is {}, and {} was asked for", kind(found).0, kind(found).1)]
+    OtherKind {
+        /// Where it is.
+        endpoint: String,
+        /// What it is: `docker` or `podman`.
+        found: &'static str,
+    },
+    /// Only a container engine can do it, and none is used.
+    #[error("this needs Docker or Podman, and the engine is `native`: {why}")]
+    NativeChosen {
+        /// Why it is.
+        why: String,
+    },
+    /// Only Linux can run its containers by itself.
+    #[error("only Linux is an engine by itself; here, containers need Docker or Podman")]
+    NativeElsewhere,
     /// The socket is there, but nobody listens.
     #[error("the container engine at {endpoint} is not running")]
     Stopped {
@@ -177,6 +194,14 @@ pub enum EngineError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Names the kind of engine that was found, and the one that was not.
+fn kind(found: &str) -> (&'static str, &'static str) {
+    match found {
+        "podman" => ("Podman", "Docker"),
+        _ => ("Docker", "Podman"),
+    }
 }
 
 /// Says how to get permission.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 pub use self::{
     connect::connect,
-    endpoint::EngineSettings,
+    endpoint::{EngineKind, EngineSettings, is_named},
     error::{EngineError, WireError},
     image::EngineImage,
     info::{EngineFiles, EngineInfo, EngineStore, EngineUsers},

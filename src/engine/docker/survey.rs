@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Docker, Endpoint, EngineSettings,
-    connect::connect_to,
+    connect::{connect_to, of_kind},
     endpoint::{Candidates, candidates},
     error::EngineError,
     image::Listed,
@@ -39,7 +39,8 @@ pub(crate) async fn survey(settings: &EngineSettings) -> Result<Vec<Place>, Engi
         Candidates::Usual(endpoints) => endpoints,
     };
     let asked = endpoints.into_iter().map(|endpoint| async {
-        let outcome = connect_to(endpoint.clone()).await;
+        let connected = connect_to(endpoint.clone()).await;
+        let outcome = connected.and_then(|docker| of_kind(docker, settings.kind));
         Place { endpoint, outcome }
     });
     Ok(futures_util::future::join_all(asked).await)

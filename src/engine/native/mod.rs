@@ -1,0 +1,52 @@
+//! Linux itself as the engine: no service, no root, only the kernel's namespaces.
+
+use std::path::PathBuf;
+
+use assembler::platform::Platform;
+
+use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};
+
+/// This machine, as it is to run steps and sessions by itself; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Native {
+    /// Where the store is, with unpacked layers and what cages leave.
+    pub store: PathBuf,
+    /// The caller's user id.
+    pub uid: u32,
+    /// The caller's group id.
+    pub gid: u32,
+    /// The caller's name, by which sub-ids are listed.
+    pub name: String,
+    info: EngineInfo,
+}
+
+impl Native {
+    /// Joins what it works with; nothing is looked at yet.
+    pub fn new(store: PathBuf, (name, uid, gid): (&str, u32, u32)) -> Self {
+        let kernel = rustix::system::uname();
+        Self {
+            store,
+            uid,
+            gid,
+            name: name.to_owned(),
+            info: EngineInfo {
+                id: "native".to_owned(),
+                version: kernel.release().to_string_lossy().into_owned(),
+                name: "native",
+                store: EngineStore::GraphDriver,
+                // A session begins as its own root, and its init becomes the caller.
+                users: EngineUsers::Same,
+                labels: false,
+                platform: Platform::linux(std::env::consts::ARCH),
+                files: EngineFiles::Same,
+                live_restore: true,
+                api: (0, 0),
+            },
+        }
+    }
+
+    /// Tells what kind of engine it is, in the words that are common to all.
+    pub fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+}
