@@ -3,5 +3,12 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aicage::program::run(std::env::args_os().collect())
+    let arguments: Vec<_> = std::env::args_os().collect();
+    #[cfg(target_os = "linux")]
+    if let [_, verb, rest @ ..] = arguments.as_slice()
+        && verb == aicage::engine::native::NATIVE
+    {
+        return aicage::engine::native::run(rest);
+    }
+    aicage::program::run(arguments)
 }

@@ -1,9 +1,32 @@
 //! Linux itself as the engine: no service, no root, only the kernel's namespaces.
+//!
+//! Invariant: nothing here needs another right than the caller's own, and what ends, however it ends, leaves no process
+//! and no mount behind.
+
+#[cfg(target_os = "linux")]
+mod cage;
+#[cfg(target_os = "linux")]
+mod channel;
+mod error;
+#[cfg(target_os = "linux")]
+mod ids;
+#[cfg(target_os = "linux")]
+mod job;
+#[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
+mod stage;
 
 use std::path::PathBuf;
 
 use assembler::platform::Platform;
 
+pub use self::error::NativeError;
+#[cfg(target_os = "linux")]
+pub use self::{
+    ids::{Extent, IdMaps},
+    stage::{NATIVE, run},
+};
 use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};
 
 /// This machine, as it is to run steps and sessions by itself; cheap to clone.

@@ -1,0 +1,90 @@
+//! Why this machine cannot run a cage, or a cage did not work.
+
+use std::{io, time::Duration};
+
+/// What went wrong in the native engine.
+#[derive(Debug, thiserror::Error)]
+pub enum NativeError {
+    /// The user has no subordinate ids, or too few.
+    #[error("{file} gives `{user}` {found} subordinate ids, and images use 65536")]
+    SubIds {
+        /// The list.
+        file: &'static str,
+        /// Whose.
+        user: String,
+        /// How many there are.
+        found: u64,
+    },
+    /// A program that only root's rights can replace is not there.
+    #[error("`{tool}` cannot be run")]
+    Tool {
+        /// Which one.
+        tool: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Such a program refused.
+    #[error("`{tool}` refused the mapping of ids: {said}")]
+    Mapping {
+        /// Which one.
+        tool: &'static str,
+        /// What it said.
+        said: String,
+    },
+    /// Something of this machine did not work.
+    #[error("cannot {what}")]
+    Host {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The cage could not be made.
+    #[error("cannot {what}")]
+    Cage {
+        /// What was tried in its making.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The process that makes cages ended without a word.
+    #[error("the process that makes the cage ended before it was there")]
+    Vanished,
+    /// A layer could not be unpacked.
+    #[error("the layer {layer} cannot be unpacked: {reason}")]
+    Layer {
+        /// Its diff_id.
+        layer: String,
+        /// Why.
+        reason: String,
+    },
+    /// The store failed.
+    #[error("the unpacked layers cannot be used")]
+    Store(#[from] assembler::store::StoreError),
+    /// Something that only engines have.
+    #[error("the native engine has no {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+    },
+    /// It took longer than it may.
+    #[error("it did not end within {} s", limit.as_secs())]
+    TimeLimit {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// The user interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl NativeError {
+    /// Says what was tried on this machine when the system refused.
+    pub(crate) fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Host { what, source }
+    }
+}

@@ -1,0 +1,165 @@
+//! Starting the process that makes cages, from the side of aicage.
+//!
+//! Invariant: dropping a [`Helper`] ends everything that it was asked to start.
+
+use std::{
+    io::Read as _,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    process::{Child, Command, Stdio},
+};
+
+use super::{
+    channel::{Channel, Message},
+    error::NativeError,
+    ids::{Extent, IdMaps, Writer, lines},
+    job::Job,
+    stage::{ENTER, NATIVE},
+};
+
+/// A process of ours in the caller's mapping.
+#[derive(Debug)]
+pub(super) struct Helper {
+    channel: Option<Channel>,
+    child: Child,
+}
+
+impl Helper {
+    /// Starts it and has its ids mapped.
+    pub(super) fn start(maps: &IdMaps) -> Result<Self, NativeError> {
+        let what = "start the process that makes cages";
+        let (channel, theirs) = Channel::pair().map_err(NativeError::host(what))?;
+        let child = Command::new("/proc/self/exe")
+            .args([NATIVE, ENTER])
+            .env_clear()
+            .stdin(Stdio::from(theirs.into_descriptor()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(NativeError::host(what))?;
+        let helper = Self {
+            channel: Some(channel),
+            child,
+        };
+        match helper.hear()? {
+            (Message::Unshared, _) => {}
+            _ => return Err(NativeError::Vanished),
+        }
+        helper.map(maps)?;
+        helper.say(&Message::Mapped, &[])?;
+        Ok(helper)
+    }
+
+    fn map(&self, maps: &IdMaps) -> Result<(), NativeError> {
+        let process = self.child.id();
+        let both = [
+            ("newuidmap", "uid_map", &maps.users),
+            ("newgidmap", "gid_map", &maps.groups),
+        ];
+        for (tool, file, extents) in both {
+            match maps.writer {
+                Writer::Tools => run_tool(tool, process, extents)?,
+                Writer::Ourselves => {
+                    let path = format!("/proc/{process}/{file}");
+                    fs_err::write(&path, lines(extents))
+                        .map_err(NativeError::host("map the ids of the cage"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives it its job.
+    pub(super) fn give(&self, job: &Job, with: &[BorrowedFd<'_>]) -> Result<(), NativeError> {
+        let file = job
+            .to_file()
+            .map_err(NativeError::host("write the job down"))?;
+        let mut all = vec![file.as_fd()];
+        all.extend(with);
+        self.say(&Message::Job, &all)
+    }
+
+    pub(super) fn say(
+        &self,
+        message: &Message,
+        with: &[BorrowedFd<'_>],
+    ) -> Result<(), NativeError> {
+        let channel = self.channel.as_ref().ok_or(NativeError::Vanished)?;
+        channel
+            .send(message, with)
+            .map_err(|_gone| NativeError::Vanished)
+    }
+
+    /// Waits for what it says next; a failure is an error.
+    pub(super) fn hear(&self) -> Result<(Message, Vec<OwnedFd>), NativeError> {
+        let channel = self.channel.as_ref().ok_or(NativeError::Vanished)?;
+        let heard = channel
+            .receive()
+            .map_err(NativeError::host("listen to the process that makes cages"))?;
+        match heard {
+            None => Err(NativeError::Vanished),
+            Some((Message::Failed { what, errno }, _)) => Err(NativeError::Cage {
+                what,
+                source: std::io::Error::from_raw_os_error(errno),
+            }),
+            Some(other) => Ok(other),
+        }
+    }
+
+    /// Waits for the end of its job.
+    pub(super) fn end(self) -> Result<i32, NativeError> {
+        loop {
+            if let (Message::Ended { status }, _) = self.hear()? {
+                return Ok(status);
+            }
+        }
+    }
+
+    /// Does one job from beginning to end.
+    pub(super) fn carry_out(
+        maps: &IdMaps,
+        job: &Job,
+        with: &[BorrowedFd<'_>],
+    ) -> Result<i32, NativeError> {
+        let helper = Self::start(maps)?;
+        helper.give(job, with)?;
+        helper.end()
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // By this it knows that nobody wants anything any more, and tidies up.
+        drop(self.channel.take());
+        drop(self.child.wait());
+    }
+}
+
+/// Has a program with root's rights write a mapping, which checks that the caller may have it.
+fn run_tool(tool: &'static str, process: u32, extents: &[Extent]) -> Result<(), NativeError> {
+    let mut command = Command::new(tool);
+    command.arg(process.to_string());
+    for extent in extents {
+        for number in [extent.inside, extent.outside, extent.count] {
+            command.arg(number.to_string());
+        }
+    }
+    let refused = |source| NativeError::Tool { tool, source };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(refused)?;
+    let mut said = Vec::new();
+    if let Some(errors) = &mut child.stderr {
+        errors.take(4096).read_to_end(&mut said).map_err(refused)?;
+    }
+    let status = child.wait().map_err(refused)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(NativeError::Mapping {
+        tool,
+        said: String::from_utf8_lossy(&said).trim().to_owned(),
+    })
+}

@@ -1,0 +1,237 @@
+//! The first stage: a user namespace of our own, one job in it, and the care for what was started.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    process::{Child, Command, ExitCode, Stdio},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    process::{Gid, Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal, setsid},
+    thread::{UnshareFlags, set_thread_res_gid, set_thread_res_uid},
+};
+
+use super::{CAGE, NATIVE, StageError, kernel, read_job, scratch, tried};
+use crate::engine::native::{
+    cage::{Cage, CageNetwork},
+    channel::{Channel, Message},
+    job::Job,
+};
+
+/// Runs the stage.
+pub(super) fn run() -> ExitCode {
+    let Ok(channel) = Channel::of_stdin() else {
+        return ExitCode::from(125);
+    };
+    let message = match work(&channel) {
+        Ok(status) => Message::Ended { status },
+        Err(error) => Message::Failed {
+            what: error.what,
+            errno: error.source.raw_os_error().unwrap_or(0),
+        },
+    };
+    channel.send(&message, &[]).unwrap_or_default();
+    ExitCode::SUCCESS
+}
+
+fn work(channel: &Channel) -> Result<i32, StageError> {
+    // A key that ends aicage is not to end this process before it has tidied up.
+    tried(setsid(), || "leave the terminal".to_owned())?;
+    tried(kernel::unshare(UnshareFlags::NEWUSER), || {
+        "make a namespace of users".to_owned()
+    })?;
+    let said = |outcome: io::Result<()>| tried(outcome, || "talk to aicage".to_owned());
+    said(channel.send(&Message::Unshared, &[]))?;
+    loop {
+        let heard = tried(channel.receive(), || "listen to aicage".to_owned())?;
+        match heard {
+            Some((Message::Mapped, _)) => become_root()?,
+            Some((Message::Job, mut with)) if !with.is_empty() => {
+                let job = read_job(with.remove(0))?;
+                return carry_out(job, with, channel);
+            }
+            Some(_) => {}
+            // Nobody wants anything any more.
+            None => return Ok(0),
+        }
+    }
+}
+
+/// Becomes root inside, who may do there what root may.
+fn become_root() -> Result<(), StageError> {
+    let what = || "become root in the namespace".to_owned();
+    let (uid, gid) = (Uid::ROOT, Gid::ROOT);
+    tried(set_thread_res_gid(gid, gid, gid), what)?;
+    tried(set_thread_res_uid(uid, uid, uid), what)
+}
+
+fn carry_out(job: Job, with: Vec<OwnedFd>, channel: &Channel) -> Result<i32, StageError> {
+    match job {
+        Job::Cage(cage) => {
+            scratch::make(&cage)?;
+            let ended = Inner::start(&cage, with).and_then(|inner| inner.keep(channel));
+            if let Ok(status) = ended {
+                // Who waits for the end need not wait for the tidying up.
+                channel
+                    .send(&Message::Ended { status }, &[])
+                    .unwrap_or_default();
+            }
+            scratch::remove(&cage.scratch)?;
+            ended
+        }
+        Job::Unpack(unpack) => scratch::unpack(&unpack, with).map(|()| 0),
+        Job::Remove { paths } => {
+            for path in &paths {
+                scratch::remove(path)?;
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// The second stage, and later the program, as its parent sees it.
+pub(super) struct Inner {
+    child: Child,
+    process: OwnedFd,
+    voice: Option<Channel>,
+}
+
+impl Inner {
+    /// Starts the second stage with its job.
+    fn start(cage: &Cage, streams: Vec<OwnedFd>) -> Result<Self, StageError> {
+        let mut namespaces = UnshareFlags::NEWPID
+            | UnshareFlags::NEWIPC
+            | UnshareFlags::NEWUTS
+            | UnshareFlags::NEWCGROUP;
+        if cage.network == CageNetwork::None {
+            namespaces |= UnshareFlags::NEWNET;
+        }
+        tried(kernel::unshare(namespaces), || {
+            "make namespaces for the cage".to_owned()
+        })?;
+        let what = || "start the cage".to_owned();
+        let (voice, theirs) = tried(Channel::pair(), what)?;
+        let started = Command::new("/proc/self/exe")
+            .args([NATIVE, CAGE])
+            .env_clear()
+            .stdin(Stdio::from(theirs.into_descriptor()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = tried(started, what)?;
+        let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let number = number.ok_or_else(|| StageError::new(what(), Errno::SRCH))?;
+        let process = tried(pidfd_open(number, PidfdFlags::empty()), what)?;
+        let inner = Self {
+            child,
+            process,
+            voice: Some(voice),
+        };
+        inner.tell(cage, &streams)?;
+        Ok(inner)
+    }
+
+    fn tell(&self, cage: &Cage, streams: &[OwnedFd]) -> Result<(), StageError> {
+        let what = || "tell the cage its job".to_owned();
+        let job = tried(Job::Cage(Box::new(cage.clone())).to_file(), what)?;
+        let mut with = vec![job.as_fd()];
+        with.extend(streams.iter().map(|stream| stream.as_fd()));
+        match &self.voice {
+            Some(voice) => tried(voice.send(&Message::Job, &with), what),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the end, passing on what is said; whoever goes away takes the program along.
+    fn keep(mut self, channel: &Channel) -> Result<i32, StageError> {
+        let mut failed = false;
+        let mut is_heard = true;
+        loop {
+            let [heard, said, ended] = self.wait(channel, is_heard)?;
+            if said {
+                failed |= self.pass_on(channel)? == Said::Failure;
+            }
+            if heard {
+                match channel.receive() {
+                    Ok(Some((Message::Signal { number }, _))) => self.signal(number),
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => {
+                        is_heard = false;
+                        self.signal(Signal::KILL.as_raw());
+                    }
+                }
+            }
+            if ended && self.voice.is_none() {
+                let status = tried(self.child.wait(), || "wait for the cage".to_owned())?;
+                use std::os::unix::process::ExitStatusExt as _;
+                let code = status.code();
+                let code = code.or_else(|| status.signal().map(|signal| 128 + signal));
+                return Ok(if failed { 125 } else { code.unwrap_or(125) });
+            }
+        }
+    }
+
+    /// Waits until something is said, by whom, or the program ends.
+    fn wait(&self, channel: &Channel, is_heard: bool) -> Result<[bool; 3], StageError> {
+        let none = PollFlags::empty();
+        let voice = self.voice.as_ref();
+        let mut ready = [
+            PollFd::new(&self.process, PollFlags::IN),
+            PollFd::new(channel, if is_heard { PollFlags::IN } else { none }),
+            PollFd::from_borrowed_fd(
+                voice.map_or(self.process.as_fd(), |voice| voice.as_fd()),
+                if voice.is_some() { PollFlags::IN } else { none },
+            ),
+        ];
+        loop {
+            match poll(&mut ready, None) {
+                Err(Errno::INTR) => {}
+                polled => {
+                    tried(polled, || "wait for the cage".to_owned())?;
+                    let [ended, heard, said] = ready.each_ref().map(|one| !one.revents().is_empty());
+                    return Ok([heard && is_heard, said && voice.is_some(), ended]);
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, channel: &Channel) -> Result<Said, StageError> {
+        let Some(voice) = &self.voice else {
+            return Ok(Said::Something);
+        };
+        let heard = tried(voice.receive(), || "listen to the cage".to_owned())?;
+        let message = match heard {
+            // It has become the program.
+            None => {
+                self.voice = None;
+                let pid = i32::try_from(self.child.id()).unwrap_or_default();
+                (Message::Started { pid }, Vec::new())
+            }
+            Some(heard) => heard,
+        };
+        let failure = matches!(message.0, Message::Failed { .. });
+        let with: Vec<_> = message.1.iter().map(|one| one.as_fd()).collect();
+        // Nobody may be there any more; then the program ends.
+        channel.send(&message.0, &with).unwrap_or_default();
+        Ok(if failure {
+            Said::Failure
+        } else {
+            Said::Something
+        })
+    }
+
+    fn signal(&self, number: i32) {
+        if let Some(signal) = Signal::from_named_raw(number) {
+            // It may have ended just now.
+            pidfd_send_signal(&self.process, signal).unwrap_or_default();
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Said {
+    Failure,
+    Something,
+}

@@ -1,0 +1,85 @@
+//! What aicage does when it was started by itself as a maker of cages: `aicage __native …`.
+//!
+//! `enter` is the first stage: it makes a user namespace, waits for its mapping, does one job in it and looks after what it
+//! started. `cage` is the second stage: the first process of a cage, which builds the cage around itself and becomes the
+//! program. Both have one thread; nothing of the program proper (settings, terminal, runtime) is there.
+//!
+//! **Invariant.** Whoever started the first stage holds a channel to it; when that ends, so does all that was started.
+
+mod calls;
+mod confine;
+mod devices;
+mod enter;
+mod filter;
+mod kernel;
+mod loopback;
+mod mounts;
+mod place;
+mod root;
+mod scratch;
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use super::job::Job;
+
+/// The hidden first argument.
+pub const NATIVE: &str = "__native";
+/// The first stage.
+pub(super) const ENTER: &str = "enter";
+/// The second stage.
+const CAGE: &str = "cage";
+
+/// Why a cage could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what}")]
+pub(super) struct StageError {
+    /// What was tried.
+    what: String,
+    #[source]
+    source: io::Error,
+}
+
+impl StageError {
+    fn new(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self {
+            what: what.into(),
+            source: source.into(),
+        }
+    }
+}
+
+/// Says what was tried when the system refuses.
+fn tried<T, E: Into<io::Error>>(
+    outcome: Result<T, E>,
+    what: impl FnOnce() -> String,
+) -> Result<T, StageError> {
+    outcome.map_err(|error| StageError::new(what(), error))
+}
+
+/// Runs a stage.
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    match arguments {
+        [stage] if stage == ENTER => enter::run(),
+        [stage] if stage == CAGE => root::run(),
+        _ => {
+            use std::io::Write as _;
+            drop(writeln!(
+                io::stderr(),
+                "aicage: this verb is for the program itself"
+            ));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Reads the job from the file that came with it.
+fn read_job(file: std::os::fd::OwnedFd) -> Result<Job, StageError> {
+    use std::io::{Read as _, Seek as _};
+    let mut file = fs_err::File::from_parts(file.into(), "the job");
+    let mut text = Vec::new();
+    let read = file.rewind().and_then(|()| file.read_to_end(&mut text));
+    tried(read, || "read the job".to_owned())?;
+    tried(serde_json::from_slice(&text), || {
+        "understand the job".to_owned()
+    })
+}

@@ -1,0 +1,133 @@
+//! Where something is mounted in a cage: found or made without ever leaving the image's tree.
+//!
+//! Invariant: links of the image lead nowhere but into the image, and a directory in which something is made has the time
+//! that it had, because the image's own files did not change.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::{
+    fs::{
+        AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens, mkdirat,
+        openat, openat2, statat,
+    },
+    io::Errno,
+};
+
+use super::{StageError, tried};
+
+/// What is to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    File,
+}
+
+/// Names a descriptor as a path, for calls that know only paths.
+pub(super) fn path_of(descriptor: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
+}
+
+/// Opens a place in the tree, making what is missing of it.
+pub(super) fn open_or_make(
+    root: BorrowedFd<'_>,
+    path: &OsStr,
+    kind: Kind,
+) -> Result<OwnedFd, StageError> {
+    let what = || format!("make a place for {} in the image", Path::new(path).display());
+    let names: Vec<OsString> = Path::new(path)
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect();
+    let mut at: OsString = ".".into();
+    let mut directory = tried(open_in(root, &at), what)?;
+    for (number, name) in names.iter().enumerate() {
+        let last = number + 1 == names.len();
+        let kind = if last { kind } else { Kind::Directory };
+        at.push("/");
+        at.push(name);
+        directory = match open_in(root, &at) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => {
+                tried(make(&directory, name, kind), what)?;
+                tried(open_in(root, &at), what)?
+            }
+            Err(error) => return Err(StageError::new(what(), error)),
+        };
+    }
+    let found = tried(fstat(&directory), what)?;
+    let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+    match (kind, is_directory) {
+        (Kind::Directory, false) => Err(StageError::new(what(), Errno::NOTDIR)),
+        (Kind::File, true) => Err(StageError::new(what(), Errno::ISDIR)),
+        _ => Ok(directory),
+    }
+}
+
+/// Opens what is there already, if it is.
+pub(super) fn existing(root: BorrowedFd<'_>, path: &str) -> Option<(OwnedFd, Kind)> {
+    let found = open_in(root, OsStr::new(path)).ok()?;
+    let kind = FileType::from_raw_mode(fstat(&found).ok()?.st_mode);
+    let kind = if kind == FileType::Directory {
+        Kind::Directory
+    } else {
+        Kind::File
+    };
+    Some((found, kind))
+}
+
+fn open_in(root: BorrowedFd<'_>, path: &OsStr) -> Result<OwnedFd, Errno> {
+    loop {
+        match openat2(
+            root,
+            path.as_bytes(),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        ) {
+            // Something was renamed meanwhile.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn make(parent: &OwnedFd, name: &OsStr, kind: Kind) -> Result<(), Errno> {
+    let parent = openat(
+        parent.as_fd(),
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let before = statat(&parent, ".", AtFlags::empty())?;
+    match kind {
+        Kind::Directory => mkdirat(&parent, name.as_bytes(), Mode::from_raw_mode(0o755))?,
+        Kind::File => drop(openat(
+            &parent,
+            name.as_bytes(),
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o644),
+        )?),
+    }
+    let time = |seconds: i64, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
+    };
+    futimens(
+        &parent,
+        &Timestamps {
+            last_access: time(before.st_atime, before.st_atime_nsec),
+            last_modification: time(before.st_mtime, before.st_mtime_nsec),
+        },
+    )
+}
