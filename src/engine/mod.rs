@@ -6,6 +6,7 @@
 mod choice;
 pub mod docker;
 pub mod native;
+pub(crate) mod step;
 
 pub use choice::{Chosen, EngineChoice, NativeSettings, choose};
 

@@ -16,9 +16,10 @@ use super::{
     image::Listed,
     owner::Owner,
     session::Network,
-    throwaway::{self, LABEL, LEFT, Sealed, Throwaway, Way, live},
+    throwaway::{self, LABEL, LEFT, Throwaway, live},
     volumes::Volumes,
 };
+use crate::engine::step::{Sealed, files::Way};
 
 /// The longest answer of a container that is read.
 const ANSWER_LIMIT: u64 = 64 << 10;

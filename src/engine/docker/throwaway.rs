@@ -4,7 +4,7 @@
 //! is stopped, and when any call fails. Only `kill -9` of ourselves leaves one, with our label: see [`sweep`], which also
 //! removes sessions that were created and never started.
 
-use std::{collections::BTreeMap, io, sync::Arc, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use bollard::{
     models::{ContainerCreateBody, ContainerSummary, HealthConfig, HostConfig, Mount, MountType},
@@ -14,7 +14,7 @@ use bollard::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::{io::AsyncWriteExt as _, net::unix::pipe, sync::mpsc};
+use tokio::{io::AsyncWriteExt as _, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,6 +26,7 @@ use super::{
     session::{Network, assignments, no_log},
     volumes::{self, VolumeMount, Volumes},
 };
+use crate::engine::step::{Hold, Sealed, files::Way};
 
 /// The label by which our throwaway containers are known; its value is an [`Owner`].
 pub(crate) const LABEL: &str = "io.github.aicage.step";
@@ -77,56 +78,6 @@ pub(crate) struct Throwaway {
     pub(crate) input: Sealed,
     /// Held until it has ended.
     pub(crate) locks: Vec<fs_err::File>,
-}
-
-/// Bytes that are never printed.
-#[derive(Default)]
-pub(crate) struct Sealed(pub(crate) Vec<u8>);
-
-impl std::fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sealed(…)")
-    }
-}
-
-/// How our files get in and the answer out.
-#[derive(Debug)]
-pub(crate) enum Way {
-    /// A directory of ours is mounted; the answer comes through a FIFO in it, which we hold open until the process
-    /// has ended.
-    Bind {
-        /// The directory here.
-        source: String,
-        /// The directory there.
-        target: String,
-        /// Our writing end of the FIFO: as long as it is open, the reader waits.
-        hold: Hold,
-    },
-    /// A tar of the files is sent to the engine; the answer is the container's stdout.
-    Upload {
-        /// The tar.
-        archive: tokio::fs::File,
-        /// Where the answer is written to.
-        answer: pipe::Sender,
-    },
-}
-
-/// Keeps a FIFO from ending until it is let go.
-#[derive(Clone, Debug)]
-pub(crate) struct Hold(Arc<Mutex<Option<fs_err::File>>>);
-
-impl Hold {
-    pub(crate) fn new(end: fs_err::File) -> Self {
-        Self(Arc::new(Mutex::new(Some(end))))
-    }
-
-    pub(crate) fn let_go(&self) {
-        let mut end = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        drop(end.take());
-    }
 }
 
 /// Lets go when dropped, so that the reader sees the end whatever happened.

@@ -162,7 +162,11 @@ fn around(own: u32, ranges: &[Range]) -> Vec<Extent> {
                 (inside, outside, left) = (inside + 1, outside + 1, left - 1);
                 continue;
             }
-            let count = if own > inside { left.min(own - inside) } else { left };
+            let count = if own > inside {
+                left.min(own - inside)
+            } else {
+                left
+            };
             extents.push(Extent {
                 inside,
                 outside,

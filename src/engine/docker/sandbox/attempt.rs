@@ -3,24 +3,25 @@
 //! Invariant: whoever stops reading keeps no container waiting, and every container is got to its end or handed to
 //! those that are being removed.
 
-use std::{
-    io::{BufReader, Read, Write},
-    path::PathBuf,
-    sync::PoisonError,
-    time::Duration,
-};
+use std::{io::BufReader, path::PathBuf, sync::PoisonError, time::Duration};
 
-use assembler::sandbox::{SandboxError, StepRequest};
+use assembler::sandbox::SandboxError;
 use tokio::sync::mpsc;
 
 use super::{
     DockerSandbox,
-    answer::Answer,
-    files::{Mode, Nonce, StepFiles, Transport},
     life::{Life, Timer},
-    log,
 };
-use crate::engine::docker::{error::EngineError, throwaway::live};
+use crate::engine::{
+    docker::{error::EngineError, throwaway::live},
+    step::{
+        Sinks,
+        answer::Answer,
+        broke_off,
+        files::{Nonce, StepFiles, StepJob, Transport, Way},
+        log,
+    },
+};
 
 /// Exit statuses by which our program says that the mount is not ours, or that its FIFO does not reach us.
 const NOT_CONNECTED: [i32; 2] = [97, 98];
@@ -30,10 +31,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a step is run with, made once for all ways to run it.
 pub(super) struct Job<'a> {
-    pub(super) request: &'a StepRequest<'a>,
-    pub(super) mode: Mode,
+    pub(super) step: StepJob<'a>,
     pub(super) image: String,
-    pub(super) index: Vec<u8>,
     pub(super) limit: Option<Duration>,
 }
 
@@ -43,15 +42,6 @@ pub(super) enum Tried {
     Ran,
     /// The container did not get at our files, or we not at its answer; nothing was run.
     NotConnected,
-}
-
-/// Takes what comes after a good answer's first line.
-pub(super) type Take<'a> = dyn FnMut(&mut dyn Read) -> Result<(), SandboxError> + 'a;
-
-/// Where what comes of a step goes.
-pub(super) struct Sinks<'a> {
-    pub(super) log: &'a mut (dyn Write + Send),
-    pub(super) take: &'a mut Take<'a>,
 }
 
 impl DockerSandbox<'_> {
@@ -64,13 +54,22 @@ impl DockerSandbox<'_> {
     ) -> Result<Tried, SandboxError> {
         let nonce = Nonce::new().map_err(|error| self.host(error))?;
         let mounts = self.mounts(job, &nonce)?;
-        let files = StepFiles::new(job, &nonce, &self.settings, (transport, &mounts))?;
+        let files = StepFiles::new(
+            &job.step,
+            &nonce,
+            &self.settings,
+            (transport, &mounts.inside, None),
+        )?;
         let connected = {
             // A tokio pipe registers with its runtime.
             let _context = self.runtime.enter();
             files
                 .connect(&self.settings, &nonce, transport)
                 .map_err(|error| self.host(error))?
+        };
+        let hold = match &connected.way {
+            Way::Bind { hold, .. } => Some(hold.clone()),
+            Way::Upload { .. } => None,
         };
         let throwaway = self.throwaway(job, &nonce, (connected.way, mounts));
         let (lines, printed) = mpsc::channel(64);
@@ -87,7 +86,7 @@ impl DockerSandbox<'_> {
             let logged = scope.spawn(move || log::write(printed, log));
             let mut reader = BufReader::with_capacity(256 << 10, connected.answer);
             let answer = Answer::read(&mut reader);
-            if let Some(hold) = &connected.hold {
+            if let Some(hold) = &hold {
                 // From here on the program itself holds the FIFO open, and its end is the answer's.
                 hold.let_go();
             }
@@ -176,14 +175,4 @@ impl DockerSandbox<'_> {
             }),
         }
     }
-}
-
-/// Tells whether the layer ended too early, which is how the program in the container says that it failed.
-fn broke_off(answered: &Result<bool, SandboxError>) -> bool {
-    use assembler::sandbox::CaptureError;
-    use layer::tar::RecanonicaliseError as Error;
-    let Err(SandboxError::Capture(CaptureError::Layer(error))) = answered else {
-        return false;
-    };
-    matches!(error, Error::Read(_) | Error::NoEnd)
 }

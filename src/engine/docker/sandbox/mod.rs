@@ -5,12 +5,9 @@
 //! does not work (a remote engine, a virtual machine, `SELinux`, a moved user range) the files are uploaded, and the
 //! answer comes as the container's stdout.
 
-mod answer;
 mod attempt;
 mod caches;
-mod files;
 mod life;
-mod log;
 mod mounts;
 
 use std::{
@@ -34,10 +31,8 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    answer::QUERY_LIMIT,
-    attempt::{Job, Sinks, Take, Tried},
+    attempt::{Job, Tried},
     caches::Caches,
-    files::{Mode, Nonce, Transport},
     life::ended,
     mounts::{Maker, Mounts},
 };
@@ -48,7 +43,12 @@ use super::{
     load::LoadRequest,
     owner::Owner,
     session::Network,
-    throwaway::{LABEL, REPOSITORY, Throwaway, Way, sweep},
+    throwaway::{LABEL, REPOSITORY, Throwaway, sweep},
+};
+use crate::engine::step::{
+    Sinks, Take,
+    answer::QUERY_LIMIT,
+    files::{Mode, Nonce, StepJob, Transport, Way},
 };
 
 /// What all steps of a sandbox have in common.
@@ -218,10 +218,12 @@ impl<'a> DockerSandbox<'a> {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             Ok(Job {
-                request,
-                mode,
+                step: StepJob {
+                    request,
+                    mode,
+                    index: index.map_err(assembler::sandbox::CaptureError::Store)?,
+                },
                 image: image.map_err(|error| self.failed(error))?,
-                index: index.map_err(assembler::sandbox::CaptureError::Store)?,
                 limit: None,
             })
         })
@@ -260,7 +262,7 @@ impl<'a> DockerSandbox<'a> {
     /// Describes the container.
     fn throwaway(&self, job: &Job<'_>, nonce: &Nonce, (way, mounts): (Way, Mounts)) -> Throwaway {
         let mut env = self.settings.env.clone();
-        env.extend(job.request.env.clone());
+        env.extend(job.step.request.env.clone());
         Throwaway {
             image: job.image.clone(),
             command: nonce.command(),
@@ -269,10 +271,10 @@ impl<'a> DockerSandbox<'a> {
                 (LABEL.to_owned(), self.owner.to_string()),
                 (
                     "io.github.aicage.title".to_owned(),
-                    job.request.title.to_owned(),
+                    job.step.request.title.to_owned(),
                 ),
             ]),
-            network: match job.request.network {
+            network: match job.step.request.network {
                 StepNetwork::Configured => self.settings.network.clone(),
                 StepNetwork::None => Network::None,
             },
@@ -281,7 +283,7 @@ impl<'a> DockerSandbox<'a> {
             volumes: mounts.volumes,
             mounted: mounts.mounted,
             memory: mounts.memory,
-            input: mounts.sealed,
+            input: mounts.inside.sealed,
             locks: mounts.locks,
         }
     }
@@ -290,14 +292,14 @@ impl<'a> DockerSandbox<'a> {
     fn mounts(&self, job: &Job<'_>, nonce: &Nonce) -> Result<Mounts, SandboxError> {
         let Task::Instructions {
             mounts, secrets, ..
-        } = job.request.task
+        } = job.step.request.task
         else {
             return Ok(Mounts::default());
         };
         if mounts.is_empty() {
             return Ok(Mounts::default().with_variables(secrets));
         }
-        let index = PathIndex::from_bytes(&job.index).map_err(|error| SandboxError::Step {
+        let index = PathIndex::from_bytes(&job.step.index).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
         })?;
         let caches = Caches {

@@ -19,45 +19,20 @@ use layer::{
     Entry, EntryKind, LayerItem, LayerPath, PathIndex,
     tar::{LayerReader, LayerWriter, Limits},
 };
-use serde::Serialize;
 use tokio::fs::File;
 
 use super::super::{
     Docker,
-    throwaway::Sealed,
     volumes::{FILL, Fill, VolumeMount, Volumes},
 };
+use crate::engine::step::{Inside, Placed, SecretFile};
+
 use super::caches::{Caches, Taken};
 
 /// Since which version of the interface a part of a volume can be mounted.
 const PARTS: (usize, usize) = (1, 45);
 /// Where secrets are by default; nothing else is.
 const SECRETS: &str = "/run/secrets";
-
-/// A file that is there while the step runs.
-#[derive(Debug, Serialize)]
-pub(super) struct Placed {
-    target: String,
-    from: String,
-    copy: bool,
-}
-
-/// The place in memory for a secret.
-#[derive(Debug, Serialize)]
-pub(super) struct SecretFile {
-    path: String,
-    size: u64,
-    mode: u32,
-    uid: u32,
-    gid: u32,
-}
-
-/// A secret that programs get as a variable.
-#[derive(Debug, Serialize)]
-pub(super) struct SecretVariable {
-    name: String,
-    size: u64,
-}
 
 /// What a step's mounts come to.
 #[derive(Debug, Default)]
@@ -66,11 +41,8 @@ pub(super) struct Mounts {
     pub(super) mounted: Vec<VolumeMount>,
     /// Directories in memory, with their options.
     pub(super) memory: BTreeMap<String, String>,
-    pub(super) placed: Vec<Placed>,
-    pub(super) secrets: Vec<SecretFile>,
-    pub(super) variables: Vec<SecretVariable>,
-    /// The secrets, one after the other, and then the variables.
-    pub(super) sealed: Sealed,
+    /// What the program in the container does itself.
+    pub(super) inside: Inside,
     /// Held while the caches are used.
     pub(super) locks: Vec<fs_err::File>,
 }
@@ -90,13 +62,7 @@ pub(super) struct Maker<'a> {
 impl Mounts {
     /// Adds the secrets that programs get as variables.
     pub(super) fn with_variables(mut self, variables: &BTreeMap<String, Secret>) -> Self {
-        for (name, content) in variables {
-            self.variables.push(SecretVariable {
-                name: name.clone(),
-                size: content.expose().len() as u64,
-            });
-            self.sealed.0.extend_from_slice(content.expose());
-        }
+        self.inside.add_variables(variables);
         self
     }
 }
@@ -154,14 +120,14 @@ impl Maker<'_> {
                     gid,
                 } => {
                     let path = self.secret_place(&target, number, &mut made);
-                    made.secrets.push(SecretFile {
+                    made.inside.secrets.push(SecretFile {
                         path,
                         size: content.expose().len() as u64,
                         mode: *mode,
                         uid: *uid,
                         gid: *gid,
                     });
-                    made.sealed.0.extend_from_slice(content.expose());
+                    made.inside.sealed.0.extend_from_slice(content.expose());
                 }
             }
         }
@@ -179,7 +145,7 @@ impl Maker<'_> {
             && (info.is_podman() || info.api < PARTS)
         {
             let aside = format!("/.aicage-{}-{number}", self.unique);
-            made.placed.push(Placed {
+            made.inside.placed.push(Placed {
                 from: format!("{aside}/{file}"),
                 target: std::mem::replace(&mut mount.target, aside),
                 copy: true,
@@ -210,7 +176,7 @@ impl Maker<'_> {
         let directory = format!("/.aicage-{}-secrets", self.unique);
         let place = format!("{directory}/{number}");
         made.memory.insert(directory, options);
-        made.placed.push(Placed {
+        made.inside.placed.push(Placed {
             target: target.to_owned(),
             from: place.clone(),
             copy: false,

@@ -29,7 +29,9 @@ pub(super) fn confine(confinement: &Confinement) -> Result<(), StageError> {
     }
     scopes()?;
     if confinement.no_new_privileges {
-        tried(set_no_new_privs(true), || "give up gaining rights".to_owned())?;
+        tried(set_no_new_privs(true), || {
+            "give up gaining rights".to_owned()
+        })?;
     }
     if confinement.filter {
         tried(filter::install(), || "filter the kernel's calls".to_owned())?;
@@ -66,19 +68,20 @@ fn scopes() -> Result<(), StageError> {
             .no_new_privs(false)
             .restrict_self()
     })();
-    restricted
-        .map(|_| ())
-        .map_err(|error| StageError::new("close the sockets of this machine", io::Error::other(error)))
+    restricted.map(|_| ()).map_err(|error| {
+        StageError::new("close the sockets of this machine", io::Error::other(error))
+    })
 }
 
 /// Becomes the program's user, inside.
 pub(super) fn become_user(program: &Program) -> Result<(), StageError> {
     let what = || "become the program's user".to_owned();
-    let (uid, gid) = (
-        Uid::from_raw(program.user.0),
-        Gid::from_raw(program.user.1),
-    );
-    let groups: Vec<Gid> = program.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+    let (uid, gid) = (Uid::from_raw(program.user.0), Gid::from_raw(program.user.1));
+    let groups: Vec<Gid> = program
+        .groups
+        .iter()
+        .map(|&gid| Gid::from_raw(gid))
+        .collect();
     tried(set_thread_groups(&groups), what)?;
     tried(set_thread_res_gid(gid, gid, gid), what)?;
     tried(set_thread_res_uid(uid, uid, uid), what)

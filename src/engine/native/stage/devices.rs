@@ -76,7 +76,9 @@ fn system(target: &OwnedFd, network: CageNetwork) -> Result<(), StageError> {
     }
     let source = mounts::open("/sys".as_ref(), OFlags::DIRECTORY)?;
     mounts::bind(&source, target)?;
-    let at = tried(fs_err::read_link(path_of(target)), || "find /sys".to_owned())?;
+    let at = tried(fs_err::read_link(path_of(target)), || {
+        "find /sys".to_owned()
+    })?;
     mounts::read_only(&at)
 }
 
@@ -101,7 +103,13 @@ fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
     let pts = place("dev/pts")?;
     let made = mounts::new("devpts", &pts, (flags, options));
     // A mapping without the group `tty`.
-    made.or_else(|_| mounts::new("devpts", &pts, (flags, "newinstance,ptmxmode=0666,mode=0620")))?;
+    made.or_else(|_| {
+        mounts::new(
+            "devpts",
+            &pts,
+            (flags, "newinstance,ptmxmode=0666,mode=0620"),
+        )
+    })?;
     let options = format!("mode=1777,size={shared_memory}");
     mounts::new("tmpfs", &place("dev/shm")?, (PLAIN, &options))?;
     match mounts::new("mqueue", &place("dev/mqueue")?, (PLAIN, "")) {

@@ -190,7 +190,8 @@ impl Inner {
                 Err(Errno::INTR) => {}
                 polled => {
                     tried(polled, || "wait for the cage".to_owned())?;
-                    let [ended, heard, said] = ready.each_ref().map(|one| !one.revents().is_empty());
+                    let [ended, heard, said] =
+                        ready.each_ref().map(|one| !one.revents().is_empty());
                     return Ok([heard && is_heard, said && voice.is_some(), ended]);
                 }
             }

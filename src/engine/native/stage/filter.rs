@@ -32,7 +32,13 @@ fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
         calls::refused().map(|call| (call, Vec::new())).collect();
     let namespaces = [
-        0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000,
+        0x0002_0000,
+        0x0200_0000,
+        0x0400_0000,
+        0x0800_0000,
+        0x1000_0000,
+        0x2000_0000,
+        0x4000_0000,
     ];
     debug_assert_eq!(namespaces.iter().sum::<u64>(), NAMESPACES, "all of them");
     let mut rules = Vec::new();
@@ -53,10 +59,20 @@ fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     );
     let architecture = std::env::consts::ARCH.try_into()?;
     Ok([
-        SeccompFilter::new(allowed, errno(libc::ENOSYS), SeccompAction::Allow, architecture)?
-            .try_into()?,
-        SeccompFilter::new(refused, SeccompAction::Allow, errno(libc::EPERM), architecture)?
-            .try_into()?,
+        SeccompFilter::new(
+            allowed,
+            errno(libc::ENOSYS),
+            SeccompAction::Allow,
+            architecture,
+        )?
+        .try_into()?,
+        SeccompFilter::new(
+            refused,
+            SeccompAction::Allow,
+            errno(libc::EPERM),
+            architecture,
+        )?
+        .try_into()?,
     ])
 }
 

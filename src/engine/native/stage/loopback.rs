@@ -39,7 +39,11 @@ pub(super) fn up() -> io::Result<()> {
     let mut answer = [0; 256];
     let (_, length) = recv(&socket, &mut answer, RecvFlags::empty())?;
     let field = |from: usize| -> Option<[u8; 4]> {
-        answer.get(from..from + 4).filter(|_| from + 4 <= length)?.try_into().ok()
+        answer
+            .get(from..from + 4)
+            .filter(|_| from + 4 <= length)?
+            .try_into()
+            .ok()
     };
     let kind = field(4).map(|[low, high, ..]| u16::from_ne_bytes([low, high]));
     match (kind, field(16).map(i32::from_ne_bytes)) {

@@ -74,7 +74,11 @@ pub(super) fn new(
 pub(super) fn bind(source: &OwnedFd, target: &OwnedFd) -> Result<(), StageError> {
     let what = || {
         let name = |of| fs_err::read_link(path_of(of)).unwrap_or_default();
-        format!("show {} at {}", name(source).display(), name(target).display())
+        format!(
+            "show {} at {}",
+            name(source).display(),
+            name(target).display()
+        )
     };
     tried(mount_bind_recursive(path_of(source), path_of(target)), what)
 }

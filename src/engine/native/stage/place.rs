@@ -14,8 +14,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens, mkdirat,
-        openat, openat2, statat,
+        AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens,
+        mkdirat, openat, openat2, statat,
     },
     io::Errno,
 };
@@ -40,7 +40,12 @@ pub(super) fn open_or_make(
     path: &OsStr,
     kind: Kind,
 ) -> Result<OwnedFd, StageError> {
-    let what = || format!("make a place for {} in the image", Path::new(path).display());
+    let what = || {
+        format!(
+            "make a place for {} in the image",
+            Path::new(path).display()
+        )
+    };
     let names: Vec<OsString> = Path::new(path)
         .components()
         .filter_map(|part| match part {

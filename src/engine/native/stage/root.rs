@@ -17,7 +17,9 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{CWD, FileType, Mode, OFlags, fstat, openat},
     io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
-    mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount_change, mount_remount, unmount},
+    mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount_change, mount_remount, unmount,
+    },
     process::{Signal, chdir, fchdir, pivot_root, set_parent_process_death_signal, setsid, umask},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
     thread::UnshareFlags,
@@ -59,7 +61,9 @@ fn become_program(voice: &Channel) -> Result<std::convert::Infallible, StageErro
     tried(fs_err::create_dir_all(directory), || {
         format!("make {}", directory.display())
     })?;
-    tried(chdir(directory), || format!("go to {}", directory.display()))?;
+    tried(chdir(directory), || {
+        format!("go to {}", directory.display())
+    })?;
     confine::limit(&cage.limits)?;
     confine::confine(&cage.confinement)?;
     confine::become_user(program)?;
@@ -212,7 +216,11 @@ fn files(root: BorrowedFd<'_>, cage: &Cage) -> Result<(), StageError> {
     let memory = Path::new(&cage.scratch).join("files");
     let what = || "keep files in memory".to_owned();
     let place = mounts::open(memory.as_os_str(), OFlags::DIRECTORY)?;
-    mounts::new("tmpfs", &place, (MountFlags::NOSUID | MountFlags::NODEV, "mode=755"))?;
+    mounts::new(
+        "tmpfs",
+        &place,
+        (MountFlags::NOSUID | MountFlags::NODEV, "mode=755"),
+    )?;
     for (number, file) in cage.files.iter().enumerate() {
         let path = memory.join(number.to_string());
         tried(fs_err::write(&path, &file.content), what)?;

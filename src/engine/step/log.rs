@@ -14,16 +14,16 @@ const OURS: &[u8] = b"aicage: ";
 const END: usize = 8 << 10;
 
 /// What became of a log.
-pub(super) struct Logged {
+pub(crate) struct Logged {
     /// Whether it was written.
-    pub(super) outcome: io::Result<()>,
+    pub(crate) outcome: io::Result<()>,
     /// The last line that our own program printed, if that was the last of all.
-    pub(super) last_words: Option<String>,
+    pub(crate) last_words: Option<String>,
 }
 
 /// Writes all that comes until the container is gone. What comes after the limit, or after an error, is taken and
 /// dropped, so that no script waits for us.
-pub(super) fn write(mut printed: mpsc::Receiver<Bytes>, log: &mut (dyn Write + Send)) -> Logged {
+pub(crate) fn write(mut printed: mpsc::Receiver<Bytes>, log: &mut (dyn Write + Send)) -> Logged {
     let mut end = Vec::new();
     let mut room = LIMIT;
     let mut outcome = Ok(());

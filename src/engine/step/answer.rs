@@ -11,12 +11,12 @@ use serde::Deserialize;
 /// Longest first line.
 const LINE_LIMIT: u64 = 64 << 10;
 /// Most that a query's scripts may print.
-pub(super) const QUERY_LIMIT: u64 = 1 << 20;
+pub(crate) const QUERY_LIMIT: u64 = 1 << 20;
 
 /// What came of the scripts.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// All succeeded; what they changed or printed follows.
     Ok,
     /// One failed.
@@ -29,7 +29,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// Reads the line; `None` if there is no answer at all. The error says what is wrong with it.
-    pub(super) fn read(from: &mut impl BufRead) -> Result<Option<Self>, String> {
+    pub(crate) fn read(from: &mut impl BufRead) -> Result<Option<Self>, String> {
         let mut line = Vec::new();
         let read = from.take(LINE_LIMIT).read_until(b'\n', &mut line);
         read.map_err(|error| format!("the answer cannot be read: {error}"))?;

@@ -14,26 +14,32 @@ use std::{
 use assembler::{
     instruction::{Action, Conflict, Destination, Instruction, TarSource},
     recipe::ScriptFiles,
-    sandbox::{SandboxError, Task},
+    sandbox::{SandboxError, StepRequest, Task},
 };
 use layer::LayerPath;
 use serde::Serialize;
 use tempfile::TempDir;
+use tokio::net::unix::pipe;
 
-use super::{
-    super::throwaway::{Hold, Way},
-    Job, SandboxSettings,
-    mounts::{Mounts, Placed, SecretFile, SecretVariable},
-};
+use super::{Hold, Inside, Placed, SecretFile, SecretVariable};
+use crate::engine::docker::SandboxSettings;
+
+/// A step that is to be run, with what it takes whatever runs it.
+pub(crate) struct StepJob<'a> {
+    pub(crate) request: &'a StepRequest<'a>,
+    pub(crate) mode: Mode,
+    /// The image's paths, serialised.
+    pub(crate) index: Vec<u8>,
+}
 
 /// A name that nobody else has.
 #[derive(Debug)]
-pub(super) struct Nonce(String);
+pub(crate) struct Nonce(String);
 
 /// What is wanted of the scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// What they change.
     Capture,
     /// What they print.
@@ -42,7 +48,7 @@ pub(super) enum Mode {
 
 /// How files get in and the answer out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     /// By a mount and a FIFO.
     Bind,
     /// Through the engine.
@@ -51,7 +57,7 @@ pub(super) enum Transport {
 
 /// The files, not yet anywhere.
 #[derive(Debug)]
-pub(super) struct StepFiles<'a> {
+pub(crate) struct StepFiles<'a> {
     files: Vec<(String, u32, Content<'a>)>,
     spec: Vec<u8>,
 }
@@ -67,12 +73,33 @@ enum Content<'a> {
 
 /// The files where a container finds them, and our end of its answer.
 #[derive(Debug)]
-pub(super) struct Connected {
-    pub(super) way: Way,
-    pub(super) answer: fs_err::File,
-    pub(super) hold: Option<Hold>,
+pub(crate) struct Connected {
+    pub(crate) way: Way,
+    pub(crate) answer: fs_err::File,
     /// Removed when dropped.
-    pub(super) directory: Option<TempDir>,
+    pub(crate) directory: Option<TempDir>,
+}
+
+/// How our files get in and the answer out.
+#[derive(Debug)]
+pub(crate) enum Way {
+    /// A directory of ours is mounted; the answer comes through a FIFO in it, which we hold open until the process
+    /// has ended.
+    Bind {
+        /// The directory here.
+        source: String,
+        /// The directory there.
+        target: String,
+        /// Our writing end of the FIFO: as long as it is open, the reader waits.
+        hold: Hold,
+    },
+    /// A tar of the files is sent to the engine; the answer is the container's stdout.
+    Upload {
+        /// The tar.
+        archive: tokio::fs::File,
+        /// Where the answer is written to.
+        answer: pipe::Sender,
+    },
 }
 
 #[derive(Serialize)]
@@ -89,6 +116,8 @@ struct Spec<'a> {
     ca: bool,
     source_date_epoch: Option<i64>,
     exclude: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upper: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -121,22 +150,22 @@ enum StepAction<'a> {
 }
 
 impl Nonce {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let mut bytes = [0; 8];
         fs_err::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         Ok(Self(format!("{:016x}", u64::from_be_bytes(bytes))))
     }
 
-    fn directory(&self) -> String {
+    pub(crate) fn directory(&self) -> String {
         format!("/.aicage-{}", self.0)
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.0
     }
 
     /// The command line of the container.
-    pub(super) fn command(&self) -> Vec<String> {
+    pub(crate) fn command(&self) -> Vec<String> {
         let directory = self.directory();
         vec![
             format!("{directory}/init"),
@@ -148,11 +177,12 @@ impl Nonce {
 }
 
 impl<'a> StepFiles<'a> {
-    pub(super) fn new(
-        job: &'a Job<'_>,
+    /// `changes` is the descriptor by which the program gets at what is changed, where there is one.
+    pub(crate) fn new(
+        job: &'a StepJob<'_>,
         nonce: &Nonce,
         settings: &'a SandboxSettings,
-        (transport, mounts): (Transport, &Mounts),
+        (transport, inside, changes): (Transport, &Inside, Option<i32>),
     ) -> Result<Self, SandboxError> {
         let mut files = Vec::new();
         let (run, instructions): (&[String], _) = match job.request.task {
@@ -182,9 +212,9 @@ impl<'a> StepFiles<'a> {
             scripts: run,
             instructions,
             env: &settings.env,
-            placed: &mounts.placed,
-            secrets: &mounts.secrets,
-            variables: &mounts.variables,
+            placed: &inside.placed,
+            secrets: &inside.secrets,
+            variables: &inside.variables,
             mode: job.mode,
             output: match transport {
                 Transport::Bind => "fifo",
@@ -193,13 +223,14 @@ impl<'a> StepFiles<'a> {
             ca: ca.is_some(),
             source_date_epoch: job.request.source_date,
             exclude,
+            upper: changes,
         })
         .expect("text and numbers are JSON");
         Ok(Self { files, spec })
     }
 
     /// Puts the files where the container finds them.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         &self,
         settings: &SandboxSettings,
         nonce: &Nonce,
@@ -258,10 +289,9 @@ impl<'a> StepFiles<'a> {
             way: Way::Bind {
                 source: root.to_string_lossy().into_owned(),
                 target: nonce.directory(),
-                hold: hold.clone(),
+                hold,
             },
             answer,
-            hold: Some(hold),
             directory: Some(directory),
         })
     }
@@ -316,10 +346,9 @@ impl<'a> StepFiles<'a> {
         Ok(Connected {
             way: Way::Upload {
                 archive: tokio::fs::File::from_std(file),
-                answer: tokio::net::unix::pipe::Sender::from_owned_fd(OwnedFd::from(sender))?,
+                answer: pipe::Sender::from_owned_fd(OwnedFd::from(sender))?,
             },
             answer: fs_err::File::from_parts(OwnedFd::from(answer).into(), "the answer"),
-            hold: None,
             directory: None,
         })
     }
