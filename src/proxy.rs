@@ -153,6 +153,13 @@ pub fn for_containers(context: &Context, engine: &EngineInfo) -> ForContainers {
     let mut proxies = Proxies::of(settings);
     let mut hosts = Vec::new();
     let inside = settings.config.network.proxy_in_containers.as_str();
+    if engine.is_native() {
+        // Its containers have this machine's network, loopback and all.
+        return ForContainers {
+            variables: proxies.variables(&[]),
+            hosts,
+        };
+    }
     if inside == ON_MACHINE {
         let [dockers, podmans] = MACHINE;
         let name = if is_podman { podmans } else { dockers };

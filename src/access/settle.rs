@@ -17,7 +17,10 @@ use crate::{
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
-    engine::docker::{Endpoint, SessionMount},
+    engine::{
+        Engine,
+        docker::{Endpoint, SessionMount},
+    },
     exit_status::ExitStatus,
     printer::printable,
     project::Projects,
@@ -169,8 +172,8 @@ async fn refuse_without_socket(
 
 /// Refuses the engine's socket where the engine has none on this machine.
 pub async fn refuse_absent_socket(context: &Context) -> Result<(), Diagnostic> {
-    match context.docker().await {
-        Ok(engine) => engine_socket(engine.endpoint()).map(drop),
+    match context.engine().await {
+        Ok(engine) => engine_socket(engine).map(drop),
         // Without an engine nothing starts at all, which is told then.
         Err(_) => Ok(()),
     }
@@ -269,7 +272,7 @@ pub struct Given {
 
 impl Settlement {
     /// Returns what is mounted, and the variables that go with it.
-    pub fn given(&self, endpoint: &Endpoint) -> Result<Given, Diagnostic> {
+    pub fn given(&self, engine: &Engine) -> Result<Given, Diagnostic> {
         let mut given = Given::default();
         for Settled { offer, grant } in &self.kinds {
             if *grant == Grant::Nothing {
@@ -279,7 +282,7 @@ impl Settlement {
             given.mounts.extend_from_slice(offer.mounts(*grant));
             given.variables.extend(offer.variables.clone());
             if offer.kind == Kind::Docker {
-                given.mounts.push(engine_socket(endpoint)?);
+                given.mounts.push(engine_socket(engine)?);
             }
         }
         Ok(given)
@@ -293,7 +296,16 @@ impl Settlement {
 }
 
 /// The engine's socket, where every client looks for it, so that no variable need name it.
-fn engine_socket(endpoint: &Endpoint) -> Result<SessionMount, Diagnostic> {
+fn engine_socket(engine: &Engine) -> Result<SessionMount, Diagnostic> {
+    let Some(docker) = engine.docker() else {
+        return Err(Diagnostic::new(
+            "docker-socket",
+            ExitStatus::Refused,
+            "there is no engine's socket: the session runs on this machine itself, without Docker or Podman",
+        )
+        .hint("`--deny docker` starts without; `--engine docker` or `--engine podman` runs it in an engine"));
+    };
+    let endpoint = docker.endpoint();
     if let Endpoint::Unix(path) = endpoint {
         let is_socket = fs_err::metadata(path).is_ok_and(|there| there.file_type().is_socket());
         if is_socket {

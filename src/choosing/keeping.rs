@@ -5,6 +5,7 @@ use assembler::reference::ImageReference;
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
+    engine::Engine,
     exit_status::ExitStatus,
     extended_image::ExtendedImage,
     names,
@@ -47,9 +48,10 @@ pub(super) async fn refuse_foreign(
         return Ok(());
     }
     // Where no engine can be asked no name is taken; whoever needs it is told so then.
-    match context.docker().await {
-        Ok(docker) => Ok(docker.refuse_taken(reference).await?),
-        Err(_) => Ok(()),
+    match context.engine().await.map(Engine::docker) {
+        Ok(Some(docker)) => Ok(docker.refuse_taken(reference).await?),
+        // The store's names are all ours.
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 

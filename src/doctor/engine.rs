@@ -2,38 +2,83 @@
 
 use crate::{
     context::Context,
-    engine::docker::{Docker, EngineError, EngineInfo, EngineStore, EngineUsers, Place, survey},
+    engine::{
+        self, EngineChoice,
+        docker::{Docker, EngineError, EngineInfo, EngineStore, EngineUsers, Place, survey},
+    },
 };
 
-use super::finding::{Check, Finding};
+use super::{
+    finding::{Check, Finding},
+    native,
+};
 
 const WHY: &str = "Without a container engine no agent can be started.";
 
 /// What came of asking at one place.
 pub(super) type Asked = (String, Result<EngineInfo, EngineError>);
 
-/// Asks everywhere; returns what was found and the engine that is used.
-pub(super) async fn look(context: &Context) -> (Vec<Finding>, Option<Docker>) {
-    let places = match survey(&context.settings.engine()).await {
+/// What runs containers where no engine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// Nothing: an engine was asked for.
+    Nothing,
+    /// This machine itself.
+    Machine,
+}
+
+/// Asks everywhere; returns what was found and the engine that is used, if it is not this machine itself.
+pub(super) async fn look(context: &Context) -> (Vec<Finding>, Option<Docker>, native::Use) {
+    let wanted = &context.settings.engine();
+    let choice = context.settings.config.engine;
+    let places = match survey(wanted).await {
         Ok(places) => places,
-        Err(error) => return (vec![misconfigured(&error)], None),
+        Err(_) if choice == EngineChoice::Native => Vec::new(),
+        Err(error) => return (vec![misconfigured(&error)], None, native::Use::Spare),
+    };
+    if choice == EngineChoice::Native {
+        let asked: Vec<Asked> = places.into_iter().map(asked).collect();
+        return (of_machine(&asked), None, native::Use::Chosen);
+    }
+    let instead = if engine::stands_in(choice, wanted) {
+        Instead::Machine
+    } else {
+        Instead::Nothing
     };
     let used = places
         .iter()
         .find_map(|place| place.outcome.as_ref().ok().cloned());
-    let asked: Vec<Asked> = places
-        .into_iter()
-        .map(|Place { endpoint, outcome }| {
-            let info = outcome.map(|docker| docker.info().clone());
-            (endpoint.to_string(), info)
-        })
-        .collect();
+    let asked: Vec<Asked> = places.into_iter().map(asked).collect();
     let group_file = fs_err::read_to_string("/etc/group").unwrap_or_default();
     let caller = Caller {
         name: &context.settings.account.name,
         group_file: &group_file,
     };
-    (judge(&asked, &caller), used)
+    let native = match (&used, instead) {
+        (None, Instead::Machine) => native::Use::Chosen,
+        (Some(_), _) | (None, Instead::Nothing) => native::Use::Spare,
+    };
+    (judge(&asked, &caller, instead), used, native)
+}
+
+fn asked(Place { endpoint, outcome }: Place) -> Asked {
+    let info = outcome.map(|docker| docker.info().clone());
+    (endpoint.to_string(), info)
+}
+
+/// Says that this machine itself was asked for, and which engines there are besides.
+fn of_machine(asked: &[Asked]) -> Vec<Finding> {
+    let chosen = Finding::ok(
+        Check::Engine,
+        "native: this machine itself, which was asked for",
+    );
+    let others = asked.iter().filter_map(|(place, outcome)| {
+        let info = outcome.as_ref().ok()?;
+        let seen = format!("also there: {}", described(place, info));
+        let next = format!("aicage --engine {} AGENT", info.name);
+        Some(Finding::ok(Check::Engine, seen).next(next))
+    });
+    std::iter::once(chosen).chain(others).collect()
 }
 
 /// Who asks, for what a socket's group means.
@@ -65,11 +110,15 @@ fn misconfigured(error: &EngineError) -> Finding {
 }
 
 /// Says what was found at all places.
-pub(super) fn judge(asked: &[Asked], caller: &Caller<'_>) -> Vec<Finding> {
+pub(super) fn judge(asked: &[Asked], caller: &Caller<'_>, instead: Instead) -> Vec<Finding> {
     let mut findings = Vec::new();
     let used = asked.iter().position(|(_, outcome)| outcome.is_ok());
     let Some((at, (place, Ok(info)))) = used.map(|at| (at, &asked[at])) else {
-        return vec![none(asked, caller)];
+        let none = none(asked, caller);
+        return vec![match instead {
+            Instead::Nothing => none,
+            Instead::Machine => stood_in_for(none, asked),
+        }];
     };
     findings.push(Finding::ok(Check::Engine, described(place, info)));
     for (place, outcome) in &asked[..at] {
@@ -122,6 +171,18 @@ fn permission(group: &str, caller: &Caller<'_>) -> String {
     } else {
         format!("sudo usermod -aG {group} {} && newgrp {group}", caller.name)
     }
+}
+
+/// Says that no engine is needed; what keeps one from being used that is there is to be known nevertheless.
+fn stood_in_for(none: Finding, asked: &[Asked]) -> Finding {
+    let native = "this machine itself runs containers (native)";
+    let is_absent = |(_, outcome): &Asked| matches!(outcome, Err(EngineError::Absent { .. }));
+    if asked.iter().all(is_absent) {
+        let seen = format!("no Docker or Podman answers at any of the usual sockets: {native}");
+        return Finding::ok(Check::Engine, seen);
+    }
+    let finding = Finding::note(Check::Engine, format!("{}; {native}", none.seen));
+    finding.next(none.next.unwrap_or_default())
 }
 
 /// Of several failures the most telling one is reported: a socket we may not use rather than one nobody listens on.
@@ -250,7 +311,7 @@ mod tests {
             "unix:///run/user/1000/podman/podman.sock",
         ];
         let asked: Vec<Asked> = names.map(str::to_owned).into_iter().zip(outcomes).collect();
-        let found = judge(&asked, &CALLER);
+        let found = judge(&asked, &CALLER, Instead::Nothing);
         let found: Vec<_> = found
             .iter()
             .map(|one| {
@@ -282,6 +343,24 @@ mod tests {
                 ),
             ],
         );
+    }
+
+    #[test]
+    fn where_this_machine_stands_in_an_engine_that_is_missing_is_no_problem() {
+        let judged = |outcome| {
+            let asked = [("unix:///a".to_owned(), Err(outcome))];
+            judge(&asked, &CALLER, Instead::Machine).remove(0)
+        };
+        let nowhere = judged(absent());
+        assert_eq!(nowhere.state, State::Ok, "{nowhere:?}");
+        assert!(nowhere.seen.contains("native"), "{nowhere:?}");
+        let closed = judged(forbidden("docker"));
+        assert_eq!(
+            closed.state,
+            State::Note,
+            "somebody may want it: {closed:?}"
+        );
+        assert!(closed.next.unwrap().contains("usermod -aG docker"));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub enum Check {
     Limits,
     /// The engine's own disk.
     EngineDisk,
+    /// Whether this machine can run containers by itself.
+    Native,
     /// User and group ids for a rootless engine.
     SubIds,
     /// `SELinux` and `AppArmor`.
@@ -113,10 +115,11 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Engine,
         Self::Limits,
         Self::EngineDisk,
+        Self::Native,
         Self::SubIds,
         Self::Confinement,
         Self::ContainerNetwork,
@@ -149,6 +152,7 @@ impl Check {
             Self::Engine => "engine",
             Self::Limits => "limits",
             Self::EngineDisk => "engine-disk",
+            Self::Native => "native",
             Self::SubIds => "sub-ids",
             Self::Confinement => "confinement",
             Self::ContainerNetwork => "container-network",
@@ -182,6 +186,7 @@ impl Check {
             Self::Engine
             | Self::Limits
             | Self::EngineDisk
+            | Self::Native
             | Self::SubIds
             | Self::Confinement
             | Self::ContainerNetwork

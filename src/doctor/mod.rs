@@ -19,6 +19,7 @@ mod git;
 mod home;
 mod images;
 mod limits;
+mod native;
 mod older;
 mod proxies;
 mod registries;
@@ -73,7 +74,6 @@ async fn looked(context: &Context, agent: Option<&str>, alive: mpsc::Sender<()>)
         findings.push(disk::store(&beside.store()));
         findings.push(store::look(&beside.store()));
         findings.extend(authorities::look(&beside, &time));
-        findings.extend(proxies::look(&beside));
         findings.extend(git::look(&beside));
         findings.extend(older::look(
             &beside,
@@ -88,7 +88,7 @@ async fn looked(context: &Context, agent: Option<&str>, alive: mpsc::Sender<()>)
     });
     let sources = network::credential_sources(context);
     let programs = aside(move || credentials::look(&sources));
-    let (engine, registries, local, programs) = tokio::join!(
+    let ((engine, used), registries, local, programs) = tokio::join!(
         engine_side(context, agent, now, alive),
         within(
             (Check::Registry, LIMIT),
@@ -98,6 +98,7 @@ async fn looked(context: &Context, agent: Option<&str>, alive: mpsc::Sender<()>)
         within((Check::Credentials, LIMIT), programs),
     );
     let mut findings = [engine, registries, local, programs].concat();
+    findings.extend(proxies::look(settings, used));
     findings.extend(definitions::look(catalogue));
     findings.extend(defaults::judge(&settings.config.session));
     findings.push(version());
@@ -132,12 +133,15 @@ async fn engine_side(
     agent: Option<&str>,
     now: SystemTime,
     alive: mpsc::Sender<()>,
-) -> Vec<Finding> {
-    let Ok((mut findings, docker)) = timeout(LIMIT, engine::look(context)).await else {
-        return vec![silent(Check::Engine, LIMIT)];
+) -> (Vec<Finding>, native::Use) {
+    let Ok((mut findings, docker, used)) = timeout(LIMIT, engine::look(context)).await else {
+        return (vec![silent(Check::Engine, LIMIT)], native::Use::Spare);
     };
     let info = docker.as_ref().map(Docker::info);
-    findings.push(sub_ids::look(&context.settings, info));
+    if used == native::Use::Spare {
+        findings.push(sub_ids::look(&context.settings, info));
+    }
+    findings.extend(machine(&context.settings, used).await);
     let leftovers = images::leftovers(&context.settings, docker.as_ref(), now);
     let leftovers = one((Check::Leftovers, LIMIT), leftovers);
     let agent = async {
@@ -153,7 +157,7 @@ async fn engine_side(
         let (leftovers, agent) = tokio::join!(leftovers, agent);
         findings.push(leftovers);
         findings.extend(agent);
-        return findings;
+        return (findings, used);
     };
     let (described, network, images, leftovers, agent) = tokio::join!(
         within((Check::Limits, LIMIT), describe(docker)),
@@ -168,7 +172,17 @@ async fn engine_side(
     findings.extend(described);
     findings.extend([network, images, leftovers]);
     findings.extend(agent);
-    findings
+    (findings, used)
+}
+
+/// Whether this machine can run containers by itself.
+async fn machine(settings: &Settings, used: native::Use) -> Vec<Finding> {
+    if !cfg!(target_os = "linux") {
+        let skipped = Finding::skipped(Check::Native, "only Linux runs containers by itself");
+        return vec![skipped];
+    }
+    let settings = settings.clone();
+    aside(move || native::judge(&native::look(&settings), &settings.account, used)).await
 }
 
 async fn describe(docker: &Docker) -> Vec<Finding> {

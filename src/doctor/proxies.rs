@@ -5,7 +5,10 @@ use crate::{
     settings::Settings,
 };
 
-use super::finding::{Check, Finding};
+use super::{
+    finding::{Check, Finding},
+    native,
+};
 
 /// What is set.
 pub(super) struct Seen<'a> {
@@ -17,11 +20,26 @@ pub(super) struct Seen<'a> {
     pub(super) inside: &'a str,
     /// Those of them that count.
     pub(super) used: &'a Proxies,
+    /// What containers have of this machine's network.
+    pub(super) loopback: Loopback,
+}
+
+/// Whose loopback containers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loopback {
+    /// Each its own.
+    Own,
+    /// This machine's.
+    Machines,
 }
 
 /// Looks at variables and settings.
-pub(super) fn look(settings: &Settings) -> Vec<Finding> {
+pub(super) fn look(settings: &Settings, native: native::Use) -> Vec<Finding> {
     judge(&Seen {
+        loopback: match native {
+            native::Use::Chosen => Loopback::Machines,
+            native::Use::Spare => Loopback::Own,
+        },
         variables: &settings.environment.proxies,
         configured: &settings.config.network.proxy,
         inside: &settings.config.network.proxy_in_containers,
@@ -58,7 +76,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> Vec<Finding> {
         };
         let what = format!("{name} is {shown}");
         let is_told = seen.inside.is_empty() && seen.used.addresses().any(|used| *used == address);
-        if !is_list && is_told && address.is_on_loopback() {
+        if !is_list && is_told && address.is_on_loopback() && seen.loopback == Loopback::Own {
             findings.push(
                 Finding::problem(
                     Check::Proxy,
@@ -88,6 +106,11 @@ mod tests {
 
     #[track_caller]
     fn check(proxies: &[(&str, &str)], expected: &[(State, &str)]) {
+        check_where(Loopback::Own, proxies, expected);
+    }
+
+    #[track_caller]
+    fn check_where(loopback: Loopback, proxies: &[(&str, &str)], expected: &[(State, &str)]) {
         let variables: Vec<_> = proxies
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -105,6 +128,7 @@ mod tests {
             configured: "",
             inside: "",
             used: &used,
+            loopback,
         });
         let found: Vec<_> = found
             .iter()
@@ -132,6 +156,12 @@ mod tests {
                 ("http_proxy", "127.0.0.1:3128"),
             ],
             &[(State::Problem, "HTTP_PROXY is http://127.0.0.1:3128")],
+        );
+        // A container that has this machine's network reaches it.
+        check_where(
+            Loopback::Machines,
+            &[("HTTP_PROXY", "127.0.0.1:3128")],
+            &[(State::Ok, "HTTP_PROXY is http://127.0.0.1:3128")],
         );
         check(
             &[("HTTP_PROXY", "127.0.0.1:1"), ("http_proxy", "http://b")],

@@ -56,29 +56,68 @@ pub(super) fn judge(account: &Account, info: Option<&EngineInfo>, seen: &Seen) -
     if account.uid == 0 {
         return Finding::skipped(Check::SubIds, "you are root");
     }
-    let uids = count(&seen.subuid, account);
-    let gids = count(&seen.subgid, account);
-    let short = [("/etc/subuid", uids), ("/etc/subgid", gids)]
-        .into_iter()
-        .find(|(_, count)| *count < ENOUGH);
     let name = &account.name;
-    let severe = |seen: String, why: &str| match info {
-        Some(_) => Finding::problem(Check::SubIds, seen, why),
-        None => Finding::note(Check::SubIds, seen).why(why),
-    };
-    if let Some((file, count)) = short {
-        return severe(format!("{file} gives {name} {count} ids"), WHY).next(format!(
-            "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
-        ));
+    if let Some(finding) = lacking(account, seen) {
+        return match info {
+            Some(_) => Finding::problem(Check::SubIds, finding.seen, WHY),
+            None => Finding::note(Check::SubIds, finding.seen).why(WHY),
+        }
+        .next(finding.next.unwrap_or_default());
     }
     if let Some(program) = seen.missing.first() {
-        return severe(format!("`{program}` is not installed"), WHY)
-            .next("sudo apt-get install uidmap");
+        let seen = format!("`{program}` is not installed");
+        return match info {
+            Some(_) => Finding::problem(Check::SubIds, seen, WHY),
+            None => Finding::note(Check::SubIds, seen).why(WHY),
+        }
+        .next("sudo apt-get install uidmap");
     }
+    let (uids, gids) = (count(&seen.subuid, account), count(&seen.subgid, account));
     Finding::ok(
         Check::SubIds,
         format!("{name} has {uids} user ids and {gids} group ids"),
     )
+}
+
+/// Says which ids an account lacks to be many users by itself.
+pub(super) fn short(account: &Account) -> Option<Finding> {
+    let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default();
+    let seen = Seen {
+        subuid: read("/etc/subuid"),
+        subgid: read("/etc/subgid"),
+        missing: Vec::new(),
+    };
+    lacking(account, &seen).filter(|_| account.uid != 0)
+}
+
+fn lacking(account: &Account, seen: &Seen) -> Option<Finding> {
+    let name = &account.name;
+    let uids = count(&seen.subuid, account);
+    let gids = count(&seen.subgid, account);
+    let listed = [("/etc/subuid", uids), ("/etc/subgid", gids)];
+    let (file, count) = listed.into_iter().find(|(_, count)| *count < ENOUGH)?;
+    let why = "Files of an image belong to users of its own, and each of them needs an id here.";
+    let finding = Finding::problem(
+        Check::Native,
+        format!("{file} gives {name} {count} ids, and 65536 are needed"),
+        why,
+    );
+    let first = free(&seen.subuid).max(free(&seen.subgid));
+    let last = first + ENOUGH - 1;
+    Some(finding.next(format!(
+        "sudo usermod --add-subuids {first}-{last} --add-subgids {first}-{last} {name}"
+    )))
+}
+
+/// Returns the first id behind all that are given to anybody.
+fn free(file: &str) -> u64 {
+    let behind = |line: &str| {
+        let mut numbers = line.trim().split(':').skip(1).map(str::parse::<u64>);
+        let (first, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        first.checked_add(count)
+    };
+    // Below are the users of the machine itself.
+    file.lines().filter_map(behind).fold(100_000, u64::max)
 }
 
 /// Adds up the ranges of an account, listed by name or number.
@@ -156,6 +195,21 @@ mod tests {
             "0 ids",
         );
         check(None, &seen(""), State::Note, "0 ids");
+        let others = Seen {
+            subuid: "you:100000:65536\nthem:165536:65536\n".to_owned(),
+            ..Seen::default()
+        };
+        let account = Account {
+            uid: 1000,
+            gid: 1000,
+            name: "me".to_owned(),
+            home: None,
+        };
+        let next = lacking(&account, &others).unwrap().next.unwrap();
+        assert_eq!(
+            next, "sudo usermod --add-subuids 231072-296607 --add-subgids 231072-296607 me",
+            "nobody else's ids are given"
+        );
         let missing = Seen {
             missing: vec!["newuidmap"],
             ..seen("me:1:65536\n")

@@ -93,7 +93,7 @@ pub async fn choose(
                 why,
             })
         }
-        Err(error) if stands_in(choice, settings) && cfg!(target_os = "linux") => Ok(Chosen {
+        Err(error) if stands_in(choice, settings) => Ok(Chosen {
             engine: of_machine(),
             why: why_native(&error),
         }),
@@ -102,8 +102,8 @@ pub async fn choose(
 }
 
 /// Tells whether the machine may stand in for an engine that does not answer: not for one that somebody named.
-fn stands_in(choice: EngineChoice, settings: &EngineSettings) -> bool {
-    choice == EngineChoice::Auto && !docker::is_named(settings)
+pub(crate) fn stands_in(choice: EngineChoice, settings: &EngineSettings) -> bool {
+    cfg!(target_os = "linux") && choice == EngineChoice::Auto && !docker::is_named(settings)
 }
 
 fn why_native(error: &EngineError) -> String {

@@ -8,6 +8,7 @@ pub mod docker;
 pub mod native;
 pub(crate) mod step;
 
+pub(crate) use choice::stands_in;
 pub use choice::{Chosen, EngineChoice, NativeSettings, choose};
 
 use self::{

@@ -25,6 +25,7 @@ use crate::{
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
+    engine::Engine,
     engine::docker::{
         AGENT, Docker, Network, PROJECT, SessionInput, SessionLog, SessionName, SessionSpec, UID,
         VERSION, WhenEnded,
@@ -62,7 +63,7 @@ pub fn compose(
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
     let (identity, asked) = identity::on(docker.info(), &context.settings);
-    let given = start.access.given(docker.endpoint())?;
+    let given = start.access.given(&Engine::Docker(docker.clone()))?;
     let laid_over: Vec<&Path> = start.container.flags.targets().map(Path::new).collect();
     let mut mounts = mounts::compose(context, start.agent, (&start.shares, &given, &laid_over))?;
     let told = proxy::for_containers(context, docker.info());

@@ -12,7 +12,7 @@ pub struct EngineInfo {
     pub id: String,
     /// Its version, such as `28.5.2`.
     pub version: String,
-    /// `docker` or `podman`.
+    /// `docker`, `podman` or `native`.
     pub name: &'static str,
     /// How it keeps images.
     pub store: EngineStore,
@@ -86,6 +86,11 @@ impl EngineInfo {
     /// Whether it is Podman behind Docker's interface.
     pub fn is_podman(&self) -> bool {
         self.name == "podman"
+    }
+
+    /// Whether it is this machine itself.
+    pub fn is_native(&self) -> bool {
+        self.name == "native"
     }
 
     /// Returns the command that speaks with it.
