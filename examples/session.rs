@@ -9,9 +9,10 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use aicage::container_options::Resolved;
-use aicage::engine::docker::{
-    Access, DetachKeys, Ending, EngineError, EngineSettings, Network, SessionInput, SessionLog,
-    SessionMount, SessionName, SessionSpec, Talk, WhenEnded, connect, run_session,
+use aicage::engine::docker::{EngineError, EngineSettings, connect};
+use aicage::engine::session::{
+    Access, DetachKeys, Ending, Network, SessionInput, SessionLog, SessionMount, SessionName,
+    SessionSpec, Talk, WhenEnded, run_session,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -71,7 +72,7 @@ async fn main() -> ExitCode {
         tell: &|text| eprintln!("{text}"),
     };
     let outcome = match connect(&settings).await {
-        Ok(docker) => run_session(&docker, &spec, &talk).await,
+        Ok(docker) => run_session(&(&docker).into(), &spec, &talk).await,
         Err(error) => Err(error),
     };
     match outcome {

@@ -10,7 +10,8 @@ use tokio::runtime::Handle;
 use crate::{
     certificates,
     context::Context,
-    engine::docker::{DockerSandbox, Network, SandboxSettings},
+    engine::docker::{DockerSandbox, SandboxSettings},
+    engine::session::Network,
     init_program, leftovers,
     proxy::{self, Redacting},
 };

@@ -16,7 +16,7 @@ use crate::{
         security::{Capability, SecurityOption},
         text,
     },
-    engine::docker::{Access, SessionMount},
+    engine::session::{Access, SessionMount},
     printer::printable,
 };
 

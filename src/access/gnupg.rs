@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     diagnostic::Diagnostic,
-    engine::docker::{Access, SessionMount},
+    engine::session::{Access, SessionMount},
     exit_status::ExitStatus,
     settings::Settings,
 };

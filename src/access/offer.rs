@@ -8,7 +8,7 @@ use std::{
 use super::kind::{Grant, Kind};
 use crate::{
     diagnostic::Diagnostic,
-    engine::docker::{Access, SessionMount},
+    engine::session::{Access, SessionMount},
     session::guard::{real, tidy},
 };
 

@@ -17,10 +17,7 @@ use crate::{
     context::Context,
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
-    engine::{
-        Engine,
-        docker::{Endpoint, SessionMount},
-    },
+    engine::{Engine, docker::Endpoint, session::SessionMount},
     exit_status::ExitStatus,
     printer::printable,
     project::Projects,

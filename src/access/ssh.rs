@@ -82,7 +82,10 @@ fn without_user(remote: &str) -> String {
 }
 
 /// Lists what a client reads that is no secret.
-fn public(settings: &Settings, git: &GitConfiguration) -> Vec<crate::engine::docker::SessionMount> {
+fn public(
+    settings: &Settings,
+    git: &GitConfiguration,
+) -> Vec<crate::engine::session::SessionMount> {
     let directory = settings.user_home.join(".ssh");
     let mut files: BTreeSet<PathBuf> = ["config", "known_hosts", "known_hosts2", "allowed_signers"]
         .iter()

@@ -11,7 +11,7 @@ use assembler::digest::Digest;
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{Access, SessionMount},
+    engine::session::{Access, SessionMount},
     exit_status::ExitStatus,
     leftovers,
 };

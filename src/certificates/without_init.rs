@@ -4,10 +4,8 @@ use assembler::digest::Digest;
 
 use super::bundle::{self, BUNDLES};
 use crate::{
-    compose,
-    context::Context,
-    diagnostic::Diagnostic,
-    engine::docker::{Docker, SessionSpec},
+    compose, context::Context, diagnostic::Diagnostic, engine::docker::Docker,
+    engine::session::SessionSpec,
 };
 
 /// Most bytes of one.

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{DetachKeys, SessionDetails, SessionInput},
+    engine::session::{DetachKeys, EngineSession, SessionDetails, SessionInput},
     exit_status::ExitStatus,
     session::{
         talking,
@@ -32,10 +32,11 @@ pub struct AttachArgs {
 pub async fn attach(context: &Context, args: &AttachArgs) -> Result<ExitStatus, Diagnostic> {
     let found = async {
         let session = which::find(context, args.name.as_deref(), Wanted::Running).await?;
-        let details = details(context, &session.id, &session.name).await?;
-        Ok((session.name, details))
+        let details = details(&session).await?;
+        Ok((session, details))
     };
-    let (name, details) = context.unless_interrupted(found).await?;
+    let (session, details) = context.unless_interrupted(found).await?;
+    let name = &session.name;
     let input = match (details.terminal, talking::our_input()) {
         (true, SessionInput::Terminal) => SessionInput::Terminal,
         (true, SessionInput::Pipe | SessionInput::Empty) => {
@@ -52,20 +53,17 @@ pub async fn attach(context: &Context, args: &AttachArgs) -> Result<ExitStatus, 
     context.printer.settle();
     talking::join(
         context,
-        (&name, &details),
+        (&session, &details),
         (input, args.detach_keys.as_ref()),
     )
     .await
 }
 
 /// Asks what a session is like that was found a moment ago.
-pub(crate) async fn details(
-    context: &Context,
-    id: &str,
-    name: &str,
-) -> Result<SessionDetails, Diagnostic> {
-    let docker = context.docker().await?;
-    docker.session_details(id).await?.ok_or_else(|| {
+pub(crate) async fn details(session: &EngineSession) -> Result<SessionDetails, Diagnostic> {
+    let details = session.engine.session_details(&session.id).await?;
+    details.ok_or_else(|| {
+        let name = &session.name;
         Diagnostic::new(
             "session-gone",
             ExitStatus::Failed,

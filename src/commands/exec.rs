@@ -8,7 +8,7 @@ use crate::{
     commands::attach::details,
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::exec_session,
+    engine::session::{EngineSession, exec_session},
     exit_status::ExitStatus,
     session::{
         inside, talking,
@@ -42,21 +42,21 @@ pub async fn exec(context: &Context, args: &ExecArgs) -> Result<ExitStatus, Diag
         .collect::<Result<Vec<String>, Diagnostic>>()?;
     let session = which::find(context, args.name.as_deref(), Wanted::Running);
     let session = context.unless_interrupted(session).await?;
-    run(context, (&session.id, &session.name), command).await
+    run(context, &session, command).await
 }
 
 /// Runs a command in a session.
 pub(crate) async fn run(
     context: &Context,
-    (id, name): (&str, &str),
+    session: &EngineSession,
     command: Vec<String>,
 ) -> Result<ExitStatus, Diagnostic> {
-    let details = details(context, id, name);
+    let details = details(session);
     let details = context.unless_interrupted(details).await?;
     let input = talking::our_input();
     let spec = inside::program(&context.settings, &details, (command, input));
     context.interrupt.give_away();
     context.printer.settle();
-    let status = exec_session(context.docker().await?, id, &spec).await?;
+    let status = exec_session(&session.engine, &session.id, &spec).await?;
     Ok(ExitStatus::Agent(u8::try_from(status).unwrap_or(1)))
 }

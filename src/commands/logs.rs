@@ -6,7 +6,7 @@ use crate::{
     commands::attach::details,
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{LogsWanted, session_logs},
+    engine::session::{LogsWanted, SessionLog, session_logs},
     exit_status::ExitStatus,
     session::which::{self, Wanted},
 };
@@ -35,8 +35,8 @@ pub struct LogsArgs {
 /// Prints a session's log.
 pub async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitStatus, Diagnostic> {
     let session = which::find(context, args.name.as_deref(), Wanted::Any).await?;
-    let details = details(context, &session.id, &session.name).await?;
-    if !details.has_log() {
+    let details = details(&session).await?;
+    if details.log == SessionLog::None {
         return Err(Diagnostic::new(
             "session-without-log",
             ExitStatus::Failed,
@@ -49,6 +49,6 @@ pub async fn logs(context: &Context, args: &LogsArgs) -> Result<ExitStatus, Diag
         tail: args.tail,
         timestamps: args.timestamps,
     };
-    session_logs(context.docker().await?, &details, wanted).await?;
+    session_logs(&session.engine, &details, wanted).await?;
     Ok(ExitStatus::Done)
 }

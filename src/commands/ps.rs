@@ -9,7 +9,7 @@ use crate::{
     clock,
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{EngineSession, SessionState},
+    engine::session::{EngineSession, SessionState},
     exit_status::ExitStatus,
     printer::{Align, Table, printable},
     session::{presence, which},

@@ -18,9 +18,8 @@ use crate::{
     container_options,
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{
-        Created, Docker, EngineError, EngineUsers, SessionName, SessionSpec, create_session,
-    },
+    engine::docker::{Docker, EngineError, EngineUsers},
+    engine::session::{Created, SessionName, SessionSpec, create_session},
     exit_status::ExitStatus,
     printer::ProgressMode,
     runner,
@@ -142,7 +141,7 @@ pub(crate) async fn start(
     context.printer.settle();
     let created = create(context, docker, &spec).await?;
     if is_detached {
-        return detached(context, docker, created).await;
+        return detached(context, created).await;
     }
     let keys = options.session.detach_keys.as_ref();
     talking::run(context, created, (spec.input, keys)).await
@@ -157,7 +156,8 @@ async fn create(
     docker: &Docker,
     spec: &SessionSpec,
 ) -> Result<Created, EngineError> {
-    let mut creating = pin!(create_session(docker, spec));
+    let engine = docker.into();
+    let mut creating = pin!(create_session(&engine, spec));
     tokio::select! {
         created = &mut creating => return created,
         () = tokio::time::sleep(UNSAID) => {}
@@ -174,13 +174,9 @@ async fn create(
 }
 
 /// Starts a session in the background and tells its name.
-async fn detached(
-    context: &Context,
-    docker: &Docker,
-    created: Created,
-) -> Result<ExitStatus, Diagnostic> {
+async fn detached(context: &Context, created: Created) -> Result<ExitStatus, Diagnostic> {
     let (name, id) = (created.name.clone(), created.id.clone());
-    created.start(docker).await?;
+    created.start().await?;
     if context.printer.is_json() {
         context.printer.json(&serde_json::json!({
             "schema": "aicage.session/1", "name": name, "id": id,

@@ -7,7 +7,7 @@ use crate::{
     commands::{exec, run},
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{EngineSession, SessionState},
+    engine::session::{EngineSession, SessionState},
     exit_status::ExitStatus,
     session::{
         inside,
@@ -64,7 +64,7 @@ pub async fn shell(
     match (found, wanted.which) {
         (Some(session), _) => {
             refuse_options(options, &session)?;
-            exec::run(context, (&session.id, &session.name), inside::shell()).await
+            exec::run(context, &session, inside::shell()).await
         }
         (None, name) => {
             let name = name.unwrap_or_default();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{EngineSession, stop_session},
+    engine::session::{EngineSession, stop_session},
     exit_status::ExitStatus,
     session::{
         presence,
@@ -49,7 +49,6 @@ struct Report {
 /// Ends the sessions, side by side; names those that are gone.
 pub async fn stop(context: &Context, args: &StopArgs) -> Result<ExitStatus, Diagnostic> {
     let sessions = meant(context, args).await?;
-    let docker = context.docker().await?;
     let attended = presence::attended(&context.settings);
     let endings = sessions.iter().map(|session| {
         let theirs = if attended.contains(&session.id) {
@@ -58,7 +57,7 @@ pub async fn stop(context: &Context, args: &StopArgs) -> Result<ExitStatus, Diag
             Duration::ZERO
         };
         async move {
-            let outcome = stop_session(docker, &session.id, (args.time, theirs)).await;
+            let outcome = stop_session(&session.engine, &session.id, (args.time, theirs)).await;
             (session, outcome)
         }
     });

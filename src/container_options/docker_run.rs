@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    engine::docker::{
-        Access, EngineInfo, SessionInput, SessionName, SessionSpec, WhenEnded, session_log,
-    },
+    engine::docker::{EngineInfo, session_log},
+    engine::session::{Access, SessionInput, SessionName, SessionSpec, WhenEnded},
     proxy,
     settings::Environment,
 };

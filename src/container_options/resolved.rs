@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     diagnostic::Diagnostic,
-    engine::docker::{EngineInfo, SessionName, SessionSpec},
+    engine::docker::EngineInfo,
+    engine::session::{SessionName, SessionSpec},
     exit_status::ExitStatus,
     session::guard,
     settings::Settings,

@@ -6,6 +6,7 @@
 mod choice;
 pub mod docker;
 pub mod native;
+pub mod session;
 pub(crate) mod step;
 
 pub(crate) use choice::stands_in;
@@ -40,5 +41,11 @@ impl Engine {
             Self::Docker(docker) => Some(docker),
             Self::Native(_) => None,
         }
+    }
+}
+
+impl From<&Docker> for Engine {
+    fn from(docker: &Docker) -> Self {
+        Self::Docker(docker.clone())
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     compose::INIT,
-    engine::docker::{ExecSpec, SessionDetails, SessionInput},
+    engine::session::{ExecSpec, SessionDetails, SessionInput},
     settings::Settings,
 };
 

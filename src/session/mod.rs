@@ -26,9 +26,10 @@ use crate::{
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
     engine::Engine,
-    engine::docker::{
-        AGENT, Docker, Network, PROJECT, SessionInput, SessionLog, SessionName, SessionSpec, UID,
-        VERSION, WhenEnded,
+    engine::docker::Docker,
+    engine::session::{
+        AGENT, Network, PROJECT, SessionInput, SessionLog, SessionName, SessionSpec, UID, VERSION,
+        WhenEnded,
     },
     proxy,
 };

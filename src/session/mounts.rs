@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     definition::{Source, agent::AgentDefinition},
     diagnostic::Diagnostic,
-    engine::docker::{Access, SessionMount},
+    engine::session::{Access, SessionMount},
     exit_status::ExitStatus,
     printer::printable,
     settings::Settings,

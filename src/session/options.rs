@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::engine::docker::DetachKeys;
+use crate::engine::session::DetachKeys;
 
 /// Options of a session.
 #[derive(Clone, Debug, Default, Args)]

@@ -10,7 +10,7 @@ use std::{
 use super::guard;
 use crate::{
     diagnostic::Diagnostic,
-    engine::docker::{Access, SessionMount},
+    engine::session::{Access, SessionMount},
     exit_status::ExitStatus,
     printer::printable,
     settings::Settings,

@@ -8,8 +8,9 @@ use std::{
 use crate::{
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{
-        Created, DetachKeys, Ending, Memory, SessionDetails, SessionInput, Talk, attach_session,
+    engine::session::{
+        Created, DetachKeys, Ending, EngineSession, Memory, SessionDetails, SessionInput, Talk,
+        attach_session,
     },
     exit_status::ExitStatus,
     network,
@@ -53,7 +54,7 @@ pub async fn run(
         keys: &keys,
         tell: &say,
     };
-    let ending = created.run(context.docker().await?, &talk).await;
+    let ending = created.run(&talk).await;
     drop(presence);
     ended(context, &name, ending?)
 }
@@ -61,7 +62,7 @@ pub async fn run(
 /// Joins a session.
 pub async fn join(
     context: &Context,
-    (name, session): (&str, &SessionDetails),
+    (session, details): (&EngineSession, &SessionDetails),
     (input, asked): (SessionInput, Option<&DetachKeys>),
 ) -> Result<ExitStatus, Diagnostic> {
     let keys = keys(context, input, asked);
@@ -72,9 +73,9 @@ pub async fn join(
         keys: &keys,
         tell: &say,
     };
-    let ending = attach_session(context.docker().await?, session, &talk).await;
+    let ending = attach_session(&session.engine, details, &talk).await;
     drop(presence);
-    ended(context, name, ending?)
+    ended(context, &session.name, ending?)
 }
 
 /// Says how it ended, where the exit code alone does not.

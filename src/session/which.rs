@@ -8,7 +8,7 @@ use crate::{
     clock,
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{EngineSession, SessionState, stop_session},
+    engine::session::{EngineSession, SessionState, stop_session},
     exit_status::ExitStatus,
 };
 
@@ -35,20 +35,18 @@ impl Wanted {
 
 /// Returns the sessions of this user, wherever they were started.
 pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
-    let docker = context.docker().await?;
-    let mut sessions = docker.sessions(context.settings.account.uid).await?;
+    let engine = context.engine().await?;
+    let mut sessions = engine.sessions(context.settings.account.uid).await?;
     let mut old = Vec::new();
     for session in &sessions {
         if session.state == SessionState::Ended && is_old(context, session).await {
             old.push(session.id.clone());
+            // What cannot be removed now is removed by the next command.
+            stop_session(&session.engine, &session.id, (0, Duration::ZERO))
+                .await
+                .map(|_| ())
+                .unwrap_or_default();
         }
-    }
-    for id in &old {
-        // What cannot be removed now is removed by the next command.
-        stop_session(docker, id, (0, Duration::ZERO))
-            .await
-            .map(|_| ())
-            .unwrap_or_default();
     }
     sessions.retain(|session| !old.contains(&session.id));
     Ok(sessions)
@@ -61,10 +59,7 @@ async fn is_old(context: &Context, session: &EngineSession) -> bool {
     if created.and_then(|time| passed(&time)) < Some(KEPT) {
         return false;
     }
-    let Ok(docker) = context.docker().await else {
-        return false;
-    };
-    match docker.session_details(&session.id).await {
+    match session.engine.session_details(&session.id).await {
         Ok(Some(details)) => passed(&details.finished) >= Some(KEPT),
         Ok(None) | Err(_) => false,
     }
@@ -194,9 +189,12 @@ fn names(sessions: &[EngineSession]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Engine, native::Native};
 
     fn sessions() -> Vec<EngineSession> {
+        let engine = Engine::Native(Native::new("/store".into(), ("me", 7, 8)));
         let session = |name: &str, id: &str, state| EngineSession {
+            engine: engine.clone(),
             id: id.repeat(8),
             name: name.to_owned(),
             agent: "codex".to_owned(),

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use aicage::{
-    engine::docker::{DockerSandbox, Network, SandboxSettings},
+    engine::docker::{DockerSandbox, SandboxSettings},
+    engine::session::Network,
     init_program::init_for,
 };
 use assembler::{

@@ -1,6 +1,6 @@
 //! Mounts of instructions on real engines: binds, secrets, mountpoints and the network, by both ways into a container.
 
-use aicage::engine::docker::Network;
+use aicage::engine::session::Network;
 use assembler::{
     instruction::{Access, Action, Conflict, Destination, MountKind, Secret},
     sandbox::SandboxError,

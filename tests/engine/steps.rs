@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
 use aicage::{
-    engine::docker::{DockerSandbox, Network, SandboxSettings},
+    engine::docker::{DockerSandbox, SandboxSettings},
+    engine::session::Network,
     init_program::init_for,
 };
 use assembler::{

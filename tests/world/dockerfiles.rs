@@ -13,7 +13,8 @@ use std::{
 };
 
 use aicage::{
-    engine::docker::{DockerSandbox, EngineSettings, Network, SandboxSettings, connect},
+    engine::docker::{DockerSandbox, EngineSettings, SandboxSettings, connect},
+    engine::session::Network,
     init_program::init_for,
 };
 use assembler::{

@@ -4,7 +4,8 @@ use crate::{
     container_options::{self, docker_run},
     context::Context,
     diagnostic::Diagnostic,
-    engine::docker::{Docker, SessionSpec},
+    engine::docker::Docker,
+    engine::session::SessionSpec,
     exit_status::ExitStatus,
 };
 

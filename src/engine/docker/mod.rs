@@ -16,9 +16,7 @@ mod owner;
 mod sandbox;
 mod save;
 mod session;
-mod streams;
 mod survey;
-mod terminal;
 mod throwaway;
 mod tls;
 mod volumes;
@@ -34,19 +32,13 @@ pub use self::{
     info::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
     load::{LoadRequest, Loaded},
     sandbox::{DockerSandbox, SandboxSettings},
-    session::{
-        Access, Created, DetachKeys, Ending, EngineSession, ExecSpec, LogsWanted, Memory, Network,
-        SessionDetails, SessionInput, SessionLog, SessionMount, SessionName, SessionSpec,
-        SessionState, Stopped, Talk, USUAL_KEYS, UnknownKey, WhenEnded, attach_session,
-        create_session, exec_session, run_session, session_logs, stop_session,
-    },
     wire::Endpoint,
 };
 
 pub(crate) use self::{
     image::Listed,
     owner::Owner,
-    session::{AGENT, PROJECT, UID, VERSION, session_log},
+    session::{DockerProgram, session_log},
     survey::{Particulars, Place, Reached, survey},
 };
 

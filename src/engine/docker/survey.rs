@@ -15,10 +15,10 @@ use super::{
     error::EngineError,
     image::Listed,
     owner::Owner,
-    session::Network,
     throwaway::{self, LABEL, LEFT, Throwaway, live},
     volumes::Volumes,
 };
+use crate::engine::session::Network;
 use crate::engine::step::{Sealed, files::Way};
 
 /// The longest answer of a container that is read.

@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Docker,
-    attach::{Attach, Frames, Stream},
+    attach::Attach,
     error::EngineError,
     info::EngineInfo,
     owner::Owner,
-    session::{Network, assignments, no_log},
+    session::{assignments, no_log},
     volumes::{self, VolumeMount, Volumes},
 };
+use crate::engine::session::{Frames, Network, Stream};
 use crate::engine::step::{Hold, Sealed, files::Way};
 
 /// The label by which our throwaway containers are known; its value is an [`Owner`].

@@ -42,9 +42,9 @@ use super::{
     info::{EngineFiles, EngineUsers},
     load::LoadRequest,
     owner::Owner,
-    session::Network,
     throwaway::{LABEL, REPOSITORY, Throwaway, sweep},
 };
+use crate::engine::session::Network;
 use crate::engine::step::{
     Sinks, Take,
     answer::QUERY_LIMIT,

@@ -9,21 +9,30 @@ use bollard::{
     query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder},
 };
 
-use super::{
-    found::SESSION,
-    options,
-    spec::{Access, SessionInput, SessionLog, SessionSpec, WhenEnded},
-};
-use crate::engine::docker::{
-    Docker,
-    error::{EngineError, is_missing},
-    info::EngineInfo,
-    owner::Owner,
-    terminal,
-    throwaway::{OWNER, PASSING},
+use super::options;
+use crate::engine::{
+    docker::{
+        Docker,
+        error::{EngineError, is_missing},
+        info::EngineInfo,
+        owner::Owner,
+        throwaway::{OWNER, PASSING},
+    },
+    session::{Access, SESSION, SessionInput, SessionLog, SessionSpec, WhenEnded, terminal_size},
 };
 
-pub(super) async fn create(
+impl Docker {
+    /// Creates the container of a session.
+    pub(crate) async fn create_session(
+        &self,
+        spec: &SessionSpec,
+        name: Option<String>,
+    ) -> Result<String, EngineError> {
+        create(self, spec, name).await
+    }
+}
+
+async fn create(
     docker: &Docker,
     spec: &SessionSpec,
     name: Option<String>,
@@ -65,7 +74,7 @@ pub(super) async fn create(
             userns_mode: spec.userns.clone(),
             security_opt: (!spec.security.is_empty()).then(|| spec.security.clone()),
             log_config: Some(session_log(spec, docker.info())),
-            console_size: terminal_size(spec),
+            console_size: console_size(spec),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -172,8 +181,8 @@ fn bounded_log(engine: &EngineInfo, ended: WhenEnded) -> HostConfigLogConfig {
 }
 
 /// The size of our terminal, so that the agent's first look is at the right one.
-fn terminal_size(spec: &SessionSpec) -> Option<Vec<usize>> {
-    let (height, width) = terminal::size().filter(|_| spec.input == SessionInput::Terminal)?;
+fn console_size(spec: &SessionSpec) -> Option<Vec<usize>> {
+    let (height, width) = terminal_size().filter(|_| spec.input == SessionInput::Terminal)?;
     Some(vec![height.into(), width.into()])
 }
 

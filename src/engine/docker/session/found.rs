@@ -1,84 +1,17 @@
-//! Sessions that an engine has, by the labels that we gave them.
-//!
-//! Invariant: only containers that a session of ours made are sessions; whatever else runs on the engine is not seen.
+//! Sessions that an engine has.
 
 use std::collections::BTreeMap;
 
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use serde::Deserialize;
 
-use super::super::{Docker, WireError, error::EngineError};
-
-/// The label that holds a session's name, and makes a container a session.
-pub(crate) const SESSION: &str = "io.github.aicage.session";
-/// The label that holds the agent's id.
-pub(crate) const AGENT: &str = "io.github.aicage.agent";
-/// The label that holds the project's directory.
-pub(crate) const PROJECT: &str = "io.github.aicage.project";
-/// The label that holds the caller's user id.
-pub(crate) const UID: &str = "io.github.aicage.uid";
-/// The label that holds the version of this program.
-pub(crate) const VERSION: &str = "io.github.aicage.version";
-
-/// What a session does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SessionState {
-    /// It is created and not yet started.
-    Starting,
-    /// It runs.
-    Running,
-    /// It is frozen.
-    Paused,
-    /// It has ended and was kept.
-    Ended,
-}
-
-/// A session, as the engine lists it.
-#[derive(Clone, Debug)]
-pub struct EngineSession {
-    /// The container's id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// The agent.
-    pub agent: String,
-    /// The project's directory.
-    pub project: String,
-    /// The version of the program that started it.
-    pub version: Option<String>,
-    /// The image's name.
-    pub image: String,
-    /// What it does.
-    pub state: SessionState,
-    /// Its exit status, if it has ended.
-    pub exit: Option<i32>,
-    /// When it was created, in seconds since 1970.
-    pub created: i64,
-}
-
-/// What is to be known of a session to talk with it.
-#[derive(Clone, Debug)]
-pub struct SessionDetails {
-    /// The container's id.
-    pub id: String,
-    /// What it does.
-    pub state: SessionState,
-    /// Its variables, the image's included.
-    pub env: BTreeMap<String, String>,
-    /// Its first process' program.
-    pub program: String,
-    /// As whom its first process runs.
-    pub user: String,
-    /// Whether it has a terminal.
-    pub terminal: bool,
-    /// The engine's driver for its log.
-    pub log_driver: String,
-    /// When it ended, RFC 3339; a time long ago if it has not.
-    pub finished: String,
-    /// Whether the engine removes it when it ends.
-    removed_at_end: bool,
-}
+use crate::engine::{
+    docker::{Docker, WireError, error::EngineError},
+    session::{
+        AGENT, EngineSession, PROJECT, SESSION, SessionDetails, SessionLog, SessionState, UID,
+        VERSION, WhenEnded,
+    },
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -124,62 +57,59 @@ struct InspectedLog {
     driver: String,
 }
 
-impl SessionDetails {
-    /// What the engine calls this session's end.
-    pub(super) fn until(&self) -> &'static str {
-        if self.removed_at_end {
-            "removed"
+/// Asks for a container.
+async fn read(docker: &Docker, id: &str) -> Result<SessionDetails, WireError> {
+    let path = docker.path(&format!("/containers/{id}/json"));
+    let (_headers, inspected): (_, Inspected) = docker.endpoint().get(&path).await?;
+    let env = inspected.config.env.unwrap_or_default();
+    let log = inspected.host_config.log_config;
+    Ok(SessionDetails {
+        id: inspected.id,
+        program: inspected.path,
+        state: state(&inspected.state.status),
+        env: env
+            .iter()
+            .filter_map(|variable| variable.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        user: inspected.config.user,
+        terminal: inspected.config.tty,
+        log: match log {
+            Some(log) if log.driver == "none" => SessionLog::None,
+            Some(_) | None => SessionLog::Bounded,
+        },
+        finished: inspected.state.finished_at,
+        ended: if inspected.host_config.auto_remove {
+            WhenEnded::Removed
         } else {
-            "not-running"
-        }
-    }
-
-    /// Whether its log can be read.
-    pub fn has_log(&self) -> bool {
-        self.log_driver != "none"
-    }
-
-    /// Asks for a container.
-    pub(super) async fn read(docker: &Docker, id: &str) -> Result<Self, WireError> {
-        let path = docker.path(&format!("/containers/{id}/json"));
-        let (_headers, inspected): (_, Inspected) = docker.endpoint().get(&path).await?;
-        let env = inspected.config.env.unwrap_or_default();
-        let log = inspected.host_config.log_config;
-        Ok(Self {
-            id: inspected.id,
-            program: inspected.path,
-            state: state(&inspected.state.status),
-            env: env
-                .iter()
-                .filter_map(|variable| variable.split_once('='))
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-            user: inspected.config.user,
-            terminal: inspected.config.tty,
-            log_driver: log.map(|log| log.driver).unwrap_or_default(),
-            finished: inspected.state.finished_at,
-            removed_at_end: inspected.host_config.auto_remove,
-        })
-    }
+            WhenEnded::Kept
+        },
+    })
 }
 
 impl Docker {
     /// Lists the sessions of a user, the oldest first.
-    pub async fn sessions(&self, uid: u32) -> Result<Vec<EngineSession>, EngineError> {
+    pub(crate) async fn sessions(&self, uid: u32) -> Result<Vec<EngineSession>, EngineError> {
         let labels = vec![SESSION.to_owned(), format!("{UID}={uid}")];
         let options = ListContainersOptionsBuilder::new()
             .all(true)
             .filters(&[("label".to_owned(), labels)].into())
             .build();
         let listed = self.containers(options).await?;
-        let mut sessions: Vec<EngineSession> = listed.into_iter().filter_map(session).collect();
+        let mut sessions: Vec<EngineSession> = listed
+            .into_iter()
+            .filter_map(|container| session(self, container))
+            .collect();
         sessions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         Ok(sessions)
     }
 
     /// Tells what is to be known of a session; `None` if it is gone.
-    pub async fn session_details(&self, id: &str) -> Result<Option<SessionDetails>, EngineError> {
-        match SessionDetails::read(self, id).await {
+    pub(crate) async fn session_details(
+        &self,
+        id: &str,
+    ) -> Result<Option<SessionDetails>, EngineError> {
+        match read(self, id).await {
             Ok(details) => Ok(Some(details)),
             Err(WireError::Answer { status: 404, .. }) => Ok(None),
             Err(error) => Err(self.failed("look at the container", error)),
@@ -187,7 +117,7 @@ impl Docker {
     }
 }
 
-fn session(container: bollard::models::ContainerSummary) -> Option<EngineSession> {
+fn session(docker: &Docker, container: bollard::models::ContainerSummary) -> Option<EngineSession> {
     let mut labels: BTreeMap<String, String> = container.labels?.into_iter().collect();
     let names = container.names.unwrap_or_default();
     let name = names
@@ -198,6 +128,7 @@ fn session(container: bollard::models::ContainerSummary) -> Option<EngineSession
     let status = container.status.unwrap_or_default();
     let state = container.state.map(|state| state.to_string());
     Some(EngineSession {
+        engine: docker.into(),
         id: container.id?,
         name: name.to_owned(),
         agent: labels.remove(AGENT)?,

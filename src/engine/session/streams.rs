@@ -16,8 +16,9 @@ use tokio::{
 };
 
 use super::{
-    attach::{Frames, Stream},
-    session::{DetachKeys, TerminalModes},
+    detach::DetachKeys,
+    frames::{Frames, Stream},
+    modes::TerminalModes,
 };
 
 const PIECE: usize = 64 << 10;

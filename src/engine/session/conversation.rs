@@ -10,24 +10,19 @@ use std::{
     time::Duration,
 };
 
-use bollard::query_parameters::{KillContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder};
 use tokio::task::JoinHandle;
 
 use super::{
-    super::{
-        Docker, WireError,
-        error::EngineError,
-        streams::{Drained, Input, Typed, forward_bytes, forward_frames},
-        terminal::{self, RawTerminal},
-    },
     Ending, Memory, Talk,
-    found::{SessionDetails, SessionState},
+    found::SessionState,
     link::Link,
     modes::TerminalModes,
-    out_of_memory,
     signals::{EndingSignal, GRACE, INSISTENT, Received, Signals, stop_ourselves},
     spec::SessionInput,
+    streams::{Drained, Input, Typed, forward_bytes, forward_frames},
+    terminal::{self, RawTerminal},
 };
+use crate::engine::{Engine, docker::EngineError};
 
 /// How long an engine may be away; a restart takes some seconds.
 const AWAY: Duration = Duration::from_mins(1);
@@ -48,7 +43,7 @@ pub(super) enum Part {
 /// What we talk about, and with what.
 #[derive(Debug)]
 pub(super) struct Conversation<'a> {
-    docker: &'a Docker,
+    engine: &'a Engine,
     id: &'a str,
     talk: Talk<'a>,
     part: Part,
@@ -84,7 +79,7 @@ impl<T> Drop for Task<T> {
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(
-        (docker, id): (&'a Docker, &'a str),
+        (engine, id): (&'a Engine, &'a str),
         (talk, part): (Talk<'a>, Part),
         raw: Option<RawTerminal>,
     ) -> Result<Self, EngineError> {
@@ -96,7 +91,7 @@ impl<'a> Conversation<'a> {
             }
         };
         Ok(Self {
-            docker,
+            engine,
             id,
             talk,
             part,
@@ -128,8 +123,7 @@ impl<'a> Conversation<'a> {
 
     /// Talks over one connection.
     async fn over(&mut self, link: Link, signals: &mut Signals) -> Talked {
-        let (stream, exit) = link.split(self.docker);
-        let mut exit = std::pin::pin!(exit);
+        let Link { stream, mut exit } = link;
         let (from, to) = tokio::io::split(stream);
         let mut output = Task(match self.talk.input {
             SessionInput::Terminal => tokio::spawn(forward_bytes(from, Arc::clone(&self.modes))),
@@ -189,7 +183,7 @@ impl<'a> Conversation<'a> {
         }
         let status = status.unwrap_or(125);
         let memory = if status == KILLED {
-            out_of_memory::look(self.docker, self.id).await
+            self.engine.memory_of(self.id).await
         } else {
             Memory::Enough
         };
@@ -247,23 +241,23 @@ impl<'a> Conversation<'a> {
     /// Asks until the engine answers, and lets us in again where the container still runs.
     async fn found_again(&self) -> Result<Link, Ending> {
         loop {
-            match SessionDetails::read(self.docker, self.id).await {
-                Err(WireError::Answer { status: 404, .. }) => return Err(Ending::Lost),
-                Ok(session)
+            match self.engine.session_details(self.id).await {
+                Ok(None) => return Err(Ending::Lost),
+                Ok(Some(session))
                     if matches!(session.state, SessionState::Starting | SessionState::Ended) =>
                 {
                     return Err(Ending::Lost);
                 }
-                Ok(session) if self.talk.input == SessionInput::Terminal => {
-                    let how = (self.talk.input, session.until());
-                    if let Ok(link) = Link::open(self.docker, self.id, how).await {
+                Ok(Some(session)) if self.talk.input == SessionInput::Terminal => {
+                    let how = (self.talk.input, session.ended);
+                    if let Ok(link) = self.engine.open_link(self.id, how).await {
                         return Ok(link);
                     }
                 }
                 // Bytes are missing, and no client of a pipe can know which.
-                Ok(_) if self.part == Part::Visitor => return Err(Ending::Unknown),
-                Ok(_) => {
-                    if self.docker.remove_container(self.id).await.is_ok() {
+                Ok(Some(_)) if self.part == Part::Visitor => return Err(Ending::Unknown),
+                Ok(Some(_)) => {
+                    if self.engine.remove_session(self.id).await.is_ok() {
                         return Err(Ending::Lost);
                     }
                 }
@@ -312,20 +306,11 @@ impl<'a> Conversation<'a> {
     }
 
     async fn resize_to(&self, height: u16, width: u16) {
-        let options = ResizeContainerTTYOptionsBuilder::new()
-            .h(height.into())
-            .w(width.into())
-            .build();
-        // A container that has just exited cannot be resized.
-        let resized = self.docker.client.resize_container_tty(self.id, options);
-        resized.await.unwrap_or_default();
+        self.engine.resize_session(self.id, (height, width)).await;
     }
 
     async fn signal(&self, name: &str) {
-        let options = KillContainerOptionsBuilder::new().signal(name).build();
-        // A container that has just exited takes no signal.
-        let killed = self.docker.client.kill_container(self.id, Some(options));
-        killed.await.unwrap_or_default();
+        self.engine.signal_session(self.id, name).await;
     }
 }
 

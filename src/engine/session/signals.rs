@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) const INSISTENT: u32 = 3;
 /// How long it may take to end when nobody is left who could ask again.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// What most engines create a container in.
+pub(super) const BRIEF: Duration = Duration::from_secs(2);
 
 /// What came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

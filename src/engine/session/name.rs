@@ -1,9 +1,7 @@
-//! The names of sessions, which are the names of their containers: the engine gives each only once.
+//! The names of sessions, which are the names of their containers: an engine gives each only once.
 
-use super::{
-    super::{Docker, error::EngineError, throwaway::sweep},
-    spec::SessionSpec,
-};
+use super::spec::SessionSpec;
+use crate::engine::{Engine, docker::EngineError};
 
 /// How many are tried before the engine may make one up.
 const TRIES: u32 = 1000;
@@ -20,26 +18,23 @@ pub enum SessionName {
 }
 
 /// Creates a container under the first name that is free; returns its id and name.
-pub(super) async fn create_named<'a, F>(
-    docker: &'a Docker,
-    spec: &'a SessionSpec,
-    create: impl Fn(&'a Docker, &'a SessionSpec, Option<String>) -> F,
-) -> Result<(String, String), EngineError>
-where
-    F: Future<Output = Result<String, EngineError>>,
-{
+pub(super) async fn create_named(
+    engine: &Engine,
+    spec: &SessionSpec,
+) -> Result<(String, String), EngineError> {
+    let create = |name: Option<String>| engine.create_one(spec, name);
     match &spec.name {
         SessionName::Any => {
-            let id = create(docker, spec, None).await?;
+            let id = create(None).await?;
             let short = id.chars().take(12).collect();
             Ok((id, short))
         }
         SessionName::Exactly(name) => {
-            let mut created = create(docker, spec, Some(name.clone())).await;
+            let mut created = create(Some(name.clone())).await;
             if matches!(created, Err(EngineError::NameTaken { .. })) {
                 // It may be that of a start that was given up before its container was there.
-                sweep(docker).await.unwrap_or_default();
-                created = create(docker, spec, Some(name.clone())).await;
+                engine.sweep_sessions().await.unwrap_or_default();
+                created = create(Some(name.clone())).await;
             }
             Ok((created?, name.clone()))
         }
@@ -50,7 +45,7 @@ where
                     1 => name.clone(),
                     number => format!("{name}-{number}"),
                 };
-                match create(docker, spec, Some(name.clone())).await {
+                match create(Some(name.clone())).await {
                     Ok(id) => return Ok((id, name)),
                     Err(error @ EngineError::NameTaken { .. }) => outcome = Some(error),
                     Err(error) => return Err(error),
