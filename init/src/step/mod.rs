@@ -1,14 +1,16 @@
 //! A step: runs scripts as root, or carries out instructions, and answers with what they changed.
 //!
 //! All that is needed afterwards is opened before the first script runs, because a script may delete or replace
-//! anything: the answer's channel, the index, the root. Exit codes: 0 when an answer was written in full, 2 when
+//! anything: the answer's channel, the index, the root, its upper directory. Exit codes: 0 when an answer was written in full, 2 when
 //! called wrongly, 97 when the directory is not the one the caller meant, 98 when its pipe cannot be opened, 99 else.
 
 mod answer;
 mod certificates;
 mod ground;
 mod guests;
+mod inherited;
 mod instructions;
+mod looking;
 mod place;
 mod scripts;
 mod spec;
@@ -23,9 +25,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use layer::capture::{
-    Beneath, CaptureError, Places, Scope, Timestamp, Warning, capture, mountpoints,
-};
+use layer::capture::{Beneath, CaptureError, Scope, Timestamp, Warning, capture, mountpoints};
 use layer::tar::{LayerWriter, WriteError};
 use layer::{IndexError, LayerPath, PathIndex};
 use rustix::fs::{Mode, OFlags};
@@ -34,6 +34,7 @@ use self::answer::Answer;
 use self::ground::{Ground, layer_path};
 use self::guests::Guests;
 use self::instructions::Instructions;
+use self::looking::Looking;
 use self::scripts::{Outcome, Scripts};
 use self::spec::{Mode as StepMode, Spec};
 
@@ -53,6 +54,8 @@ enum StepError {
     ScriptName { name: String },
     #[error("cannot open the root directory")]
     Root(#[source] io::Error),
+    #[error("the upper directory cannot be used")]
+    Upper(#[source] io::Error),
     #[error("cannot wait for the script {name}")]
     Wait {
         name: String,
@@ -109,7 +112,7 @@ struct Step {
     private: PathBuf,
     root: OwnedFd,
     index: PathIndex,
-    places: Places,
+    looking: Looking,
     /// Places that are in no layer.
     mounted: BTreeSet<LayerPath>,
 }
@@ -148,6 +151,8 @@ pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
             return ExitCode::from(NOT_OURS);
         }
     };
+    // Now, while the number cannot be that of anything of ours.
+    let upper = spec.upper.map(inherited::directory).transpose();
     let output = match answer::channel(directory, spec.output) {
         Ok(output) => output,
         Err(error) => {
@@ -159,7 +164,7 @@ pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
         }
     };
     let mut output = BufWriter::with_capacity(1 << 18, output);
-    let result = answered(directory, spec, &mut output);
+    let result = answered(directory, spec, upper, &mut output);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -170,8 +175,13 @@ pub(crate) fn run(directory: &Path, nonce: &OsStr) -> ExitCode {
 }
 
 /// Runs the step and writes its answer; fails only when the answer is not complete.
-fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(), StepError> {
-    let ran = Step::open(directory, spec).and_then(|step| step.run().map(|ran| (step, ran)));
+fn answered(
+    directory: &Path,
+    spec: Spec,
+    upper: io::Result<Option<OwnedFd>>,
+    output: &mut impl Write,
+) -> Result<(), StepError> {
+    let ran = Step::open(directory, spec, upper).and_then(|step| step.run().map(|ran| (step, ran)));
     crate::children::end_all();
     let ran = ran.and_then(|(step, (outcome, mut work))| {
         work.skip.extend(std::mem::take(&mut work.guests).leave()?);
@@ -216,7 +226,11 @@ fn answered(directory: &Path, spec: Spec, output: &mut impl Write) -> Result<(),
 }
 
 impl Step {
-    fn open(directory: &Path, spec: Spec) -> Result<Self, StepError> {
+    fn open(
+        directory: &Path,
+        spec: Spec,
+        upper: io::Result<Option<OwnedFd>>,
+    ) -> Result<Self, StepError> {
         let root = rustix::fs::open(
             "/",
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -231,7 +245,7 @@ impl Step {
         let private = PathBuf::from(format!("/.aicage-{}-run", spec.nonce));
         Ok(Self {
             mounted: mounted(),
-            places: Places::of(root.as_fd(), &index),
+            looking: Looking::new(upper, root.as_fd(), &index).map_err(StepError::Upper)?,
             directory: directory.to_owned(),
             private,
             root,
@@ -303,6 +317,7 @@ impl Step {
         use std::os::unix::fs::MetadataExt as _;
         let path = self.private.join("now");
         let metadata = fs_err::File::create(&path)?.metadata()?;
+        self.looking.prove(&path).map_err(StepError::Upper)?;
         fs_err::remove_file(&path)?;
         let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
         Ok(Timestamp {
@@ -321,7 +336,7 @@ impl Step {
         });
         let scope = Scope {
             index: &self.index,
-            places: &self.places,
+            extent: self.looking.extent(),
             since: work.since,
             skip,
             beneath: &work.beneath,

@@ -40,6 +40,10 @@ pub(super) struct Spec {
     /// Absolute paths that are in no layer.
     #[serde(default)]
     pub(super) exclude: Vec<String>,
+    /// The descriptor that this program was started with of the upper directory of `/`, which is an overlay filesystem
+    /// mounted with `userxattr`. It held no name that the image has when the step began, but those of mountpoints.
+    #[serde(default)]
+    pub(super) upper: Option<i32>,
 }
 
 /// One thing to do.

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::{pread, pwrite};
 
+use super::upper::names_below;
 use crate::entry::{Entry, EntryKind};
 use crate::path::LayerPath;
 
@@ -124,17 +125,10 @@ impl Beneath {
 
     /// Returns the names in a directory that lead to what is here.
     pub(super) fn names_in(&self, directory: &LayerPath) -> BTreeSet<Vec<u8>> {
-        let above = if directory.is_root() {
-            0
-        } else {
-            directory.as_bytes().len() + 1
-        };
-        let rest = |node: &Node| {
-            let rest = node.entry.path.as_bytes().get(above..)?;
-            let name = rest.split(|byte| *byte == b'/').next()?;
-            (!name.is_empty()).then(|| name.to_vec())
-        };
-        self.at_or_below(directory).filter_map(rest).collect()
+        names_below(
+            directory,
+            self.nodes.range(directory..).map(|(path, _node)| path),
+        )
     }
 
     /// Returns a node's path that is in none of these places.

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir, Stat, fstat, openat};
+use rustix::fs::{FileType, Mode, OFlags, RawDir, Stat, fstat, openat};
 use rustix::io::Errno;
 
 /// What tells nodes apart: device and inode.
@@ -20,6 +20,15 @@ pub(super) struct Cursor {
     /// The directories above, so that the way up is proved to be the way down.
     above: Vec<NodeId>,
     id: NodeId,
+}
+
+/// The names in a directory.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// All, in byte order.
+    pub(super) names: Vec<Vec<u8>>,
+    /// Those that may be sockets.
+    pub(super) sockets: Vec<Vec<u8>>,
 }
 
 pub(super) fn id(stat: &Stat) -> NodeId {
@@ -58,20 +67,24 @@ impl Cursor {
         Ok(id(&fstat(&self.here)?) == expected)
     }
 
-    /// Lists the directory, in byte order.
-    pub(super) fn names(&self) -> Result<Vec<Vec<u8>>, Errno> {
+    /// Lists the directory.
+    pub(super) fn list(&self) -> Result<Listing, Errno> {
         let mut buffer = Vec::with_capacity(1 << 15);
         let mut entries = RawDir::new(&self.here, buffer.spare_capacity_mut());
-        let mut names = Vec::new();
+        let mut listing = Listing::default();
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if !matches!(name, b"." | b"..") {
-                names.push(name.to_vec());
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            listing.names.push(name.to_vec());
+            if matches!(entry.file_type(), FileType::Socket | FileType::Unknown) {
+                listing.sockets.push(name.to_vec());
             }
         }
-        names.sort_unstable();
-        Ok(names)
+        listing.names.sort_unstable();
+        Ok(listing)
     }
 }
 

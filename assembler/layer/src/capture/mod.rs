@@ -8,6 +8,9 @@
 //! an engine would else make them up with metadata of its own. What was put below a mountpoint ([`Beneath`]) is in the
 //! layer in the mountpoint's place.
 //!
+//! Where the root is an overlay filesystem whose upper directory can be seen ([`Extent::Upper`]), all that can have changed
+//! has a name there, so the walk looks nowhere else. What it writes is the same.
+//!
 //! **Invariants.** Nothing is followed: every step is one name under an open directory. At most a handful of
 //! descriptors are open however deep the tree is. What comes out obeys every rule of [`LayerWriter`].
 
@@ -16,6 +19,7 @@ mod beneath;
 mod cursor;
 mod mounts;
 mod places;
+mod upper;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -44,8 +48,8 @@ pub struct Timestamp {
 pub struct Scope<'a> {
     /// What the root filesystem held before.
     pub index: &'a PathIndex,
-    /// Where its directories were.
-    pub places: &'a Places,
+    /// Where to look.
+    pub extent: Extent<'a>,
     /// When the change began, as the filesystem's own clock told.
     pub since: Timestamp,
     /// Paths that are in no layer, with all below them: mountpoints, the engine's files, our own.
@@ -54,6 +58,16 @@ pub struct Scope<'a> {
     pub beneath: &'a Beneath,
     /// No mtime in the layer is after this.
     pub latest: Option<i64>,
+}
+
+/// Where changes can be.
+#[derive(Debug, Clone, Copy)]
+pub enum Extent<'a> {
+    /// Anywhere in the root filesystem, whose directories were in these places.
+    Anywhere(&'a Places),
+    /// Only where an overlay filesystem keeps them: the root is one, mounted with `userxattr`, over what the index names
+    /// and this upper directory, which held nothing of the index when the change began.
+    Upper(BorrowedFd<'a>),
 }
 
 /// Something that a layer cannot hold and that is left out.
@@ -133,7 +147,7 @@ pub enum CaptureError {
     Write(#[from] WriteError),
 }
 
-/// Walks a root filesystem once and writes what changed.
+/// Walks a root filesystem once, as far as changes can be, and writes what changed.
 pub fn capture<W: Write>(
     root: BorrowedFd<'_>,
     scope: &Scope<'_>,

@@ -1,6 +1,7 @@
 //! The walk itself: one node after the other, in the order of a layer.
 
 mod leaves;
+mod listing;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,7 +11,8 @@ use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
 use super::cursor::{Cursor, NodeId};
-use super::{CaptureError, Scope, Timestamp, Warning, attributes};
+use super::upper::Upper;
+use super::{CaptureError, Extent, Scope, Timestamp, Warning, attributes};
 use crate::entry::{Entry, EntryKind, LayerItem};
 use crate::index::{IndexEntry, IndexKind, hash_xattrs};
 use crate::path::{LayerPath, PathError, WHITEOUT, is_below, printable};
@@ -21,6 +23,8 @@ pub(super) struct Walk<'a, W> {
     writer: &'a mut LayerWriter<W>,
     warn: &'a mut dyn FnMut(Warning),
     cursor: Cursor,
+    /// The upper directory, as far down as the walk follows it.
+    upper: Option<Upper>,
     /// Where the walk is, as bytes.
     path: Vec<u8>,
     levels: Vec<Level>,
@@ -39,6 +43,18 @@ struct Level {
     names: std::vec::IntoIter<Vec<u8>>,
     /// Length of the directory's own path.
     length: usize,
+    view: View,
+}
+
+/// Which names of a directory are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// All.
+    Whole,
+    /// Those in its upper directory.
+    Upper,
+    /// None but the ways to what is in the layer anyhow: the directory has no upper one.
+    Ways,
 }
 
 impl<'a, W: Write> Walk<'a, W> {
@@ -50,11 +66,20 @@ impl<'a, W: Write> Walk<'a, W> {
     ) -> Result<Self, CaptureError> {
         let (cursor, root) =
             Cursor::new(root).map_err(|error| failed("open", LayerPath::root(), error))?;
+        let upper = match scope.extent {
+            // Over nothing, everything is new.
+            Extent::Upper(upper) if !scope.index.is_empty() => {
+                let upper = Upper::new(upper, scope.index);
+                Some(upper.map_err(|error| failed("open", LayerPath::root(), error))?)
+            }
+            Extent::Upper(_) | Extent::Anywhere(_) => None,
+        };
         Ok(Self {
             scope,
             writer,
             warn,
             cursor,
+            upper,
             path: Vec::new(),
             levels: Vec::new(),
             pending: Vec::new(),
@@ -83,6 +108,10 @@ impl<'a, W: Write> Walk<'a, W> {
     /// Every engine has a root of its own, so it is only in the layer if it is not what engines make.
     fn enter_root(&mut self) -> Result<(), CaptureError> {
         let entry = self.directory(&self.root.clone())?;
+        let view = match self.upper {
+            Some(_) => View::Upper,
+            None => View::Whole,
+        };
         let plain = |mode, uid, gid, xattrs: Option<[u8; 16]>| (mode, uid, gid, xattrs);
         let found = plain(entry.mode, entry.uid, entry.gid, hash_xattrs(&entry.xattrs));
         let usual = plain(0o755, 0, 0, None);
@@ -90,13 +119,13 @@ impl<'a, W: Write> Walk<'a, W> {
         let other_usual = plain(0o555, 0, 0, None);
         let before = match self.scope.index.get_bytes(b"") {
             Some(was) => plain(was.mode, was.uid, was.gid, was.xattrs),
-            None if found == other_usual => return self.list(),
+            None if found == other_usual => return self.list(view),
             None => usual,
         };
         if found != before || found != usual {
             self.writer.append(&LayerItem::Entry(entry), io::empty())?;
         }
-        self.list()
+        self.list(view)
     }
 
     fn visit(&mut self, name: &[u8]) -> Result<(), CaptureError> {
@@ -138,10 +167,12 @@ impl<'a, W: Write> Walk<'a, W> {
         let before = self
             .before()
             .filter(|before| before.kind == IndexKind::Directory);
-        if self.replaced.is_none()
-            && self.is_recent(&stat)
-            && self.scope.places.is_another(&self.path, stat.st_ino)
-        {
+        let (view, is_opaque) = self.look(name)?;
+        let is_another = match self.scope.extent {
+            Extent::Anywhere(places) => places.is_another(&self.path, stat.st_ino),
+            Extent::Upper(_) => is_opaque && before.is_some(),
+        };
+        if self.replaced.is_none() && self.is_recent(&stat) && is_another {
             self.replaced = Some(self.path.len());
         }
         let unchanged = match before {
@@ -165,36 +196,7 @@ impl<'a, W: Write> Walk<'a, W> {
         } else {
             self.put(&LayerItem::Entry(entry), io::empty())?;
         }
-        self.list()
-    }
-
-    /// Lists the directory the cursor is in, and writes what is gone from it.
-    fn list(&mut self) -> Result<(), CaptureError> {
-        let mut names = self
-            .cursor
-            .names()
-            .map_err(|error| self.failed("list", error))?;
-        for name in self.scope.beneath.names_in(&self.layer_path()) {
-            if let Err(place) = names.binary_search(&name) {
-                names.insert(place, name);
-            }
-        }
-        let before = self.scope.index.get_bytes(&self.path);
-        if before.is_none_or(|before| before.kind == IndexKind::Directory) {
-            for name in self.scope.index.child_names(&self.path) {
-                if names
-                    .binary_search_by(|there| there.as_slice().cmp(name))
-                    .is_err()
-                {
-                    self.gone(name)?;
-                }
-            }
-        }
-        self.levels.push(Level {
-            names: names.into_iter(),
-            length: self.path.len(),
-        });
-        Ok(())
+        self.list(view)
     }
 
     /// Writes what was put at the mountpoint here and below it.
@@ -234,21 +236,6 @@ impl<'a, W: Write> Walk<'a, W> {
         Ok(())
     }
 
-    fn gone(&mut self, name: &[u8]) -> Result<(), CaptureError> {
-        let length = self.path.len();
-        if length > 0 {
-            self.path.push(b'/');
-        }
-        self.path.extend_from_slice(name);
-        let (skipped, path) = (self.is_skipped(), self.layer_path());
-        self.path.truncate(length);
-        if skipped {
-            Ok(())
-        } else {
-            self.put(&LayerItem::Whiteout(path), io::empty())
-        }
-    }
-
     fn leave(&mut self) -> Result<(), CaptureError> {
         if self
             .pending
@@ -257,11 +244,14 @@ impl<'a, W: Write> Walk<'a, W> {
         {
             self.pending.pop();
         }
-        self.levels.pop();
+        let left = self.levels.pop();
         if self.replaced == Some(self.path.len()) {
             self.replaced = None;
         }
-        match self.cursor.up() {
+        let is_followed = left.is_some_and(|level| level.view == View::Upper);
+        let upper = self.upper.as_mut().filter(|_| is_followed);
+        let up = upper.map_or(Ok(true), Upper::up);
+        match up.and_then(|is_it| Ok(self.cursor.up()? && is_it)) {
             Ok(true) => Ok(()),
             Ok(false) => Err(CaptureError::Changed {
                 path: self.layer_path(),

@@ -9,8 +9,9 @@ mod bytes;
 mod merge;
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
-use crate::path::{LayerPath, base_name, compare, is_below, parent};
+use crate::path::{LayerPath, base_name, compare, is_at_or_below, is_below, parent};
 
 pub use builder::IndexBuilder;
 pub use bytes::IndexError;
@@ -179,6 +180,44 @@ impl PathIndex {
             at = self.past(&key[..start + name.len()], at);
         }
         names
+    }
+
+    /// Tells whether a directory is at a path, also one that only follows from a longer path.
+    pub(crate) fn has_directory(&self, path: &[u8]) -> bool {
+        let mut from = self.records.iter().skip(self.lower_bound(path));
+        let Some(first) = from.next() else {
+            return false;
+        };
+        let key = self.span(first.key);
+        is_below(key, path) || (key == path && first.kind == Kind::Directory)
+    }
+
+    /// Tells whether a directory has a child of a name, also one that only follows from a longer path.
+    pub(crate) fn has_child(&self, directory: &[u8], name: &[u8]) -> bool {
+        let mut path = directory.to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        let first = self.records.get(self.lower_bound(&path));
+        first.is_some_and(|first| is_at_or_below(self.span(first.key), &path))
+    }
+
+    /// Returns the directories that only follow from longer paths.
+    pub(crate) fn implied_directories(&self) -> BTreeSet<LayerPath> {
+        let mut implied = BTreeSet::new();
+        let mut known: &[u8] = &[];
+        for record in &self.records {
+            let directory = parent(self.span(record.key));
+            let mut above = directory;
+            // Of a directory that has an entry, those above it were looked at with that entry.
+            while !above.is_empty() && above != known && self.get_bytes(above).is_none() {
+                implied.insert(LayerPath::from_normal(above.to_vec()));
+                above = parent(above);
+            }
+            known = directory;
+        }
+        implied
     }
 
     /// Returns the place after a path and all that is below it, searching from `from`.

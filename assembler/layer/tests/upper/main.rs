@@ -1,0 +1,118 @@
+//! A walk along the upper directory of an overlay filesystem writes byte for byte what a walk of the whole root does.
+//!
+//! Held on real overlays, mounted with `userxattr` in namespaces of their own: this program starts itself once more in
+//! them. As root or as anybody; what only root may do is left out for others, in both walks alike.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+#![expect(clippy::print_stdout, reason = "numbers are for whoever asks for them")]
+
+mod changes;
+mod corners;
+mod layers;
+mod overlay;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::changes::{Change, apply, changes};
+use crate::layers::names;
+use crate::overlay::{Overlay, Steps, inside};
+
+/// A case: what makes two layers below, what an engine does, and what a step does.
+#[derive(Debug, Clone)]
+struct Case {
+    first: Vec<Change>,
+    second: Vec<Change>,
+    step: Vec<Change>,
+    steps: Steps,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let steps = (
+        prop::option::of(0..4_usize),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.3),
+    );
+    let steps = steps.prop_map(|(mounted, with_beneath, without_parents)| Steps {
+        mounted,
+        with_beneath,
+        without_parents,
+    });
+    (changes(4..40), changes(0..16), changes(0..24), steps).prop_map(
+        |(first, second, step, steps)| Case {
+            first,
+            second,
+            step,
+            steps,
+        },
+    )
+}
+
+#[test]
+fn both_walks_write_the_same_bytes() {
+    inside("both_walks_write_the_same_bytes", |ground| {
+        let config = ProptestConfig {
+            cases: 600,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
+        let written = std::cell::Cell::new(0);
+        TestRunner::new(config)
+            .run(&cases(), |case| {
+                let mut overlay = Overlay::over(ground, |root| apply(&case.first, root));
+                overlay.add_layer(|root| apply(&case.second, root));
+                let captured = overlay.capture_both(case.steps, |root| apply(&case.step, root));
+                prop_assert!(
+                    captured.guided == captured.whole,
+                    "guided wrote {:?} and whole {:?}",
+                    captured.guided.as_deref().map(names),
+                    captured.whole.as_deref().map(names)
+                );
+                if let (Ok(layer), true) = (&captured.guided, case.steps.is_plain()) {
+                    captured.judge(layer);
+                    written.set(written.get() + 1);
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert!(
+            written.get() > 100,
+            "only {} layers were judged",
+            written.get()
+        );
+    });
+}
+
+#[test]
+fn a_small_change_of_a_large_root_costs_what_it_is() {
+    inside(
+        "a_small_change_of_a_large_root_costs_what_it_is",
+        |ground| {
+            let overlay = Overlay::over(ground, |root| {
+                for directory in 0..300 {
+                    let directory = root.join(format!("d{}/e{directory}", directory % 10));
+                    fs_err::create_dir_all(&directory).unwrap();
+                    for file in 0..20 {
+                        fs_err::write(directory.join(format!("f{file}")), b"x").unwrap();
+                    }
+                }
+            });
+            let captured = overlay.capture_both(Steps::default(), |root| {
+                fs_err::write(root.join("d3/e13/f4"), b"changed").unwrap();
+                fs_err::remove_dir_all(root.join("d5")).unwrap();
+            });
+            assert!(captured.guided == captured.whole);
+            println!(
+                "whole walk {:?} after {:?}, guided walk {:?}",
+                captured.whole_took, captured.places_took, captured.guided_took
+            );
+            assert!(
+                captured.guided_took < captured.whole_took,
+                "{:?} is not less than {:?}",
+                captured.guided_took,
+                captured.whole_took
+            );
+        },
+    );
+}
