@@ -1,7 +1,7 @@
 //! The upper directory of an overlay filesystem: all that can have changed has a name in it.
 //!
-//! It only tells where to look, directory by directory; what is there is read through the overlay, which alone knows what
-//! its own marks mean: a name here may be a file, a directory or a mark of a removal. A directory that stands for itself,
+//! It only tells where to look, directory by directory, and which names are of one file; what is there is read through the
+//! overlay, which alone knows what its own marks mean: a name here may be a file, a directory or a mark of a removal. A directory that stands for itself,
 //! because another one was removed in its place, is opaque; any other is laid over the one below it.
 //!
 //! **Invariants.** Nothing of it gets into a layer. With `userxattr` overlayfs neither moves a directory by reference nor
@@ -10,10 +10,10 @@
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::fgetxattr;
+use rustix::fs::{AtFlags, fgetxattr, statat};
 use rustix::io::Errno;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, NodeId, id};
 use crate::index::PathIndex;
 use crate::path::LayerPath;
 
@@ -61,6 +61,15 @@ impl Upper {
     /// Goes up; tells whether that is where it came from.
     pub(super) fn up(&mut self) -> Result<bool, Errno> {
         self.cursor.up()
+    }
+
+    /// Returns what tells the node of a name from others, if there is one.
+    pub(super) fn identity(&self, name: &[u8]) -> Result<Option<NodeId>, Errno> {
+        match statat(&self.cursor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(id(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists the directory, in byte order.

@@ -43,7 +43,15 @@ struct Level {
     names: std::vec::IntoIter<Vec<u8>>,
     /// Length of the directory's own path.
     length: usize,
+    look: Look,
+}
+
+/// How a directory is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
     view: View,
+    /// Whether there is an upper directory for it, where the walk has followed.
+    is_followed: bool,
 }
 
 /// Which names of a directory are looked at.
@@ -53,7 +61,7 @@ enum View {
     Whole,
     /// Those in its upper directory.
     Upper,
-    /// None but the ways to what is in the layer anyhow: the directory has no upper one.
+    /// None but the ways to what is in the layer anyhow, since the directory has no upper one.
     Ways,
 }
 
@@ -67,12 +75,11 @@ impl<'a, W: Write> Walk<'a, W> {
         let (cursor, root) =
             Cursor::new(root).map_err(|error| failed("open", LayerPath::root(), error))?;
         let upper = match scope.extent {
-            // Over nothing, everything is new.
-            Extent::Upper(upper) if !scope.index.is_empty() => {
+            Extent::Upper(upper) => {
                 let upper = Upper::new(upper, scope.index);
                 Some(upper.map_err(|error| failed("open", LayerPath::root(), error))?)
             }
-            Extent::Upper(_) | Extent::Anywhere(_) => None,
+            Extent::Anywhere(_) => None,
         };
         Ok(Self {
             scope,
@@ -108,9 +115,14 @@ impl<'a, W: Write> Walk<'a, W> {
     /// Every engine has a root of its own, so it is only in the layer if it is not what engines make.
     fn enter_root(&mut self) -> Result<(), CaptureError> {
         let entry = self.directory(&self.root.clone())?;
-        let view = match self.upper {
-            Some(_) => View::Upper,
-            None => View::Whole,
+        let is_followed = self.upper.is_some();
+        let look = Look {
+            view: if is_followed && !self.scope.index.is_empty() {
+                View::Upper
+            } else {
+                View::Whole
+            },
+            is_followed,
         };
         let plain = |mode, uid, gid, xattrs: Option<[u8; 16]>| (mode, uid, gid, xattrs);
         let found = plain(entry.mode, entry.uid, entry.gid, hash_xattrs(&entry.xattrs));
@@ -119,13 +131,13 @@ impl<'a, W: Write> Walk<'a, W> {
         let other_usual = plain(0o555, 0, 0, None);
         let before = match self.scope.index.get_bytes(b"") {
             Some(was) => plain(was.mode, was.uid, was.gid, was.xattrs),
-            None if found == other_usual => return self.list(view),
+            None if found == other_usual => return self.list(look),
             None => usual,
         };
         if found != before || found != usual {
             self.writer.append(&LayerItem::Entry(entry), io::empty())?;
         }
-        self.list(view)
+        self.list(look)
     }
 
     fn visit(&mut self, name: &[u8]) -> Result<(), CaptureError> {
@@ -167,10 +179,11 @@ impl<'a, W: Write> Walk<'a, W> {
         let before = self
             .before()
             .filter(|before| before.kind == IndexKind::Directory);
-        let (view, is_opaque) = self.look(name)?;
+        let look = self.look(name)?;
         let is_another = match self.scope.extent {
             Extent::Anywhere(places) => places.is_another(&self.path, stat.st_ino),
-            Extent::Upper(_) => is_opaque && before.is_some(),
+            // It is not laid over the one that was here.
+            Extent::Upper(_) => look.view == View::Whole && before.is_some(),
         };
         if self.replaced.is_none() && self.is_recent(&stat) && is_another {
             self.replaced = Some(self.path.len());
@@ -196,7 +209,7 @@ impl<'a, W: Write> Walk<'a, W> {
         } else {
             self.put(&LayerItem::Entry(entry), io::empty())?;
         }
-        self.list(view)
+        self.list(look)
     }
 
     /// Writes what was put at the mountpoint here and below it.
@@ -248,7 +261,7 @@ impl<'a, W: Write> Walk<'a, W> {
         if self.replaced == Some(self.path.len()) {
             self.replaced = None;
         }
-        let is_followed = left.is_some_and(|level| level.view == View::Upper);
+        let is_followed = left.is_some_and(|level| level.look.is_followed);
         let upper = self.upper.as_mut().filter(|_| is_followed);
         let up = upper.map_or(Ok(true), Upper::up);
         match up.and_then(|is_it| Ok(self.cursor.up()? && is_it)) {

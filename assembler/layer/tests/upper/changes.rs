@@ -10,6 +10,9 @@ use rustix::fs::{
     lsetxattr, makedev, mknodat, renameat_with, utimensat,
 };
 
+/// In 2020.
+const LONG_AGO: i64 = 1_577_836_800;
+
 /// One change; where it cannot be made, it is none.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
@@ -82,6 +85,26 @@ fn change() -> impl Strategy<Value = Change> {
 
 pub(crate) fn changes(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(change(), count)
+}
+
+impl Change {
+    /// Tells whether anybody can make it.
+    pub(crate) fn is_for_anybody(&self) -> bool {
+        !matches!(self, Self::Owner(..) | Self::Device(_))
+    }
+}
+
+/// Gives all that is below a directory, and itself, a time long ago.
+pub(crate) fn age(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            age(&entry.path());
+        } else {
+            set_time(&entry.path(), LONG_AGO).unwrap();
+        }
+    }
+    set_time(directory, LONG_AGO).unwrap();
 }
 
 /// Makes changes, as far as they can be made.

@@ -68,3 +68,25 @@ pub(crate) fn lay(layer: &[u8], tree: &mut Tree) {
         }
     }
 }
+
+/// What is in a layer, where every name is a file of its own.
+pub(crate) fn without_links(layer: &[u8]) -> Vec<(LayerItem, Vec<u8>)> {
+    let mut files = BTreeMap::new();
+    let mut items = items(layer);
+    for (item, content) in &mut items {
+        let LayerItem::Entry(entry) = item else {
+            continue;
+        };
+        match &entry.kind {
+            EntryKind::File { .. } => {
+                files.insert(entry.path.clone(), (entry.kind.clone(), content.clone()));
+            }
+            EntryKind::HardLink { target } => {
+                let first: (EntryKind, Vec<u8>) = files[target].clone();
+                (entry.kind, *content) = first;
+            }
+            _ => {}
+        }
+    }
+    items
+}

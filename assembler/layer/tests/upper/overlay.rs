@@ -13,7 +13,7 @@ use layer::{Entry, IndexBuilder, LayerPath, PathIndex};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::layers::{Tree, items, lay, names};
+use crate::layers::{Tree, items, lay, names, without_links};
 
 const INSIDE: &str = "AICAGE_TEST_INSIDE";
 
@@ -21,31 +21,103 @@ const INSIDE: &str = "AICAGE_TEST_INSIDE";
 const TRY: &str = "cd \"$0\" && mount -t tmpfs none . && mkdir l u w m \
     && mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w,userxattr m && mkdir m/d";
 
+/// Where a test may mount, and as whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Namespaces {
+    /// Of mounts alone.
+    Mounts,
+    /// Of users too: overlayfs cannot tell there which file a copy is of.
+    Users,
+}
+
+impl Namespaces {
+    fn unshare(self) -> Command {
+        let mut command = Command::new("unshare");
+        command.arg("--mount").env(INSIDE, self.name());
+        if self == Self::Users {
+            command.args(["--user", "--map-root-user"]);
+        }
+        command
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mounts => "mounts",
+            Self::Users => "users",
+        }
+    }
+
+    /// Returns those that this process is in on behalf of a test.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the process is told by its environment which one it is"
+    )]
+    fn here() -> Option<Self> {
+        let name = std::env::var_os(INSIDE)?;
+        [Self::Mounts, Self::Users]
+            .into_iter()
+            .find(|namespaces| name == namespaces.name())
+    }
+}
+
+/// Where a test may mount.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) namespaces: Namespaces,
+}
+
 /// Runs a test where it may mount: in a process of its own that runs this test alone.
 #[track_caller]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the process is told by its environment which one it is"
-)]
-pub(crate) fn inside(name: &str, test: impl FnOnce(&Path)) {
-    let ground = tempfile::tempdir().unwrap();
-    if std::env::var_os(INSIDE).is_some() {
-        mount("none", ground.path(), "tmpfs", MountFlags::empty(), None).unwrap();
-        test(ground.path());
-        unmount(ground.path(), UnmountFlags::DETACH).unwrap();
+pub(crate) fn inside(name: &str, test: impl FnOnce(Ground<'_>)) {
+    let namespaces = if rustix::process::geteuid().is_root() {
+        Namespaces::Mounts
+    } else {
+        Namespaces::Users
+    };
+    if let Some(said) = run(name, namespaces, test) {
+        println!("{said}");
+    }
+}
+
+/// Runs a test in each kind of namespaces, and expects it to say the same in both.
+#[track_caller]
+pub(crate) fn inside_both(name: &str, test: impl Fn(Ground<'_>)) {
+    if Namespaces::here().is_none() && !rustix::process::geteuid().is_root() {
+        eprintln!("SKIP: comparing a user namespace with none needs root");
         return;
     }
-    let namespaces: &[&str] = if rustix::process::geteuid().is_root() {
-        &["--mount"]
-    } else {
-        &["--user", "--map-root-user", "--mount"]
-    };
-    let unshare = || {
-        let mut command = Command::new("unshare");
-        command.args(namespaces);
-        command
-    };
-    let tried = unshare()
+    let said =
+        [Namespaces::Mounts, Namespaces::Users].map(|namespaces| run(name, namespaces, &test));
+    if let [Some(one), Some(other)] = said {
+        let facts = |said: String| -> Vec<String> {
+            let facts = said.lines().filter(|line| line.starts_with("fact "));
+            facts.map(str::to_owned).collect()
+        };
+        let (one, other) = (facts(one), facts(other));
+        assert!(!one.is_empty());
+        for (one, other) in one.iter().zip(&other) {
+            assert_eq!(other, one);
+        }
+        assert_eq!(one.len(), other.len());
+    }
+}
+
+/// Runs a test in namespaces of its own and returns what it said; nothing where it could not run or has run here.
+#[track_caller]
+fn run(name: &str, namespaces: Namespaces, test: impl FnOnce(Ground<'_>)) -> Option<String> {
+    let ground = tempfile::tempdir().unwrap();
+    if let Some(here) = Namespaces::here() {
+        if here == namespaces {
+            mount("none", ground.path(), "tmpfs", MountFlags::empty(), None).unwrap();
+            let path = ground.path();
+            test(Ground { path, namespaces });
+            unmount(path, UnmountFlags::DETACH).unwrap();
+        }
+        return None;
+    }
+    let tried = namespaces
+        .unshare()
         .args(["sh", "-c", TRY])
         .arg(ground.path())
         .output();
@@ -56,21 +128,21 @@ pub(crate) fn inside(name: &str, test: impl FnOnce(&Path)) {
     };
     if let Some(refused) = refused {
         eprintln!("SKIP: no overlay can be mounted here: {}", refused.trim());
-        return;
+        return None;
     }
-    let ran = unshare()
+    let ran = namespaces
+        .unshare()
         .arg(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(
         ran.status.success() && said.contains("1 passed"),
         "{said}\n{}",
         String::from_utf8_lossy(&ran.stderr)
     );
-    println!("{said}");
+    Some(said)
 }
 
 /// What surrounds a step.
@@ -82,6 +154,8 @@ pub(crate) struct Steps {
     pub(crate) with_beneath: bool,
     /// Whether the layers below lack entries of directories.
     pub(crate) without_parents: bool,
+    /// No mtime is after this.
+    pub(crate) latest: Option<i64>,
 }
 
 impl Steps {
@@ -100,6 +174,7 @@ impl Steps {
 pub(crate) struct Overlay {
     /// Where its directories are.
     place: tempfile::TempDir,
+    namespaces: Namespaces,
     lowers: Vec<PathBuf>,
 }
 
@@ -112,9 +187,21 @@ pub(crate) struct Captured {
     pub(crate) places_took: Duration,
     before: Vec<u8>,
     after: Vec<u8>,
+    namespaces: Namespaces,
 }
 
 impl Captured {
+    /// Tells whether both walks wrote the same. The whole walk takes some names of a file for files where the inodes that
+    /// overlayfs shows it are not the same.
+    pub(crate) fn is_equal(&self) -> bool {
+        match (self.namespaces, &self.guided, &self.whole) {
+            (Namespaces::Users, Ok(guided), Ok(whole)) => {
+                without_links(guided) == without_links(whole)
+            }
+            (_, guided, whole) => guided == whole,
+        }
+    }
+
     /// Checks that the layer, laid over what was there, gives what is there.
     #[track_caller]
     pub(crate) fn judge(&self, layer: &[u8]) {
@@ -144,13 +231,14 @@ impl Captured {
 
 impl Overlay {
     /// Begins with a layer.
-    pub(crate) fn over(ground: &Path, make: impl FnOnce(&Path)) -> Self {
-        let place = tempfile::tempdir_in(ground).unwrap();
+    pub(crate) fn over(ground: Ground<'_>, make: impl FnOnce(&Path)) -> Self {
+        let place = tempfile::tempdir_in(ground.path).unwrap();
         let lower = place.path().join("lower");
         fs_err::create_dir(&lower).unwrap();
         make(&lower);
         Self {
             place,
+            namespaces: ground.namespaces,
             lowers: vec![lower],
         }
     }
@@ -216,7 +304,7 @@ impl Overlay {
             since,
             skip: skip.clone(),
             beneath: &beneath,
-            latest: None,
+            latest: steps.latest,
         };
         let (guided, guided_took) = walk(&opened, &scope(Extent::Upper(upper.as_fd())));
         let (whole, whole_took) = walk(&opened, &scope(Extent::Anywhere(&places)));
@@ -231,6 +319,7 @@ impl Overlay {
             places_took,
             before,
             after,
+            namespaces: self.namespaces,
         }
     }
 }

@@ -26,12 +26,13 @@ impl<W: Write> Walk<'_, W> {
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = self.open(name, flags, stat)?;
-        let first = if stat.st_nlink > 1 {
-            self.first_names.get(&id(stat)).cloned()
+        let identity = if stat.st_nlink > 1 {
+            Some(self.identity(name, stat)?)
         } else {
             None
         };
-        let kind = match first {
+        let first = identity.and_then(|identity| self.first_names.get(&identity));
+        let kind = match first.cloned() {
             Some(target) => EntryKind::HardLink { target },
             None => EntryKind::File { size: size(stat) },
         };
@@ -42,8 +43,8 @@ impl<W: Write> Walk<'_, W> {
         let path = entry.path.clone();
         if is_first {
             self.put(&LayerItem::Entry(entry), PlainFile(file))?;
-            if stat.st_nlink > 1 {
-                self.first_names.insert(id(stat), path);
+            if let Some(identity) = identity {
+                self.first_names.insert(identity, path);
             }
             Ok(())
         } else {

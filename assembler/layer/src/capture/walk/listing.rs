@@ -4,12 +4,13 @@
 
 use std::io::{self, Write};
 
-use rustix::fs::{AtFlags, FileType, statat};
+use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use super::{Level, View, Walk};
+use super::{Level, Look, View, Walk};
 use crate::capture::CaptureError;
-use crate::capture::upper::{Found, Upper};
+use crate::capture::cursor::{NodeId, id};
+use crate::capture::upper::Found;
 use crate::entry::LayerItem;
 use crate::index::IndexKind;
 
@@ -22,37 +23,55 @@ struct Names {
 }
 
 impl<W: Write> Walk<'_, W> {
-    /// Decides what is to be seen of the directory that was entered; tells whether it is opaque.
-    pub(super) fn look(&mut self, name: &[u8]) -> Result<(View, bool), CaptureError> {
-        let above = self.levels.last().map_or(View::Whole, |level| level.view);
-        let (View::Upper, Some(upper)) = (above, &mut self.upper) else {
-            return Ok((above, false));
+    /// Decides how to look at the directory that was entered.
+    pub(super) fn look(&mut self, name: &[u8]) -> Result<Look, CaptureError> {
+        let whole = Look {
+            view: View::Whole,
+            is_followed: false,
         };
-        let found = upper
-            .down(name)
-            .map_err(|error| self.failed("open", error))?;
-        let is_over_another = self.scope.index.has_directory(&self.path);
-        match found {
-            Found::Nothing => return Ok((View::Ways, false)),
-            Found::Merged if is_over_another => return Ok((View::Upper, false)),
+        let above = self.levels.last().map_or(whole, |level| level.look);
+        let found = match &mut self.upper {
+            Some(upper) if above.is_followed => upper.down(name),
+            _ => Ok(Found::Nothing),
+        };
+        let found = found.map_err(|error| self.failed("open", error))?;
+        let is_over_another = || self.scope.index.has_directory(&self.path);
+        let view = match (above.view, found) {
+            (View::Whole, _) | (_, Found::Opaque) => View::Whole,
+            (_, Found::Nothing) => View::Ways,
+            (_, Found::Merged) if is_over_another() => View::Upper,
             // All that is in it is new.
-            Found::Merged | Found::Opaque => {}
-        }
-        let up = self.upper.as_mut().map_or(Ok(true), Upper::up);
-        if up.map_err(|error| self.failed("leave", error))? {
-            Ok((View::Whole, found == Found::Opaque))
-        } else {
-            let path = self.layer_path();
-            Err(CaptureError::Changed { path })
-        }
+            (_, Found::Merged) => View::Whole,
+        };
+        Ok(Look {
+            view,
+            is_followed: found != Found::Nothing,
+        })
+    }
+
+    /// Returns what tells a file with several names from others.
+    ///
+    /// In a user namespace overlayfs gives a name of a file that it copied up another inode than the others, but in the
+    /// upper directory they are what they are.
+    pub(super) fn identity(&self, name: &[u8], stat: &Stat) -> Result<NodeId, CaptureError> {
+        let is_followed = self
+            .levels
+            .last()
+            .is_some_and(|level| level.look.is_followed);
+        let found = match &self.upper {
+            Some(upper) if is_followed => upper.identity(name),
+            _ => Ok(None),
+        };
+        let found = found.map_err(|error| self.failed("stat", error))?;
+        Ok(found.unwrap_or_else(|| id(stat)))
     }
 
     /// Lists the directory the cursor is in, and writes what is gone from it.
-    pub(super) fn list(&mut self, view: View) -> Result<(), CaptureError> {
+    pub(super) fn list(&mut self, look: Look) -> Result<(), CaptureError> {
         let beneath = self.scope.beneath.names_in(&self.layer_path());
-        let Names { mut there, gone } = match view {
+        let Names { mut there, gone } = match look.view {
             View::Whole => self.all_names()?,
-            View::Upper | View::Ways => self.changed_names(view)?,
+            View::Upper | View::Ways => self.changed_names(look.view)?,
         };
         for name in gone {
             if !beneath.contains(&name) {
@@ -67,7 +86,7 @@ impl<W: Write> Walk<'_, W> {
         self.levels.push(Level {
             names: there.into_iter(),
             length: self.path.len(),
-            view,
+            look,
         });
         Ok(())
     }
