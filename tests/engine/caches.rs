@@ -34,7 +34,7 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
             .mount("/elsewhere", cache(Sharing::Private))
             .shell("[ $(cat /elsewhere/kept) = kept ]");
         check(&second.run(), &[]);
-        let caches = ground.runtime.block_on(ground.docker.caches()).unwrap();
+        let caches = ground.runtime.block_on(ground.engine_docker().caches()).unwrap();
         let mine: Vec<_> = caches
             .into_iter()
             .filter(|(_, label)| *label == id)
@@ -44,7 +44,7 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
             assert!(
                 ground
                     .runtime
-                    .block_on(ground.docker.remove_cache(&volume))
+                    .block_on(ground.engine_docker().remove_cache(&volume))
                     .unwrap()
             );
         }
@@ -53,10 +53,10 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
 
 /// Removes the caches that are called `id`; returns their names.
 fn remove_caches(ground: &Ground, id: &str) -> Vec<String> {
-    let caches = ground.runtime.block_on(ground.docker.caches()).unwrap();
+    let caches = ground.runtime.block_on(ground.engine_docker().caches()).unwrap();
     let mine = caches.into_iter().filter(|(_, label)| *label == id);
     mine.map(|(volume, _)| {
-        let removed = ground.runtime.block_on(ground.docker.remove_cache(&volume));
+        let removed = ground.runtime.block_on(ground.engine_docker().remove_cache(&volume));
         assert!(removed.unwrap(), "{volume} is in use");
         volume
     })
@@ -102,7 +102,7 @@ fn a_cache_that_was_not_filled_is_made_anew() {
         };
         let label = format!("io.github.aicage.cache={id}");
         ground.docker(&["volume", "create", "--label", &label, volume]);
-        let engine = assembler::digest::Digest::of(ground.docker.info().id.as_bytes());
+        let engine = assembler::digest::Digest::of(ground.info().id.as_bytes());
         let mark = format!("{volume}.{}", engine.short());
         fs_err::write(ground.directory.path().join("locks").join(&mark), "").unwrap();
         check(&good.run(), &[]);

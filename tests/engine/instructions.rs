@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use aicage::{
-    engine::docker::{DockerSandbox, SandboxSettings},
+    engine::docker::SandboxSettings,
     engine::session::Network,
     init_program::init_for,
 };
@@ -82,14 +82,9 @@ impl<'a> Step<'a> {
             interrupt: self.interrupt.clone(),
         };
         let recorder = Recorder::default();
-        let sandbox = DockerSandbox::new(
-            self.ground.docker.clone(),
-            self.ground.runtime.handle().clone(),
-            settings,
-            &recorder,
-        );
+        let sandbox = self.ground.sandbox(settings, &recorder);
         let sandbox = match self.way {
-            Way::Mounted => sandbox,
+            Way::Mounted | Way::Native => sandbox,
             Way::Uploaded => sandbox.uploading(),
         };
         let request = StepRequest {
@@ -111,7 +106,7 @@ impl<'a> Step<'a> {
             answer.read_to_end(&mut tar)?;
             Ok(())
         });
-        self.ground.runtime.block_on(sandbox.clean()).unwrap();
+        sandbox.clean(&self.ground.runtime);
         self.nothing_is_left();
         Ran {
             changes: if outcome.is_ok() {

@@ -18,7 +18,7 @@ fn load(ground: &Ground, image: &Image, name: &str) -> Loaded {
     };
     let loaded = ground
         .runtime
-        .block_on(ground.docker.load(&request))
+        .block_on(ground.engine_docker().load(&request))
         .unwrap();
     let sent = reporter.sent.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(
@@ -82,7 +82,7 @@ fn an_image_is_sent_whole_once_and_then_only_what_is_new() {
         let image = taller(ground, b"three");
         let thin = load(ground, &image, &second);
         // Podman takes whole images only.
-        let whole = ground.docker.info().is_podman();
+        let whole = ground.info().is_podman();
         assert!(
             whole != (thin.thin && thin.bytes_sent < 20_000),
             "only the new layer is sent: {thin:?}"
@@ -149,13 +149,13 @@ fn layers_that_another_store_has_loaded_are_found_in_the_engine() {
         let (first, second) = (name("found"), name("found-taller"));
         load(ground, &ground.image, &first);
         let memory = json!({"v": 1, "images": []});
-        let engine = &ground.docker.info().id;
+        let engine = &ground.info().id;
         ground
             .store
             .remember_engine(&ground.lock, engine, &memory)
             .unwrap();
         let thin = load(ground, &taller(ground, b"3"), &second);
-        let whole = ground.docker.info().is_podman();
+        let whole = ground.info().is_podman();
         assert!(
             whole != (thin.thin && thin.bytes_sent < 20_000),
             "the engine itself was asked: {thin:?}"
@@ -173,7 +173,7 @@ fn an_image_of_ours_that_lost_its_name_to_a_new_one_is_removed() {
         assert_ne!(old.id, new.id);
         let there = ground
             .runtime
-            .block_on(ground.docker.image(&old.id))
+            .block_on(ground.engine_docker().image(&old.id))
             .unwrap();
         assert!(there.is_none(), "nothing names the old image any more");
         ground.docker(&["rmi", "-f", &tag]);
@@ -203,7 +203,7 @@ fn a_thin_image_whose_layers_vanish_meanwhile_is_sent_whole() {
         ]});
         ground
             .store
-            .remember_engine(&ground.lock, &ground.docker.info().id, &memory)
+            .remember_engine(&ground.lock, &ground.info().id, &memory)
             .unwrap();
         let loaded = load(ground, &ground.image, &tag);
         assert!(loaded.bytes_sent > 500_000, "{loaded:?}");

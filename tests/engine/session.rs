@@ -34,7 +34,7 @@ fn session(ground: &Ground, kind: &str, more: &[&str]) -> Command {
     };
     let loaded = ground
         .runtime
-        .block_on(ground.docker.load(&request))
+        .block_on(ground.engine_docker().load(&request))
         .unwrap();
     let mut command = Command::new(program());
     command
@@ -105,7 +105,7 @@ fn a_session_that_was_killed_before_it_started_is_removed_by_the_next_one() {
         let namespace = namespace.trim_start_matches("pid:[").trim_end_matches(']');
         // Loads the image.
         let mut next = session(ground, "pipe", &["--", "cat"]);
-        let image = ground.docker.id_of(&ground.image);
+        let image = ground.engine_docker().id_of(&ground.image);
         let label = format!("{LABEL}={}", ground.title());
         let create = |owner: &str, verb: &[&str], command: &[&str]| {
             let owner = format!("io.github.aicage.owner={boot}-{namespace}-{owner}");
@@ -274,7 +274,7 @@ fn a_reader_that_goes_away_ends_the_session() {
 fn a_mount_may_have_any_name() {
     on_each("mounts", |ground| {
         // Podman has no words for both a comma and a colon.
-        let name = if ground.docker.info().is_podman() {
+        let name = if ground.info().is_podman() {
             "a b, c=d"
         } else {
             "a:b, c=d"

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use aicage::engine::docker::DockerSandbox;
+
 use assembler::sandbox::{CaptureError, Sandbox as _, SandboxError, StepRequest};
 use layer::tar::{LayerReader, LayerWriter, Limits, recanonicalise};
 
@@ -49,7 +49,7 @@ fn an_interrupt_ends_a_step_that_hangs() {
 fn what_cannot_be_captured_is_named_in_the_error() {
     both_ways("uncaptured", |ground, way| {
         let script = "mkdir /etc/odd; echo x > /etc/odd/.wh.file; touch /zzz";
-        let work = |sandbox: &DockerSandbox<'_>, request: &StepRequest<'_>| {
+        let work = |sandbox: &TestSandbox<'_>, request: &StepRequest<'_>| {
             sandbox.run(request, &mut std::io::sink(), &mut |answer| {
                 let reader = LayerReader::new(std::io::BufReader::new(answer), Limits::default());
                 recanonicalise(reader, LayerWriter::new(std::io::sink()))?;
@@ -146,7 +146,7 @@ fn what_a_killed_run_left_behind_is_removed_by_the_next() {
         let namespace = namespace.trim_start_matches("pid:[").trim_end_matches(']');
         // The first run loads the image; we give it a name as of another run.
         let name = format!("aicage-step:{boot}-{namespace}-1-1-0123456789ab");
-        let id = ground.docker.id_of(&ground.image);
+        let id = ground.engine_docker().id_of(&ground.image);
         let ran = Step::new(ground, Way::Mounted).with_sandbox(
             "true",
             &Recorder::default(),
@@ -196,7 +196,7 @@ fn what_a_killed_run_left_behind_is_removed_by_the_next() {
                     answer.read_to_end(&mut Vec::new())?;
                     Ok(())
                 });
-                ground.runtime.block_on(sandbox.clean()).unwrap();
+                sandbox.clean(&ground.runtime);
                 left = ground.leftovers("io.github.aicage.title");
                 ground.docker(&["rm", "-f", kept]);
                 outcome

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
 use aicage::{
-    engine::docker::{DockerSandbox, SandboxSettings},
+    engine::docker::SandboxSettings,
     engine::session::Network,
     init_program::init_for,
 };
@@ -19,7 +19,7 @@ use layer::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Ground, Log, Recorder, image_of, is_empty, on_each_engine};
+use crate::support::{Ground, Log, Recorder, image_of, TestSandbox, is_empty, on_each_engine, on_this_machine};
 
 pub(crate) const LABEL: &str = "io.github.aicage.step";
 
@@ -28,6 +28,7 @@ pub(crate) const LABEL: &str = "io.github.aicage.step";
 pub(crate) enum Way {
     Mounted,
     Uploaded,
+    Native,
 }
 
 /// What came of a step.
@@ -65,7 +66,7 @@ impl<'a> Step<'a> {
         &self,
         script: &str,
         recorder: &Recorder,
-        work: impl FnOnce(&DockerSandbox<'_>, &StepRequest<'_>) -> T,
+        work: impl FnOnce(&TestSandbox<'_>, &StepRequest<'_>) -> T,
     ) -> T {
         let settings = SandboxSettings {
             init: init_for("amd64").unwrap(),
@@ -77,14 +78,9 @@ impl<'a> Step<'a> {
             network: Network::None,
             interrupt: self.interrupt.clone(),
         };
-        let sandbox = DockerSandbox::new(
-            self.ground.docker.clone(),
-            self.ground.runtime.handle().clone(),
-            settings,
-            recorder,
-        );
+        let sandbox = self.ground.sandbox(settings, recorder);
         let sandbox = match self.way {
-            Way::Mounted => sandbox,
+            Way::Mounted | Way::Native => sandbox,
             Way::Uploaded => sandbox.uploading(),
         };
         let file = |content: &str| ScriptFile {
@@ -109,7 +105,7 @@ impl<'a> Step<'a> {
             title: &self.ground.title(),
         };
         let result = work(&sandbox, &request);
-        self.ground.runtime.block_on(sandbox.clean()).unwrap();
+        sandbox.clean(&self.ground.runtime);
         assert_eq!(
             self.ground.leftovers("io.github.aicage.title"),
             Vec::<String>::new(),
@@ -199,6 +195,7 @@ pub(crate) fn both_ways(salt: &str, test: impl Fn(&Ground, Way)) {
             test(ground, way);
         }
     });
+    on_this_machine(salt, |ground| test(ground, Way::Native));
 }
 
 #[test]
@@ -262,7 +259,7 @@ fn a_script_that_leaves_processes_and_deletes_everything_it_can_changes_nothing_
 fn odd_names_devices_links_and_sparse_files_come_back() {
     both_ways("odd", |ground, way| {
         // Where the container's root is nobody's root, the kernel makes no devices.
-        let device = if ground.docker.info().is_rootless() {
+        let device = if ground.info().is_rootless() {
             "zero p"
         } else {
             "zero c 1 5"
@@ -280,7 +277,7 @@ fn odd_names_devices_links_and_sparse_files_come_back() {
         has("odd dir 2755 0:0");
         has("odd/new\\nline file 644");
         has("odd/ space  file 644");
-        has(if ground.docker.info().is_rootless() {
+        has(if ground.info().is_rootless() {
             "odd/zero fifo"
         } else {
             "odd/zero char"
@@ -297,7 +294,7 @@ fn odd_names_devices_links_and_sparse_files_come_back() {
 fn a_hundred_thousand_files_come_back() {
     on_each_engine("many", |ground| {
         // It is the same program on all; both Dockers and the strangest of the others are enough for so many.
-        let engine = ground.docker.info();
+        let engine = ground.info();
         if engine.is_podman() != engine.is_rootless() {
             return;
         }

@@ -5,18 +5,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aicage::engine::docker::{Docker, EngineSettings, connect};
+use aicage::engine::{
+    docker::{Docker, DockerSandbox, EngineInfo, EngineSettings, SandboxSettings, connect},
+    native::{Native, NativeSandbox},
+};
 use assembler::{
     descriptor::{Descriptor, media_type},
     digest::Digest,
     image::Image,
     reporter::{Event, Reporter},
+    sandbox::{Consume, Sandbox, SandboxError, StepRequest},
     store::{BlobStore, SharedLock},
 };
 use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
+
+/// Stands for this machine without any engine.
+const NATIVE: &str = "native";
 
 /// The engines that the world may have.
 const ENGINES: [&str; 5] = [
@@ -53,11 +60,34 @@ fn say(text: &str) {
 pub(crate) struct Ground {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) runtime: Runtime,
-    pub(crate) docker: Docker,
+    docker: Option<Docker>,
+    native: Native,
     pub(crate) address: String,
     pub(crate) store: BlobStore,
     pub(crate) lock: SharedLock,
     pub(crate) image: Image,
+}
+
+/// Runs a test in cages of this machine, as whoever runs the tests.
+pub(crate) fn on_this_machine(salt: &str, test: impl Fn(&Ground)) {
+    let Some(busybox) = busybox() else {
+        skip("no static busybox (package busybox-static)");
+        return;
+    };
+    say("on this machine by itself");
+    test(&Ground::new(NATIVE, salt, &busybox));
+}
+
+/// This machine as the engine, making cages with the program that is tested.
+pub(crate) fn native(store: &Path) -> Native {
+    let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    let account = ("root", uid.as_raw(), gid.as_raw());
+    Native::new(store.to_owned(), account).with_program(env!("CARGO_BIN_EXE_aicage").into())
+}
+
+/// A directory that root inside may enter, wherever temporary files are.
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
 }
 
 /// Runs a test on every engine there is. `salt` makes the image another one than that of any other test.
@@ -74,7 +104,7 @@ pub(crate) fn on_each_engine(salt: &str, test: impl Fn(&Ground)) {
     for (name, address) in engines {
         // On which engine it failed is the last that a failed test says.
         say(&format!("on {name}"));
-        test(&Ground::new(address, salt, &busybox));
+        test(&Ground::new(&address, salt, &busybox));
     }
 }
 
@@ -85,14 +115,17 @@ fn busybox() -> Option<Vec<u8>> {
 }
 
 impl Ground {
-    fn new(address: String, salt: &str, busybox: &[u8]) -> Self {
+    fn new(address: &str, salt: &str, busybox: &[u8]) -> Self {
         let runtime = Runtime::new().unwrap();
-        let settings = EngineSettings {
-            host: Some(address.clone()),
-            ..EngineSettings::default()
-        };
-        let docker = runtime.block_on(connect(&settings)).unwrap();
-        let home = tempfile::tempdir().unwrap();
+        let docker = (address != NATIVE).then(|| {
+            let settings = EngineSettings {
+                host: Some(address.to_owned()),
+                ..EngineSettings::default()
+            };
+            runtime.block_on(connect(&settings)).unwrap()
+        });
+        let home = home();
+        let native = native(&home.path().join("store"));
         let store = BlobStore::open(&home.path().join("store")).unwrap();
         let lock = store.share().unwrap();
         // Unlike that of any other run, so that nothing of it is in the engine yet.
@@ -106,10 +139,46 @@ impl Ground {
             directory: home,
             runtime,
             docker,
-            address,
+            native,
+            address: address.to_owned(),
             store,
             lock,
             image,
+        }
+    }
+
+    /// The engine, on tests of those.
+    pub(crate) fn engine_docker(&self) -> &Docker {
+        self.docker.as_ref().unwrap()
+    }
+
+    pub(crate) fn info(&self) -> &EngineInfo {
+        match &self.docker {
+            Some(docker) => docker.info(),
+            None => self.native.info(),
+        }
+    }
+
+    /// What runs steps here.
+    pub(crate) fn sandbox<'a>(
+        &self,
+        settings: SandboxSettings,
+        recorder: &'a Recorder,
+    ) -> TestSandbox<'a> {
+        let runtime = self.runtime.handle().clone();
+        match &self.docker {
+            Some(docker) => TestSandbox::Docker(DockerSandbox::new(
+                docker.clone(),
+                runtime,
+                settings,
+                recorder,
+            )),
+            None => TestSandbox::Native(NativeSandbox::new(
+                self.native.clone(),
+                runtime,
+                settings,
+                recorder,
+            )),
         }
     }
 
@@ -124,13 +193,23 @@ impl Ground {
 
     /// What is left in the engine of this test's containers, which have `label` with its title.
     pub(crate) fn leftovers(&self, label: &str) -> Vec<String> {
+        if self.docker.is_none() {
+            let cages = self.native.store.join("cages");
+            let entries = fs_err::read_dir(&cages).into_iter().flatten();
+            return entries
+                .map(|entry| entry.unwrap().path().display().to_string())
+                .collect();
+        }
         let filter = format!("label={label}={}", self.title());
         let ids = self.docker(&["ps", "-aq", "--filter", &filter]);
         ids.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// Asks the engine with its own client.
+    /// Asks the engine with its own client; this machine has none, and nothing to say.
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        if self.docker.is_none() {
+            return String::new();
+        }
         let output = std::process::Command::new("docker")
             .arg("-H")
             .arg(&self.address)
@@ -138,6 +217,62 @@ impl Ground {
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// A sandbox of some engine.
+pub(crate) enum TestSandbox<'a> {
+    Docker(DockerSandbox<'a>),
+    Native(NativeSandbox<'a>),
+}
+
+impl TestSandbox<'_> {
+    /// Has all files uploaded, where there is such a way.
+    pub(crate) fn uploading(self) -> Self {
+        match self {
+            Self::Docker(sandbox) => Self::Docker(sandbox.uploading()),
+            Self::Native(sandbox) => Self::Native(sandbox),
+        }
+    }
+
+    pub(crate) fn clean(&self, runtime: &Runtime) {
+        match self {
+            Self::Docker(sandbox) => runtime.block_on(sandbox.clean()).unwrap(),
+            Self::Native(sandbox) => sandbox.clean(),
+        }
+    }
+}
+
+impl Sandbox for TestSandbox<'_> {
+    fn run(
+        &self,
+        request: &StepRequest<'_>,
+        log: &mut (dyn Write + Send),
+        consume: &mut Consume<'_>,
+    ) -> Result<(), SandboxError> {
+        match self {
+            Self::Docker(sandbox) => sandbox.run(request, log, consume),
+            Self::Native(sandbox) => sandbox.run(request, log, consume),
+        }
+    }
+
+    fn query(
+        &self,
+        request: &StepRequest<'_>,
+        log: &mut (dyn Write + Send),
+        limit: std::time::Duration,
+    ) -> Result<Vec<u8>, SandboxError> {
+        match self {
+            Self::Docker(sandbox) => sandbox.query(request, log, limit),
+            Self::Native(sandbox) => sandbox.query(request, log, limit),
+        }
+    }
+
+    fn runner(&self) -> String {
+        match self {
+            Self::Docker(sandbox) => sandbox.runner(),
+            Self::Native(sandbox) => sandbox.runner(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    Native,
     channel::{Channel, Message},
     error::NativeError,
     ids::{Extent, IdMaps, Writer, lines},
@@ -25,10 +26,11 @@ pub(super) struct Helper {
 
 impl Helper {
     /// Starts it and has its ids mapped.
-    pub(super) fn start(maps: &IdMaps) -> Result<Self, NativeError> {
+    pub(super) fn start(native: &Native) -> Result<Self, NativeError> {
+        let maps = native.maps()?;
         let what = "start the process that makes cages";
         let (channel, theirs) = Channel::pair().map_err(NativeError::host(what))?;
-        let child = Command::new("/proc/self/exe")
+        let child = Command::new(&native.program)
             .args([NATIVE, ENTER])
             .env_clear()
             .stdin(Stdio::from(theirs.into_descriptor()))
@@ -44,7 +46,7 @@ impl Helper {
             (Message::Unshared, _) => {}
             _ => return Err(NativeError::Vanished),
         }
-        helper.map(maps)?;
+        helper.map(&maps)?;
         helper.say(&Message::Mapped, &[])?;
         Ok(helper)
     }
@@ -106,7 +108,7 @@ impl Helper {
     }
 
     /// Waits for the end of its job.
-    pub(super) fn end(self) -> Result<i32, NativeError> {
+    pub(super) fn ended(&self) -> Result<i32, NativeError> {
         loop {
             if let (Message::Ended { status }, _) = self.hear()? {
                 return Ok(status);
@@ -116,13 +118,13 @@ impl Helper {
 
     /// Does one job from beginning to end.
     pub(super) fn carry_out(
-        maps: &IdMaps,
+        native: &Native,
         job: &Job,
         with: &[BorrowedFd<'_>],
     ) -> Result<i32, NativeError> {
-        let helper = Self::start(maps)?;
+        let helper = Self::start(native)?;
         helper.give(job, with)?;
-        helper.end()
+        helper.ended()
     }
 }
 

@@ -15,6 +15,14 @@ mod job;
 #[cfg(target_os = "linux")]
 mod launch;
 #[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
+mod network_files;
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
+mod scratch;
+#[cfg(target_os = "linux")]
 mod stage;
 
 use std::path::PathBuf;
@@ -24,6 +32,7 @@ use assembler::platform::Platform;
 pub use self::error::NativeError;
 #[cfg(target_os = "linux")]
 pub use self::{
+    sandbox::NativeSandbox,
     ids::{Extent, IdMaps},
     stage::{NATIVE, run},
 };
@@ -40,6 +49,8 @@ pub struct Native {
     pub gid: u32,
     /// The caller's name, by which sub-ids are listed.
     pub name: String,
+    /// The program that makes cages: this one.
+    pub program: PathBuf,
     info: EngineInfo,
 }
 
@@ -52,6 +63,7 @@ impl Native {
             uid,
             gid,
             name: name.to_owned(),
+            program: PathBuf::from("/proc/self/exe"),
             info: EngineInfo {
                 id: "native".to_owned(),
                 version: kernel.release().to_string_lossy().into_owned(),
@@ -71,5 +83,18 @@ impl Native {
     /// Tells what kind of engine it is, in the words that are common to all.
     pub fn info(&self) -> &EngineInfo {
         &self.info
+    }
+
+    /// Has another program make the cages, which has to be aicage: for tests, which are programs of their own.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
+    }
+
+    /// Finds out how the caller's ids are mapped.
+    #[cfg(target_os = "linux")]
+    pub fn maps(&self) -> Result<IdMaps, NativeError> {
+        IdMaps::of_caller(&self.name)
     }
 }

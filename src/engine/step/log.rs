@@ -24,33 +24,58 @@ pub(crate) struct Logged {
 /// Writes all that comes until the container is gone. What comes after the limit, or after an error, is taken and
 /// dropped, so that no script waits for us.
 pub(crate) fn write(mut printed: mpsc::Receiver<Bytes>, log: &mut (dyn Write + Send)) -> Logged {
-    let mut end = Vec::new();
-    let mut room = LIMIT;
-    let mut outcome = Ok(());
-    let mut dropped = 0_u64;
+    let mut log = Log::new(log);
     while let Some(piece) = printed.blocking_recv() {
-        end.extend_from_slice(
-            piece
-                .get(piece.len().saturating_sub(END)..)
-                .unwrap_or_default(),
-        );
-        end.drain(..end.len().saturating_sub(END));
-        let kept = piece.get(..room.min(piece.len())).unwrap_or_default();
-        room -= kept.len();
-        dropped += (piece.len() - kept.len()) as u64;
-        if outcome.is_ok() {
-            outcome = log.write_all(kept);
+        log.take(&piece);
+    }
+    log.finish()
+}
+
+/// A log that is being written.
+pub(crate) struct Log<'a> {
+    to: &'a mut (dyn Write + Send),
+    end: Vec<u8>,
+    room: usize,
+    outcome: io::Result<()>,
+    dropped: u64,
+}
+
+impl<'a> Log<'a> {
+    pub(crate) fn new(to: &'a mut (dyn Write + Send)) -> Self {
+        Self {
+            to,
+            end: Vec::new(),
+            room: LIMIT,
+            outcome: Ok(()),
+            dropped: 0,
         }
     }
-    if outcome.is_ok() && dropped > 0 {
-        outcome = writeln!(
-            log,
-            "\n[aicage: {dropped} more bytes were printed and are not kept]"
-        );
+
+    pub(crate) fn take(&mut self, piece: &[u8]) {
+        let tail = piece.get(piece.len().saturating_sub(END)..);
+        self.end.extend_from_slice(tail.unwrap_or_default());
+        self.end.drain(..self.end.len().saturating_sub(END));
+        let kept = piece.get(..self.room.min(piece.len())).unwrap_or_default();
+        self.room -= kept.len();
+        self.dropped += (piece.len() - kept.len()) as u64;
+        if self.outcome.is_ok() {
+            self.outcome = self.to.write_all(kept);
+        }
     }
-    Logged {
-        outcome: outcome.and_then(|()| log.flush()),
-        last_words: last_words(&end),
+
+    pub(crate) fn finish(self) -> Logged {
+        let mut outcome = self.outcome;
+        if outcome.is_ok() && self.dropped > 0 {
+            let dropped = self.dropped;
+            outcome = writeln!(
+                self.to,
+                "\n[aicage: {dropped} more bytes were printed and are not kept]"
+            );
+        }
+        Logged {
+            outcome: outcome.and_then(|()| self.to.flush()),
+            last_words: last_words(&self.end),
+        }
     }
 }
 

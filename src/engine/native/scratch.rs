@@ -1,0 +1,93 @@
+//! Where a cage keeps what is changed in it: a directory in the store's filesystem, for as long as it runs.
+//!
+//! Invariant: a directory whose lock nobody holds is of a killed run, and the next run that makes one takes it away.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Native, error::NativeError, job::Job, launch::Helper};
+
+/// The directory of cages, in the store.
+pub(crate) const CAGES: &str = "cages";
+/// How locks are called, beside what they are for.
+const LOCK: &str = "lock";
+
+/// A cage's directory; whoever has it holds its lock.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    lock: PathBuf,
+    /// Locked as long as this is open.
+    _file: fs_err::File,
+}
+
+impl Scratch {
+    /// Makes an empty one.
+    pub(super) fn new(native: &Native, nonce: &str) -> Result<Self, NativeError> {
+        let cages = native.store.join(CAGES);
+        let made = || {
+            fs_err::create_dir_all(&cages)?;
+            let path = cages.join(nonce);
+            let lock = path.with_extension(LOCK);
+            let file = fs_err::File::create_new(&lock)?;
+            file.lock()?;
+            fs_err::create_dir(&path)?;
+            Ok(Self {
+                path,
+                lock,
+                _file: file,
+            })
+        };
+        made().map_err(NativeError::host("make a directory for the cage"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What the cage left in it, if anything, is for the next run.
+        if fs_err::remove_dir(&self.path).is_ok() || !self.path.exists() {
+            fs_err::remove_file(&self.lock).unwrap_or_default();
+        }
+    }
+}
+
+/// Takes away what killed runs left.
+pub(super) fn sweep(native: &Native) -> Result<(), NativeError> {
+    let left = abandoned(&native.store.join(CAGES))
+        .map_err(NativeError::host("look for what killed runs left"))?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<OsString> = left.iter().map(|(_, path)| path.clone().into()).collect();
+    Helper::carry_out(native, &Job::Remove { paths }, &[])?;
+    for (_file, path) in left {
+        fs_err::remove_file(path.with_extension(LOCK)).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Returns directories that nobody has, with their locks.
+fn abandoned(cages: &Path) -> io::Result<Vec<(fs_err::File, PathBuf)>> {
+    let mut found = Vec::new();
+    let entries = match fs_err::read_dir(cages) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != LOCK) {
+            continue;
+        }
+        let Ok(file) = fs_err::File::open(&path) else {
+            continue;
+        };
+        if file.try_lock().is_ok() {
+            found.push((file, path.with_extension("")));
+        }
+    }
+    Ok(found)
+}
