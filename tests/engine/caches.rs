@@ -34,7 +34,10 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
             .mount("/elsewhere", cache(Sharing::Private))
             .shell("[ $(cat /elsewhere/kept) = kept ]");
         check(&second.run(), &[]);
-        let caches = ground.runtime.block_on(ground.engine_docker().caches()).unwrap();
+        let caches = ground
+            .runtime
+            .block_on(ground.engine_docker().caches())
+            .unwrap();
         let mine: Vec<_> = caches
             .into_iter()
             .filter(|(_, label)| *label == id)
@@ -53,10 +56,15 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
 
 /// Removes the caches that are called `id`; returns their names.
 fn remove_caches(ground: &Ground, id: &str) -> Vec<String> {
-    let caches = ground.runtime.block_on(ground.engine_docker().caches()).unwrap();
+    let caches = ground
+        .runtime
+        .block_on(ground.engine_docker().caches())
+        .unwrap();
     let mine = caches.into_iter().filter(|(_, label)| *label == id);
     mine.map(|(volume, _)| {
-        let removed = ground.runtime.block_on(ground.engine_docker().remove_cache(&volume));
+        let removed = ground
+            .runtime
+            .block_on(ground.engine_docker().remove_cache(&volume));
         assert!(removed.unwrap(), "{volume} is in use");
         volume
     })

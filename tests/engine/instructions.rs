@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aicage::{
-    engine::docker::SandboxSettings,
-    engine::session::Network,
-    init_program::init_for,
-};
+use aicage::{engine::docker::SandboxSettings, engine::session::Network, init_program::init_for};
 use assembler::{
     image::Image,
     instruction::{

@@ -2,13 +2,12 @@
 
 use std::{io::Write, time::Duration};
 
-
 use assembler::sandbox::{CaptureError, Sandbox as _, SandboxError, StepRequest};
 use layer::tar::{LayerReader, LayerWriter, Limits, recanonicalise};
 
 use crate::{
     steps::{LABEL, Step, Way, both_ways},
-    support::{INTERRUPT_ME, Recorder, on_each_engine},
+    support::{INTERRUPT_ME, Recorder, TestSandbox, on_each_engine},
 };
 
 #[test]

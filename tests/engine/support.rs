@@ -159,6 +159,11 @@ impl Ground {
         }
     }
 
+    /// Where the container's root is nobody's root, the kernel makes none.
+    pub(crate) fn makes_no_devices(&self) -> bool {
+        self.docker.is_none() || self.info().is_rootless()
+    }
+
     /// What runs steps here.
     pub(crate) fn sandbox<'a>(
         &self,

@@ -2,13 +2,13 @@
 //!
 //! Paths and texts are bytes, as the system has them.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::ffi::OsString;
 
 use serde::{Deserialize, Serialize};
 
 /// A cage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Cage {
+pub(crate) struct Cage {
     /// Unpacked layers, the topmost first.
     pub lowers: Vec<OsString>,
     /// An empty directory for what is changed inside; it is removed at the end.
@@ -35,7 +35,7 @@ pub struct Cage {
 
 /// Something that is seen inside.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CageMount {
+pub(crate) struct CageMount {
     /// Where; links of the image are followed within it.
     pub target: OsString,
     /// What.
@@ -44,7 +44,7 @@ pub struct CageMount {
 
 /// What is seen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum CageMountKind {
+pub(crate) enum CageMountKind {
     /// A file or directory of this machine.
     Bind {
         /// Where it is.
@@ -61,7 +61,7 @@ pub enum CageMountKind {
 
 /// A small file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CageFile {
+pub(crate) struct CageFile {
     /// Where it is seen.
     pub target: OsString,
     /// What is in it.
@@ -73,7 +73,7 @@ pub struct CageFile {
 
 /// A network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CageNetwork {
+pub(crate) enum CageNetwork {
     /// This machine's.
     Host,
     /// Only its own loopback.
@@ -82,7 +82,7 @@ pub enum CageNetwork {
 
 /// Whether the image's files can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RootAccess {
+pub(crate) enum RootAccess {
     /// They can; the changes are the cage's own.
     ReadWrite,
     /// They cannot.
@@ -91,7 +91,7 @@ pub enum RootAccess {
 
 /// What a cage is kept from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Confinement {
+pub(crate) struct Confinement {
     /// Capabilities that root has inside.
     pub capabilities: Vec<String>,
     /// Whether the kernel's calls are filtered.
@@ -102,7 +102,7 @@ pub struct Confinement {
 
 /// A limit of processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Its name, such as `nofile`.
     pub name: String,
     /// What counts; `None` for no limit.
@@ -113,11 +113,11 @@ pub struct Limit {
 
 /// What runs in a cage, as its first process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Program {
+pub(crate) struct Program {
     /// The program and its arguments.
     pub command: Vec<OsString>,
     /// All of its environment.
-    pub environment: BTreeMap<OsString, OsString>,
+    pub environment: Vec<(OsString, OsString)>,
     /// Where it starts; made if it is not there.
     pub directory: OsString,
     /// As whom: user and group, inside.
@@ -131,11 +131,11 @@ pub struct Program {
 }
 
 /// The descriptor of the directory of changes.
-pub const UPPER: i32 = 200;
+pub(crate) const UPPER: i32 = 200;
 
 /// Capabilities that root has inside unless something else is asked for: Docker's, without making devices, raw sockets
 /// and writing to the audit log.
-pub const CAPABILITIES: [&str; 11] = [
+pub(crate) const CAPABILITIES: [&str; 11] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "FOWNER",

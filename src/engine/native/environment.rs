@@ -12,7 +12,7 @@ pub(super) fn of_image<'a>(
     image: &Image,
     hostname: &str,
     added: impl IntoIterator<Item = (&'a String, &'a String)>,
-) -> BTreeMap<OsString, OsString> {
+) -> Vec<(OsString, OsString)> {
     let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
     all.insert("PATH".into(), PATH.into());
     all.insert("HOSTNAME".into(), hostname.into());
@@ -25,5 +25,5 @@ pub(super) fn of_image<'a>(
         all.insert(name.into(), value.into());
     }
     all.entry("HOME".into()).or_insert_with(|| "/root".into());
-    all
+    all.into_iter().collect()
 }

@@ -7,6 +7,8 @@
 mod cage;
 #[cfg(target_os = "linux")]
 mod channel;
+#[cfg(target_os = "linux")]
+mod environment;
 mod error;
 #[cfg(target_os = "linux")]
 mod ids;
@@ -14,8 +16,6 @@ mod ids;
 mod job;
 #[cfg(target_os = "linux")]
 mod launch;
-#[cfg(target_os = "linux")]
-mod environment;
 #[cfg(target_os = "linux")]
 mod network_files;
 #[cfg(target_os = "linux")]
@@ -32,8 +32,8 @@ use assembler::platform::Platform;
 pub use self::error::NativeError;
 #[cfg(target_os = "linux")]
 pub use self::{
-    sandbox::NativeSandbox,
     ids::{Extent, IdMaps},
+    sandbox::NativeSandbox,
     stage::{NATIVE, run},
 };
 use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};

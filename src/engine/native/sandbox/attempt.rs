@@ -7,10 +7,10 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{self, BufReader, Read as _, Write as _},
-    os::fd::{AsFd as _, BorrowedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
     sync::{
-        Arc, PoisonError,
+        Arc, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,7 +21,6 @@ use rustix::process::Signal;
 
 use super::{NativeSandbox, lowers::lowers};
 use crate::engine::{
-    docker::Network,
     native::{
         cage::{
             Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit, Program, RootAccess,
@@ -35,6 +34,7 @@ use crate::engine::{
         network_files::{self, Names},
         scratch::Scratch,
     },
+    session::Network,
     step::{
         Hold, Inside, Sinks,
         answer::Answer,
@@ -74,7 +74,8 @@ impl NativeSandbox<'_> {
         let request = job.request;
         let lowers = lowers(&self.native, (request.store, request.lock), request.image);
         let lowers = lowers.map_err(|error| self.failed(error))?;
-        let scratch = Scratch::new(&self.native, nonce.text()).map_err(|error| self.failed(error))?;
+        let scratch =
+            Scratch::new(&self.native, nonce.text()).map_err(|error| self.failed(error))?;
         let inside = Inside::default();
         let changes = (job.mode == Mode::Capture).then_some(UPPER);
         let files = StepFiles::new(
@@ -93,8 +94,10 @@ impl NativeSandbox<'_> {
         let running = self.begin(cage, &streams, &connected);
         drop(output);
         let running = running.map_err(|error| self.failed(error))?;
-        let outcome = self.listen(running, (connected, File::from(std::os::fd::OwnedFd::from(printed))), limit, sinks);
-        drop(scratch);
+        let helper = Arc::clone(&running.helper);
+        let printed = File::from(OwnedFd::from(printed));
+        let outcome = self.listen(running, (connected, printed), limit, sinks);
+        self.leave(helper, scratch);
         outcome
     }
 
@@ -128,7 +131,7 @@ impl NativeSandbox<'_> {
         let stop = self.settings.interrupt.child_token();
         let killer = self.runtime.spawn({
             let (helper, rang, stop) = (
-                Arc::clone(&running.helper),
+                Arc::downgrade(&running.helper),
                 Arc::clone(&running.rang),
                 stop.clone(),
             );
@@ -178,13 +181,13 @@ impl NativeSandbox<'_> {
             drop(reader);
             if broke_off(&answered) {
                 // It is about to say why.
-                let helper = Arc::clone(&running.helper);
+                let helper = Arc::downgrade(&running.helper);
                 self.runtime.spawn(async move {
                     tokio::time::sleep(LAST_WORDS).await;
                     kill(&helper);
                 });
             } else if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
-                kill(&running.helper);
+                kill(&Arc::downgrade(&running.helper));
             }
             let logged = logged
                 .join()
@@ -195,7 +198,6 @@ impl NativeSandbox<'_> {
             (answered, ended, logged)
         });
         killer.abort();
-        self.leave(running.helper);
         drop(connected.directory);
         if let Some(limit) = limit.filter(|_| running.rang.load(Ordering::Relaxed)) {
             return Err(SandboxError::TimeLimit { limit });
@@ -204,8 +206,11 @@ impl NativeSandbox<'_> {
     }
 
     /// Has a cage taken away while others work.
-    fn leave(&self, helper: Arc<Helper>) {
-        let ending = std::thread::spawn(move || drop(helper));
+    fn leave(&self, helper: Arc<Helper>, scratch: Scratch) {
+        let ending = std::thread::spawn(move || {
+            drop(helper);
+            drop(scratch);
+        });
         self.ending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -215,11 +220,7 @@ impl NativeSandbox<'_> {
     /// Makes one verdict of what was answered, how the cage ended and whether its output was kept.
     fn judge(
         &self,
-        (answered, ended, logged): (
-            Result<bool, SandboxError>,
-            Result<i32, NativeError>,
-            Logged,
-        ),
+        (answered, ended, logged): (Result<bool, SandboxError>, Result<i32, NativeError>, Logged),
     ) -> Result<(), SandboxError> {
         if self.settings.interrupt.is_cancelled() {
             return Err(SandboxError::Interrupted);
@@ -322,16 +323,18 @@ fn judged<R: io::BufRead>(
     }
 }
 
-fn kill(helper: &Helper) {
+fn kill(helper: &Weak<Helper>) {
     let kill = Message::Signal {
         number: Signal::KILL.as_raw(),
     };
     // It may have ended by itself.
-    helper.say(&kill, &[]).unwrap_or_default();
+    if let Some(helper) = helper.upgrade() {
+        helper.say(&kill, &[]).unwrap_or_default();
+    }
 }
 
 /// Returns what the program reads from its standard input; nothing of it is ever in a file.
-fn sealed(secrets: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
+fn sealed(secrets: &[u8]) -> io::Result<OwnedFd> {
     use rustix::fs::{MemfdFlags, memfd_create};
     use std::io::Seek as _;
     let mut file = File::from(memfd_create("aicage-input", MemfdFlags::CLOEXEC)?);

@@ -21,8 +21,20 @@ pub(crate) fn lowers(
         let dir = native.store.join("rootfs").join(diff.digest().hex());
         if !dir.exists() {
             fs_err::create_dir_all(&dir).unwrap();
-            let blob = native.store.join("blobs/sha256").join(layer.descriptor.digest.hex());
-            assert!(std::process::Command::new("tar").arg("-xzpf").arg(&blob).arg("-C").arg(&dir).status().unwrap().success());
+            let blob = native
+                .store
+                .join("blobs/sha256")
+                .join(layer.descriptor.digest.hex());
+            assert!(
+                std::process::Command::new("tar")
+                    .arg("-xzpf")
+                    .arg(&blob)
+                    .arg("-C")
+                    .arg(&dir)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         }
         lowers.insert(0, dir);
     }

@@ -78,7 +78,12 @@ fn become_program(voice: &Channel) -> Result<std::convert::Infallible, StageErro
     let error = Command::new(first)
         .args(words)
         .env_clear()
-        .envs(&program.environment)
+        .envs(
+            program
+                .environment
+                .iter()
+                .map(|(name, value)| (name, value)),
+        )
         .exec();
     Err(StageError::new(format!("run {}", first.display()), error))
 }
