@@ -19,7 +19,7 @@ pub struct Image {
 }
 
 /// A layer: the blob that carries it and the digest of its uncompressed tar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Layer {
     /// The blob.
     pub descriptor: Descriptor,

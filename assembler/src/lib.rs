@@ -30,6 +30,8 @@ pub mod reporter;
 pub mod sandbox;
 pub mod store;
 pub mod transport;
+#[cfg(target_os = "linux")]
+pub mod unpack;
 pub mod validate;
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ fn marker(directory: &[u8], name: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Tells whether an attribute says something about the host and nothing about the file.
-pub(crate) fn is_of_host(name: &[u8]) -> bool {
+pub fn is_of_host(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 4] = [
         b"security.selinux",
         b"security.ima",

@@ -14,6 +14,6 @@ mod index;
 mod path;
 pub mod tar;
 
-pub use entry::{Entry, EntryKind, IMPLIED, LayerItem};
+pub use entry::{Entry, EntryKind, IMPLIED, LayerItem, is_of_host};
 pub use index::{IndexBuilder, IndexEntry, IndexError, IndexKind, PathIndex, hash_xattrs};
 pub use path::{LayerPath, PathError, printable};

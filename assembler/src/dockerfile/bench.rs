@@ -244,7 +244,9 @@ impl Bench {
         };
         let plan = self.store().prune_plan(&policy).unwrap();
         let lock = self.store().exclusive(Duration::ZERO).unwrap();
-        self.store().prune_apply(&lock, &plan).unwrap();
+        self.store()
+            .prune_apply(&lock, &plan, &crate::store::rootfs::Directly)
+            .unwrap();
     }
 
     /// Builds, and returns what ran.

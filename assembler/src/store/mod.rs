@@ -16,7 +16,7 @@
 //! images/<reference>.json         an image under a name ([`ImageRecord`])
 //! remote/<reference>.json         what a registry said last ([`RemoteRecord`])
 //! engines/<engine>.json           what was loaded where; the engine's own business
-//! rootfs/<diff id>/               unpacked layers, for engines that need them
+//! rootfs/<mapping>/<diff id>/     unpacked layers: see [`rootfs`]
 //! lock                            see below
 //! ```
 //!
@@ -59,6 +59,7 @@ mod notice;
 mod prune;
 mod reader;
 mod record;
+pub mod rootfs;
 mod tags;
 mod tar;
 mod tree;

@@ -5,7 +5,7 @@
 //! documents of the images that they name, and what engines were given. A step's layer is kept for [`PrunePolicy::keep_layers`]
 //! since it was last used. Everything else goes once it is older than [`PrunePolicy::older_than`]: blobs, parts, what a
 //! registry said of names that no image is built on, what damage left. What a registry said keeps no blob alive.
-//! `rootfs/` belongs to the engine that unpacked it and is left alone.
+//! Unpacked layers go as the layers do, but for those that somebody lives in.
 //!
 //! Invariant: a record goes before what it speaks of, so a prune that is killed leaves nothing that points nowhere.
 
@@ -23,6 +23,7 @@ use super::{
     mark::Marked,
     name,
     record::{DAMAGED, Look, look_at_record},
+    rootfs::{Found, InMapping, remove_unpacked, unpacked_bytes},
     tree::CHAIN,
 };
 use crate::digest::{ChainId, DiffId, Digest};
@@ -79,6 +80,8 @@ pub enum PruneKind {
     Temporary,
     /// What could not be read and was set aside.
     Damaged,
+    /// An unpacked layer, or what a killed process left of one.
+    Unpacked,
     /// Content.
     Blob,
 }
@@ -110,6 +113,7 @@ impl BlobStore {
         plan.trees()?;
         plan.ingest()?;
         plan.damaged()?;
+        plan.rootfs()?;
         let mut items = plan.items;
         items.sort();
         Ok(PrunePlan {
@@ -118,17 +122,23 @@ impl BlobStore {
         })
     }
 
-    /// Removes what a plan names, as far as it is still unneeded now that nobody else uses the store.
+    /// Removes what a plan names, as far as it is still unneeded now that nobody else uses the store; unpacked layers with
+    /// the help of a process `inside` their id mapping.
     pub fn prune_apply(
         &self,
         _lock: &ExclusiveLock,
         plan: &PrunePlan,
+        inside: &dyn InMapping,
     ) -> Result<PrunePlan, StoreError> {
         let planned: BTreeSet<&Path> = plan.items.iter().map(|item| item.path.as_path()).collect();
         let mut now = self.prune_plan(&plan.policy)?;
         now.items
             .retain(|item| planned.contains(item.path.as_path()));
         for item in &now.items {
+            if item.kind == PruneKind::Unpacked {
+                remove_unpacked(&item.path, inside)?;
+                continue;
+            }
             match fs::remove_file(&item.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StoreError::io(Doing::Remove, &item.path, error));
@@ -289,6 +299,23 @@ impl Planner<'_> {
                 if is_damaged(&path) {
                     self.remove_old(PruneKind::Damaged, path)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn rootfs(&mut self) -> Result<(), StoreError> {
+        for (found, path, aged) in self.store.unneeded_rootfs(&self.marked)? {
+            if !self.is_older(&aged, self.policy.older_than)? {
+                continue;
+            }
+            match found {
+                Found::Tree => self.items.push(Prunable {
+                    kind: PruneKind::Unpacked,
+                    bytes: unpacked_bytes(&path),
+                    path,
+                }),
+                Found::File => self.remove(PruneKind::Temporary, path)?,
             }
         }
         Ok(())

@@ -32,24 +32,7 @@ impl BlobStore {
             },
             _ => StoreError::io(Doing::Read, &path, error),
         })?;
-        let found = file
-            .metadata()
-            .map_err(|error| StoreError::io(Doing::Read, &path, error))?
-            .len();
-        if found != blob.size {
-            return Err(StoreError::WrongSize {
-                digest: blob.digest,
-                expected: blob.size,
-                found,
-            });
-        }
-        Ok(VerifiedReader {
-            file,
-            digest: blob.digest,
-            size: blob.size,
-            remaining: blob.size,
-            hasher: Some(blob.digest.hasher()),
-        })
+        VerifiedReader::of(file, blob)
     }
 
     /// Reads a whole blob into memory; one of more than `limit` bytes is refused.
@@ -91,6 +74,28 @@ impl BlobStore {
 }
 
 impl VerifiedReader {
+    /// Reads an open file as a blob.
+    pub(super) fn of(file: fs::File, blob: &Descriptor) -> Result<Self, StoreError> {
+        let found = file
+            .metadata()
+            .map_err(|error| StoreError::io(Doing::Read, file.path(), error))?
+            .len();
+        if found != blob.size {
+            return Err(StoreError::WrongSize {
+                digest: blob.digest,
+                expected: blob.size,
+                found,
+            });
+        }
+        Ok(Self {
+            file,
+            digest: blob.digest,
+            size: blob.size,
+            remaining: blob.size,
+            hasher: Some(blob.digest.hasher()),
+        })
+    }
+
     /// Returns how many bytes the blob has.
     pub fn size(&self) -> u64 {
         self.size

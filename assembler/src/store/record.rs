@@ -242,7 +242,8 @@ impl BlobStore {
     }
 }
 
-fn record_bytes<T: Serialize>(record: &T) -> Vec<u8> {
+/// Spells a record with its version and sum.
+pub(super) fn record_bytes<T: Serialize>(record: &T) -> Vec<u8> {
     let mut value = serde_json::to_value(record).expect("records have text keys only");
     if let Value::Object(fields) = &mut value {
         fields.insert("version".to_owned(), VERSION.into());

@@ -23,7 +23,8 @@ pub const RATIO_FREE: u64 = 16 << 30;
 /// Large enough that reading costs few calls, small enough for the cache.
 const BUFFER: usize = 128 << 10;
 
-struct LayerTar {
+/// A layer's tar, checked while it is read.
+pub(super) struct LayerTar {
     decoder: Decoder<BufReader<VerifiedReader>>,
     layer: Digest,
     diff_id: DiffId,
@@ -45,17 +46,8 @@ impl BlobStore {
         layer: &Layer,
         limit: u64,
     ) -> Result<Box<dyn Read + Send>, StoreError> {
-        let blob = &layer.descriptor;
-        let source = BufReader::with_capacity(BUFFER, self.read(blob)?);
-        let decoder = Decoder::new(source).map_err(|error| decompress_error(blob.digest, error))?;
-        Ok(Box::new(LayerTar {
-            decoder,
-            layer: blob.digest,
-            diff_id: layer.diff_id,
-            hasher: Some(layer.diff_id.digest().hasher()),
-            given: 0,
-            limit,
-        }))
+        let blob = self.read(&layer.descriptor)?;
+        Ok(Box::new(LayerTar::new(blob, layer, limit)?))
     }
 
     /// Returns the size of a layer's uncompressed tar: from its facts, or by reading it once.
@@ -73,6 +65,21 @@ impl BlobStore {
 }
 
 impl LayerTar {
+    /// Reads a layer's blob as its tar, which may have `limit` bytes.
+    pub(super) fn new(blob: VerifiedReader, layer: &Layer, limit: u64) -> Result<Self, StoreError> {
+        let digest = layer.descriptor.digest;
+        let source = BufReader::with_capacity(BUFFER, blob);
+        let decoder = Decoder::new(source).map_err(|error| decompress_error(digest, error))?;
+        Ok(Self {
+            decoder,
+            layer: digest,
+            diff_id: layer.diff_id,
+            hasher: Some(layer.diff_id.digest().hasher()),
+            given: 0,
+            limit,
+        })
+    }
+
     /// The decompressor stops at its own end; what follows in the blob must still be what the digest is of.
     fn finish(&mut self) -> Result<(), StoreError> {
         let Some(hasher) = self.hasher.take() else {

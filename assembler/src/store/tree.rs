@@ -128,14 +128,10 @@ impl BlobStore {
     }
 
     fn write_tree(&self, path: &Path, index: &PathIndex) -> Result<(), StoreError> {
-        let mut bytes = index.to_bytes();
-        if let Digest::Sha256(sum) = Digest::of(&bytes) {
-            bytes.extend_from_slice(&sum);
-        }
-        self.replace_cached(path, &bytes)
+        self.replace_cached(path, &tree_bytes(index))
     }
 
-    fn tree_path(&self, diff_id: &DiffId) -> PathBuf {
+    pub(super) fn tree_path(&self, diff_id: &DiffId) -> PathBuf {
         self.path("trees").join(name::of_digest(diff_id.digest()))
     }
 
@@ -164,11 +160,24 @@ pub(super) fn look_at_tree(path: &Path) -> Result<Look<PathIndex>, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Look::Absent),
         Err(error) => return Err(StoreError::io(Doing::Read, path, error)),
     };
-    Ok(bytes
+    Ok(tree_of_bytes(&bytes).map_or(Look::Damaged, Look::Whole))
+}
+
+/// Spells an index with its sum.
+pub(super) fn tree_bytes(index: &PathIndex) -> Vec<u8> {
+    let mut bytes = index.to_bytes();
+    if let Digest::Sha256(sum) = Digest::of(&bytes) {
+        bytes.extend_from_slice(&sum);
+    }
+    bytes
+}
+
+/// Reads what [`tree_bytes`] spelt, unless it is damaged.
+pub(super) fn tree_of_bytes(bytes: &[u8]) -> Option<PathIndex> {
+    bytes
         .split_last_chunk::<SUM>()
         .filter(|(index, sum)| Digest::of(index) == Digest::Sha256(**sum))
         .and_then(|(index, _)| PathIndex::from_bytes(index).ok())
-        .map_or(Look::Damaged, Look::Whole))
 }
 
 /// What the name of a merged index begins with.
@@ -187,7 +196,7 @@ pub(super) fn chains(diff_ids: &[DiffId]) -> Vec<ChainId> {
 }
 
 /// Takes the store's own error out of the tar reader's, where it is the cause.
-fn tar_error(layer: Digest, error: layer::tar::ReadError) -> StoreError {
+pub(super) fn tar_error(layer: Digest, error: layer::tar::ReadError) -> StoreError {
     match error {
         layer::tar::ReadError::Io { source } => {
             StoreError::from_io(source).unwrap_or_else(|source| StoreError::Tar {

@@ -1,9 +1,6 @@
 //! How much room the store takes, and for what.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    os::unix::fs::MetadataExt as _,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fs_err as fs;
 use serde::Serialize;
@@ -152,29 +149,13 @@ impl BlobStore {
         Ok(usage)
     }
 
-    /// Unpacked layers are trees; what cannot be looked into counts as nothing, since other users may own it.
     fn usage_of_rootfs(&self) -> Result<UsageKind, StoreError> {
-        let mut usage = UsageKind {
+        let (files, bytes) = self.usage_of_unpacked()?;
+        Ok(UsageKind {
             kind: "rootfs",
-            files: 0,
-            bytes: 0,
-        };
-        let mut open = self.list("rootfs")?;
-        while let Some(path) = open.pop() {
-            let Ok(metadata) = fs::symlink_metadata(&path) else {
-                continue;
-            };
-            if metadata.is_dir() {
-                let Ok(entries) = fs::read_dir(&path) else {
-                    continue;
-                };
-                open.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
-            } else {
-                usage.files += 1;
-                usage.bytes += metadata.blocks() * 512;
-            }
-        }
-        Ok(usage)
+            files,
+            bytes,
+        })
     }
 }
 

@@ -94,6 +94,13 @@ pub enum Problem {
         /// Where it is.
         path: PathBuf,
     },
+    /// An unpacked layer is not what it was.
+    Unpacked {
+        /// Where it is.
+        path: PathBuf,
+        /// What is not as it was.
+        differences: Vec<String>,
+    },
     /// `index.json` or `oci-layout` is not what it should be.
     Layout {
         /// Where it is.
@@ -148,7 +155,8 @@ impl BlobStore {
     }
 
     /// Puts right what verifying found, as far as that can be and it is still so: corrupt blobs are removed, so that they
-    /// are fetched or made again; damaged records and indexes are set aside.
+    /// are fetched or made again; damaged records and indexes are set aside. Unpacked layers are
+    /// [`repair_rootfs`](Self::repair_rootfs)' matter.
     pub fn repair(&self, _lock: &ExclusiveLock, report: &VerifyReport) -> Result<(), StoreError> {
         for problem in &report.problems {
             match problem {
@@ -171,6 +179,7 @@ impl BlobStore {
                 Problem::Unreadable { .. }
                 | Problem::Missing { .. }
                 | Problem::Stray { .. }
+                | Problem::Unpacked { .. }
                 | Problem::Image { .. } => {}
             }
         }

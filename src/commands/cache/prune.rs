@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use assembler::store::{PruneKind, PrunePlan, PrunePolicy, StoreError};
+use assembler::store::{PruneKind, PrunePlan, PrunePolicy, StoreError, rootfs::Directly};
 use clap::Args;
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
     let now = now(context)?;
     let done = aside(move || {
         let lock = store.exclusive(PATIENCE)?;
-        let done = store.prune_apply(&lock, &plan)?;
+        let done = store.prune_apply(&lock, &plan, &Directly)?;
         drop(lock);
         Ok::<_, StoreError>(items(&done, &leftovers::remove(beside, now)))
     })
@@ -230,6 +230,7 @@ fn name(kind: Kind) -> &'static str {
         PruneKind::Part => "broken-off downloads",
         PruneKind::Temporary => "temporary files",
         PruneKind::Damaged => "damaged records",
+        PruneKind::Unpacked => "unpacked layers",
         PruneKind::Blob => "blobs",
     }
 }

@@ -1,6 +1,6 @@
 //! `aicage cache verify`: reads everything and names what is broken.
 
-use assembler::store::{Problem, StoreError, VerifyReport};
+use assembler::store::{Problem, StoreError, VerifyReport, rootfs::Directly};
 use clap::Args;
 use serde::Serialize;
 
@@ -41,12 +41,16 @@ pub async fn verify(context: &Context, args: &VerifyArgs) -> Result<ExitStatus, 
     let meter = printer.meter("verifying");
     let found = aside(move || {
         let lock = store.share()?;
-        let found = store.verify(&lock, &|so_far| meter.set(so_far.done, so_far.total))?;
+        let mut found = store.verify(&lock, &|so_far| meter.set(so_far.done, so_far.total))?;
+        found
+            .problems
+            .extend(store.verify_rootfs(&lock, &Directly)?);
         drop(lock);
         if fix && found.problems.iter().any(is_repaired) {
             // Whoever uses the store may be reading what goes, and may be writing it anew.
             let lock = store.exclusive(PATIENCE)?;
             store.repair(&lock, &found)?;
+            store.repair_rootfs(&lock, &found.problems, &Directly)?;
         }
         Ok::<_, StoreError>(found)
     })
@@ -105,6 +109,7 @@ fn is_repaired(problem: &Problem) -> bool {
         Problem::Corrupt { .. }
         | Problem::Record { .. }
         | Problem::Tree { .. }
+        | Problem::Unpacked { .. }
         | Problem::Layout { .. } => true,
         Problem::Stray { .. }
         | Problem::Unreadable { .. }
@@ -135,6 +140,14 @@ fn words(problem: &Problem) -> String {
         Problem::Image { image, reason } => format!("image {image} cannot be used: {reason}"),
         Problem::Record { path } => format!("the record {} cannot be read", path.display()),
         Problem::Tree { path } => format!("the path index {} cannot be read", path.display()),
+        Problem::Unpacked { path, differences } => {
+            let first = differences.first().map(String::as_str).unwrap_or_default();
+            let more = match differences.len() {
+                0 | 1 => String::new(),
+                count => format!(", and {} more", count - 1),
+            };
+            format!("the unpacked layer {}: {first}{more}", path.display())
+        }
         Problem::Layout { path } => format!("{} is not what it should be", path.display()),
     }
 }

@@ -27,6 +27,8 @@ pub struct LayerReader<R> {
     /// Bytes taken from the archive, and bytes of holes given out.
     pub(super) passed: u64,
     entries: u64,
+    /// Bytes of the names and link targets so far.
+    names: u64,
     /// Records of PAX global headers, which hold for all that follows.
     global: Overrides,
     pub(super) content: Content,
@@ -67,6 +69,7 @@ impl<R: Read> LayerReader<R> {
             limits,
             passed: 0,
             entries: 0,
+            names: 0,
             global: Overrides::default(),
             content: Content::default(),
             current: "its start".to_owned(),
@@ -120,6 +123,21 @@ impl<R: Read> LayerReader<R> {
             }
         }
         Ok(None)
+    }
+
+    /// Passes over the hole of a sparse file that begins here, and returns its length: 0 where there is content.
+    pub fn skip_hole(&mut self) -> u64 {
+        let Some(holes) = &mut self.content.holes else {
+            return 0;
+        };
+        let end = holes
+            .map
+            .parts
+            .get(holes.part)
+            .map_or(holes.map.size, |(offset, _)| *offset);
+        let hole = end.saturating_sub(holes.position);
+        holes.position += hole;
+        hole
     }
 
     /// Tells whether the archive's end was marked as such, and not just where the bytes stopped.
@@ -238,6 +256,10 @@ impl<R: Read> LayerReader<R> {
         self.check_length(&name)?;
         let link = overrides.link.unwrap_or(header.link);
         self.check_length(&link)?;
+        self.names += (name.len() + link.len()) as u64;
+        if self.names > self.limits.names_bytes {
+            return Err(self.over("the length of all names", self.limits.names_bytes));
+        }
         let stored = overrides.size.unwrap_or(header.size);
         let is_directory = header.type_flag == b'5'
             || (matches!(header.type_flag, b'0' | 0) && name.ends_with(b"/"));

@@ -1,6 +1,7 @@
 //! The store through its public door: writing, reading, resuming, naming, and what damage does.
 
 mod faults;
+mod unpacked;
 mod upkeep;
 
 use std::{

@@ -60,7 +60,9 @@ fn name(store: &BlobStore, reference: &str, image: &Image, base: Option<&Image>)
 fn pruned(store: &BlobStore, policy: &PrunePolicy) -> Vec<PruneKind> {
     let plan = store.prune_plan(policy).unwrap();
     let lock = store.exclusive(Duration::ZERO).unwrap();
-    let done = store.prune_apply(&lock, &plan).unwrap();
+    let done = store
+        .prune_apply(&lock, &plan, &crate::store::rootfs::Directly)
+        .unwrap();
     assert_eq!(done, plan, "what was planned is what was done");
     done.items.into_iter().map(|item| item.kind).collect()
 }
@@ -203,7 +205,9 @@ fn what_came_into_use_after_the_plan_is_not_removed() {
     assert!(plan.bytes() > 0);
     name(&store, "aicage:x", &image, None);
     let lock = store.exclusive(Duration::ZERO).unwrap();
-    let done = store.prune_apply(&lock, &plan).unwrap();
+    let done = store
+        .prune_apply(&lock, &plan, &crate::store::rootfs::Directly)
+        .unwrap();
     assert_eq!(done.items, []);
     drop(lock);
     assert_eq!(whole(&store).problems, []);
