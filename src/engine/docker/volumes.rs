@@ -4,7 +4,7 @@
 //! modes whoever we are, and works wherever the engine is. Invariant: a volume of a step carries the label of its owner
 //! and is removed with the step; only `kill -9` leaves one, which the next sweep removes.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeMap, io};
 
 use bollard::{
     models::{
@@ -23,11 +23,10 @@ use super::{
     owner::Owner,
     throwaway::LABEL,
 };
+use crate::engine::step::caches::NewCache;
 
 /// The label by which caches are known; its value is what the cache is called.
 pub(crate) const CACHE_LABEL: &str = "io.github.aicage.cache";
-/// What the names of caches begin with.
-const CACHE_NAME: &str = "aicage-cache-";
 /// Below which directory volumes are while they are filled.
 pub(crate) const FILL: &str = ".aicage-fill";
 
@@ -65,32 +64,11 @@ pub(crate) struct Fill {
     pub(crate) owners: BTreeMap<String, (u64, u64)>,
 }
 
-/// A cache that is not filled yet, held alone.
-#[derive(Debug)]
-pub(crate) struct NewCache {
-    pub(crate) volume: String,
-    /// The file that says so.
-    pub(crate) mark: PathBuf,
-    /// Its lock, if others may use it as soon as it is filled.
-    pub(crate) shared: Option<fs_err::File>,
-}
-
-impl NewCache {
-    /// It is whole: from now on it is used as it is.
-    async fn keep(self) -> io::Result<()> {
-        fs_err::remove_file(&self.mark)?;
-        match self.shared {
-            Some(lock) => tokio::task::spawn_blocking(move || lock.lock_shared()).await?,
-            None => Ok(()),
-        }
-    }
-
-    /// It will not be whole: the next step is to find nothing.
-    async fn give_up(self, docker: &Docker) {
-        // If this fails, the mark says the same.
-        if docker.remove_volume(&self.volume).await.is_ok() {
-            fs_err::remove_file(&self.mark).unwrap_or_default();
-        }
+/// It will not be whole: the next step is to find nothing.
+async fn give_up(cache: NewCache, docker: &Docker) {
+    // If this fails, the mark says the same.
+    if docker.remove_volume(&cache.volume).await.is_ok() {
+        fs_err::remove_file(&cache.mark).unwrap_or_default();
     }
 }
 
@@ -112,17 +90,6 @@ impl VolumeMount {
     }
 }
 
-/// Returns the name of the volume for a cache; `number` tells several caches of one name apart.
-pub(crate) fn cache_name(id: &str, number: u32) -> String {
-    let digest = assembler::digest::Digest::of(id.as_bytes()).hex();
-    let short = digest.get(..20).unwrap_or(&digest);
-    if number == 0 {
-        format!("{CACHE_NAME}{short}")
-    } else {
-        format!("{CACHE_NAME}{short}-{number}")
-    }
-}
-
 impl Volumes {
     /// Makes the volumes and fills them; a cache that was not filled is gone again.
     pub(crate) async fn prepare(
@@ -134,15 +101,14 @@ impl Volumes {
         let new = std::mem::take(&mut self.new);
         if let Err(error) = self.make_and_fill(docker, known, stop).await {
             for cache in new {
-                cache.give_up(docker).await;
+                give_up(cache, docker).await;
             }
             return Err(error);
         }
         for cache in new {
-            cache.keep().await.map_err(|source| EngineError::Host {
-                what: "note that a cache is filled",
-                source,
-            })?;
+            let kept = tokio::task::spawn_blocking(move || cache.keep()).await;
+            let kept = kept.map_err(io::Error::from).and_then(|kept| kept);
+            kept.map_err(EngineError::host("note that a cache is filled"))?;
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What a step is to the program that runs inside, whatever it runs in: its files, its answer, its log.
 
 pub(crate) mod answer;
+pub(crate) mod caches;
 pub(crate) mod files;
+pub(crate) mod filling;
 pub(crate) mod log;
 
 use std::{

@@ -6,7 +6,6 @@
 //! answer comes as the container's stdout.
 
 mod attempt;
-mod caches;
 mod life;
 mod mounts;
 
@@ -32,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     attempt::{Job, Tried},
-    caches::Caches,
     life::ended,
     mounts::{Maker, Mounts},
 };
@@ -48,6 +46,7 @@ use crate::engine::session::Network;
 use crate::engine::step::{
     Sinks, Take,
     answer::QUERY_LIMIT,
+    caches::{Caches, Shelf},
     files::{Mode, Nonce, StepJob, Transport, Way},
 };
 
@@ -302,8 +301,12 @@ impl<'a> DockerSandbox<'a> {
         let index = PathIndex::from_bytes(&job.step.index).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
         })?;
-        let caches = Caches {
+        let shelf = Volumes {
             docker: &self.docker,
+            runtime: &self.runtime,
+        };
+        let caches = Caches {
+            shelf: &shelf,
             runtime: &self.runtime,
             interrupt: &self.settings.interrupt,
             locks: self.settings.locks.clone(),
@@ -365,6 +368,35 @@ impl Sandbox for DockerSandbox<'_> {
 
     fn runner(&self) -> String {
         runner(&self.docker)
+    }
+}
+
+/// Caches are volumes.
+struct Volumes<'a> {
+    docker: &'a Docker,
+    runtime: &'a Handle,
+}
+
+impl Shelf for Volumes<'_> {
+    fn id(&self) -> &str {
+        &self.docker.info().id
+    }
+
+    fn has(&self, name: &str) -> Result<bool, SandboxError> {
+        let there = self.runtime.block_on(self.docker.has_volume(name));
+        there.map_err(|error| engine_failed(self.docker, error))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), SandboxError> {
+        let removed = self.runtime.block_on(self.docker.remove_volume(name));
+        removed
+            .map(drop)
+            .map_err(|error| engine_failed(self.docker, error))
+    }
+
+    fn host(&self, source: std::io::Error) -> SandboxError {
+        let failed = EngineError::host("prepare the caches of the step");
+        engine_failed(self.docker, failed(source))
     }
 }
 

@@ -7,17 +7,17 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufReader, BufWriter, Read, Seek as _, Write},
+    io::{self, BufWriter, Seek as _, Write},
     path::PathBuf,
 };
 
 use assembler::{
-    instruction::{Access, MountKind, Secret, StepMount, TarSource},
+    instruction::{Access, MountKind, Secret, StepMount},
     sandbox::SandboxError,
 };
 use layer::{
-    Entry, EntryKind, LayerItem, LayerPath, PathIndex,
-    tar::{LayerReader, LayerWriter, Limits},
+    Entry, LayerItem, LayerPath, PathIndex,
+    tar::LayerWriter,
 };
 use tokio::fs::File;
 
@@ -25,9 +25,11 @@ use super::super::{
     Docker,
     volumes::{FILL, Fill, VolumeMount, Volumes},
 };
-use crate::engine::step::{Inside, Placed, SecretFile};
-
-use super::caches::{Caches, Taken};
+use crate::engine::step::{
+    Inside, Placed, SecretFile,
+    caches::{Caches, Taken},
+    filling::Filling,
+};
 
 /// Since which version of the interface a part of a volume can be mounted.
 const PARTS: (usize, usize) = (1, 45);
@@ -65,13 +67,6 @@ impl Mounts {
         self.inside.add_variables(variables);
         self
     }
-}
-
-/// A volume that is to be filled.
-struct Filling<'a> {
-    volume: String,
-    tar: Option<&'a TarSource>,
-    root: Entry,
 }
 
 impl Maker<'_> {
@@ -289,65 +284,4 @@ fn all<W: Write>(writer: &mut LayerWriter<W>, fillings: &[Filling<'_>]) -> io::R
         filling.write(writer, &path(&prefix)?)?;
     }
     Ok(())
-}
-
-impl Filling<'_> {
-    /// Returns the volume's own directory: that of the tar, if it has one.
-    fn root(&self) -> io::Result<Entry> {
-        let Some(tar) = self.tar else {
-            return Ok(self.root.clone());
-        };
-        let mut reader = LayerReader::new(open(tar)?, Limits::default());
-        let first = reader.next_item().map_err(io::Error::other)?;
-        Ok(match first {
-            Some(LayerItem::Entry(entry)) if entry.path.is_root() => entry,
-            _ => self.root.clone(),
-        })
-    }
-
-    /// Writes the volume's part of an archive.
-    fn write<W: Write>(&self, writer: &mut LayerWriter<W>, prefix: &LayerPath) -> io::Result<()> {
-        let root = Entry {
-            path: prefix.clone(),
-            ..self.root()?
-        };
-        writer
-            .append(&LayerItem::Entry(root), io::empty())
-            .map_err(io::Error::other)?;
-        let Some(tar) = self.tar else {
-            return Ok(());
-        };
-        let mut reader = LayerReader::new(open(tar)?, Limits::default());
-        while let Some(item) = reader.next_item().map_err(io::Error::other)? {
-            let LayerItem::Entry(mut entry) = item else {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "a mount's files cannot be marked as removed",
-                ));
-            };
-            if entry.path.is_root() {
-                continue;
-            }
-            entry.path = prefix
-                .join(entry.path.as_bytes())
-                .map_err(io::Error::other)?;
-            if let EntryKind::HardLink { target } = &mut entry.kind {
-                *target = prefix.join(target.as_bytes()).map_err(io::Error::other)?;
-            }
-            writer
-                .append(&LayerItem::Entry(entry), &mut reader)
-                .map_err(io::Error::other)?;
-        }
-        Ok(())
-    }
-}
-
-/// Opens a tar, wherever it is.
-pub(super) fn open(tar: &TarSource) -> io::Result<Box<dyn Read + '_>> {
-    Ok(match tar {
-        TarSource::Bytes(bytes) => Box::new(&bytes[..]),
-        TarSource::File(path) => {
-            Box::new(BufReader::with_capacity(1 << 18, fs_err::File::open(path)?))
-        }
-    })
 }

@@ -17,11 +17,52 @@ use assembler::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::super::{
-    Docker,
-    error::EngineError,
-    volumes::{NewCache, cache_name},
-};
+/// What the names of caches begin with.
+const CACHE_NAME: &str = "aicage-cache-";
+
+/// Where an engine keeps caches.
+pub(crate) trait Shelf {
+    /// Names the engine: what is whole in one is not in another.
+    fn id(&self) -> &str;
+    /// Tells whether a cache is there.
+    fn has(&self, name: &str) -> Result<bool, SandboxError>;
+    /// Removes one.
+    fn remove(&self, name: &str) -> Result<(), SandboxError>;
+    /// Says that something of this machine failed.
+    fn host(&self, source: io::Error) -> SandboxError;
+}
+
+/// A cache that is not filled yet, held alone.
+#[derive(Debug)]
+pub(crate) struct NewCache {
+    pub(crate) volume: String,
+    /// The file that says so.
+    pub(crate) mark: PathBuf,
+    /// Its lock, if others may use it as soon as it is filled.
+    pub(crate) shared: Option<fs_err::File>,
+}
+
+impl NewCache {
+    /// It is whole: from now on it is used as it is. May wait for others that took it just now.
+    pub(crate) fn keep(self) -> io::Result<()> {
+        fs_err::remove_file(&self.mark)?;
+        match self.shared {
+            Some(lock) => lock.lock_shared(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns the name under which a cache is kept; `number` tells several caches of one name apart.
+fn cache_name(id: &str, number: u32) -> String {
+    let digest = assembler::digest::Digest::of(id.as_bytes()).hex();
+    let short = digest.get(..20).unwrap_or(&digest);
+    if number == 0 {
+        format!("{CACHE_NAME}{short}")
+    } else {
+        format!("{CACHE_NAME}{short}-{number}")
+    }
+}
 
 /// How often a cache that is in use is tried again.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -31,22 +72,22 @@ const SILENT: u32 = 10;
 const CACHES: u32 = 64;
 
 /// What caches are taken with.
-pub(super) struct Caches<'a> {
-    pub(super) docker: &'a Docker,
-    pub(super) runtime: &'a tokio::runtime::Handle,
-    pub(super) interrupt: &'a CancellationToken,
+pub(crate) struct Caches<'a> {
+    pub(crate) shelf: &'a dyn Shelf,
+    pub(crate) runtime: &'a tokio::runtime::Handle,
+    pub(crate) interrupt: &'a CancellationToken,
     /// Where the locks and the marks are.
-    pub(super) locks: PathBuf,
+    pub(crate) locks: PathBuf,
     /// Says something to the user.
-    pub(super) say: &'a dyn Fn(&str),
+    pub(crate) say: &'a dyn Fn(&str),
 }
 
 /// A cache that is this step's until the lock is dropped.
-pub(super) struct Taken {
-    pub(super) volume: String,
-    pub(super) lock: fs_err::File,
+pub(crate) struct Taken {
+    pub(crate) volume: String,
+    pub(crate) lock: fs_err::File,
     /// What it takes to fill it, if that is to be done.
-    pub(super) new: Option<NewCache>,
+    pub(crate) new: Option<NewCache>,
 }
 
 /// How a cache is taken.
@@ -58,7 +99,7 @@ enum Hold {
 
 impl Caches<'_> {
     /// Takes all caches that the mounts name.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         mounts: &[StepMount],
     ) -> Result<BTreeMap<String, Taken>, SandboxError> {
@@ -88,8 +129,7 @@ impl Caches<'_> {
             if let Some(lock) = self.try_lock(&volume, hold)? {
                 let mark = self.mark(&volume);
                 let is_begun = mark.exists();
-                let there = self.runtime.block_on(self.docker.has_volume(&volume));
-                let there = there.map_err(|error| self.failed(error))?;
+                let there = self.shelf.has(&volume)?;
                 match (there && !is_begun, hold == usual, hold) {
                     (true, true, _) => {
                         return Ok(Taken {
@@ -137,8 +177,7 @@ impl Caches<'_> {
     fn begin(&self, (volume, there): (&str, bool), mark: &Path) -> Result<(), SandboxError> {
         fs_err::write(mark, "").map_err(|error| self.host(error))?;
         if there {
-            let removed = self.runtime.block_on(self.docker.remove_volume(volume));
-            removed.map_err(|error| self.failed(error))?;
+            self.shelf.remove(volume)?;
         }
         Ok(())
     }
@@ -162,7 +201,7 @@ impl Caches<'_> {
 
     /// Returns the file that is there while a cache of this engine is being filled.
     fn mark(&self, volume: &str) -> PathBuf {
-        let engine = assembler::digest::Digest::of(self.docker.info().id.as_bytes());
+        let engine = assembler::digest::Digest::of(self.shelf.id().as_bytes());
         self.locks.join(format!("{volume}.{}", engine.short()))
     }
 
@@ -178,15 +217,8 @@ impl Caches<'_> {
         Ok(())
     }
 
-    fn failed(&self, error: EngineError) -> SandboxError {
-        super::engine_failed(self.docker, error)
-    }
-
     fn host(&self, source: io::Error) -> SandboxError {
-        self.failed(EngineError::Host {
-            what: "prepare the caches of the step",
-            source,
-        })
+        self.shelf.host(source)
     }
 }
 
