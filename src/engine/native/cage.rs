@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Cage {
     /// Unpacked layers, the topmost first.
     pub lowers: Vec<OsString>,
+    /// The directory that says how the root itself looks: owner, mode and time.
+    pub like: Option<OsString>,
     /// An empty directory for what is changed inside; it is removed at the end.
     pub scratch: OsString,
     /// How the machine is called inside.

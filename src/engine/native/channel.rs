@@ -21,8 +21,10 @@ use serde::{Deserialize, Serialize};
 
 /// Longest message; what is longer goes as a file.
 const LONGEST: usize = 32 << 10;
+/// Most differences that are told.
+pub(super) const DIFFERENCES: usize = 20;
 /// Most descriptors of a message.
-const MOST: usize = 8;
+pub(super) const MOST: usize = 200;
 
 /// What is said.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +49,10 @@ pub(super) enum Message {
         /// What the system said; 0 if it was not the system.
         errno: i32,
     },
-    /// A layer could not be unpacked.
-    Damaged {
-        /// Why.
-        reason: String,
+    /// How an unpacked layer differs from what it was.
+    Differences {
+        /// In words; at most [`DIFFERENCES`] of them.
+        found: Vec<String>,
     },
     /// It is done, or the program ended with this status.
     Ended {

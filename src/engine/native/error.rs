@@ -50,17 +50,15 @@ pub enum NativeError {
         #[source]
         source: io::Error,
     },
+    /// Something in the mapping could not be done, and it was not the system that refused.
+    #[error("cannot {what}")]
+    Job {
+        /// What, and why.
+        what: String,
+    },
     /// The process that makes cages ended without a word.
     #[error("the process that makes the cage ended before it was there")]
     Vanished,
-    /// A layer could not be unpacked.
-    #[error("the layer {layer} cannot be unpacked: {reason}")]
-    Layer {
-        /// Its diff_id.
-        layer: String,
-        /// Why.
-        reason: String,
-    },
     /// The store failed.
     #[error("the unpacked layers cannot be used")]
     Store(#[from] assembler::store::StoreError),

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use assembler::store::rootfs::MappingName;
 use serde::{Deserialize, Serialize};
 
 use super::error::NativeError;
@@ -85,11 +86,9 @@ impl IdMaps {
     }
 
     /// Names the mapping: what was unpacked under another one has other owners.
-    pub fn name(&self) -> String {
+    pub fn mapping(&self) -> MappingName {
         let text = |extents: &[Extent]| lines(extents).replace('\n', ",");
-        let all = format!("u{}g{}", text(&self.users), text(&self.groups));
-        let digest = assembler::digest::Digest::of(all.as_bytes());
-        digest.hex().chars().take(12).collect()
+        MappingName::of(&format!("u{}g{}", text(&self.users), text(&self.groups)))
     }
 }
 

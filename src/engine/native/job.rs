@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, io, os::fd::OwnedFd};
 
+use assembler::store::rootfs::UnpackJob;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use serde::{Deserialize, Serialize};
@@ -11,23 +12,26 @@ use super::cage::Cage;
 /// One job of the first stage.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Job {
-    /// Makes a cage and runs its program to the end. With it come the program's three standard streams; for a program with a
-    /// terminal, none.
+    /// Makes a cage and runs its program to the end. With it come the program's three standard streams, but not for a
+    /// program with a terminal, and then what is to stay open until its end.
     Cage(Box<Cage>),
-    /// Unpacks a layer; with it comes its blob.
-    Unpack(Unpack),
+    /// Unpacks layers of one image, the lowest first; with it come the directory of unpacked layers and the blobs.
+    Unpack(Vec<UnpackJob>),
+    /// Fills a new directory; with it comes an uncompressed tar.
+    Fill {
+        /// Its absolute path.
+        directory: OsString,
+    },
+    /// Compares an unpacked layer with what it was; with it come the directory of unpacked layers and the path index.
+    Check {
+        /// The layer's name there.
+        name: String,
+    },
     /// Removes trees.
     Remove {
         /// Absolute paths.
         paths: Vec<OsString>,
     },
-}
-
-/// A layer that is to be unpacked.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Unpack {
-    /// The directory that it becomes.
-    pub(super) target: OsString,
 }
 
 impl Job {

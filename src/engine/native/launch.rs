@@ -99,6 +99,7 @@ impl Helper {
             .map_err(NativeError::host("listen to the process that makes cages"))?;
         match heard {
             None => Err(NativeError::Vanished),
+            Some((Message::Failed { what, errno: 0 }, _)) => Err(NativeError::Job { what }),
             Some((Message::Failed { what, errno }, _)) => Err(NativeError::Cage {
                 what,
                 source: std::io::Error::from_raw_os_error(errno),

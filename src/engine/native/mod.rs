@@ -19,6 +19,8 @@ mod launch;
 #[cfg(target_os = "linux")]
 mod network_files;
 #[cfg(target_os = "linux")]
+mod rootfs;
+#[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod scratch;
@@ -33,6 +35,7 @@ pub use self::error::NativeError;
 #[cfg(target_os = "linux")]
 pub use self::{
     ids::{Extent, IdMaps},
+    rootfs::Upkeep,
     sandbox::NativeSandbox,
     stage::{NATIVE, run},
 };

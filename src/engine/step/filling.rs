@@ -31,7 +31,11 @@ impl Filling<'_> {
     }
 
     /// Writes the volume's part of an archive.
-    pub(crate) fn write<W: Write>(&self, writer: &mut LayerWriter<W>, prefix: &LayerPath) -> io::Result<()> {
+    pub(crate) fn write<W: Write>(
+        &self,
+        writer: &mut LayerWriter<W>,
+        prefix: &LayerPath,
+    ) -> io::Result<()> {
         let root = Entry {
             path: prefix.clone(),
             ..self.root()?

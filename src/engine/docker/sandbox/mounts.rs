@@ -15,10 +15,7 @@ use assembler::{
     instruction::{Access, MountKind, Secret, StepMount},
     sandbox::SandboxError,
 };
-use layer::{
-    Entry, LayerItem, LayerPath, PathIndex,
-    tar::LayerWriter,
-};
+use layer::{Entry, LayerItem, LayerPath, PathIndex, tar::LayerWriter};
 use tokio::fs::File;
 
 use super::super::{

@@ -6,7 +6,7 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, BufReader, Read as _, Write as _},
+    io::{self, BufReader, Read as _},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
     sync::{
@@ -19,7 +19,7 @@ use std::{
 use assembler::sandbox::{SandboxError, StepNetwork};
 use rustix::process::Signal;
 
-use super::{NativeSandbox, lowers::lowers};
+use super::NativeSandbox;
 use crate::engine::{
     native::{
         cage::{
@@ -32,6 +32,7 @@ use crate::engine::{
         job::Job,
         launch::Helper,
         network_files::{self, Names},
+        rootfs::{Lowers, in_memory, lowers},
         scratch::Scratch,
     },
     session::Network,
@@ -87,10 +88,15 @@ impl NativeSandbox<'_> {
         let connected = files
             .connect(&self.settings, &nonce, Transport::Bind)
             .map_err(host)?;
-        let cage = self.cage((job, &nonce), (lowers, &scratch), &connected);
+        let cage = self.cage((job, &nonce), (&lowers, &scratch), &connected);
         let (printed, output) = io::pipe().map_err(host)?;
-        let input = sealed(&inside.sealed.0).map_err(host)?;
-        let streams = [input.as_fd(), output.as_fd(), output.as_fd()];
+        let input = in_memory(&inside.sealed.0).map_err(host)?;
+        let streams = [
+            input.as_fd(),
+            output.as_fd(),
+            output.as_fd(),
+            lowers.held.as_fd(),
+        ];
         let running = self.begin(cage, &streams, &connected);
         drop(output);
         let running = running.map_err(|error| self.failed(error))?;
@@ -250,7 +256,7 @@ impl NativeSandbox<'_> {
     fn cage(
         &self,
         (job, nonce): (&StepJob<'_>, &Nonce),
-        (lowers, scratch): (Vec<PathBuf>, &Scratch),
+        (lowers, scratch): (&Lowers, &Scratch),
         connected: &Connected,
     ) -> Cage {
         let request = job.request;
@@ -277,7 +283,8 @@ impl NativeSandbox<'_> {
         }
         let added = self.settings.env.iter().chain(request.env);
         Cage {
-            lowers: lowers.into_iter().map(PathBuf::into_os_string).collect(),
+            lowers: lowers.directories.clone(),
+            like: lowers.root.clone(),
             scratch: scratch.path.clone().into_os_string(),
             hostname: HOSTNAME.to_owned(),
             mounts,
@@ -331,14 +338,4 @@ fn kill(helper: &Weak<Helper>) {
     if let Some(helper) = helper.upgrade() {
         helper.say(&kill, &[]).unwrap_or_default();
     }
-}
-
-/// Returns what the program reads from its standard input; nothing of it is ever in a file.
-fn sealed(secrets: &[u8]) -> io::Result<OwnedFd> {
-    use rustix::fs::{MemfdFlags, memfd_create};
-    use std::io::Seek as _;
-    let mut file = File::from(memfd_create("aicage-input", MemfdFlags::CLOEXEC)?);
-    file.write_all(secrets)?;
-    file.rewind()?;
-    Ok(file.into())
 }

@@ -4,7 +4,6 @@
 //! has to look at is less, because all that was changed is in one directory.
 
 mod attempt;
-mod lowers;
 
 use std::{
     io::{Read as _, Write},
@@ -31,8 +30,6 @@ use crate::engine::{
         files::{Mode, StepJob},
     },
 };
-
-pub(crate) use lowers::lowers;
 
 /// A sandbox that this machine keeps by itself.
 pub struct NativeSandbox<'a> {

@@ -67,10 +67,13 @@ fn become_root() -> Result<(), StageError> {
     tried(set_thread_res_uid(uid, uid, uid), what)
 }
 
-fn carry_out(job: Job, with: Vec<OwnedFd>, channel: &Channel) -> Result<i32, StageError> {
+fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32, StageError> {
     match job {
         Job::Cage(cage) => {
             scratch::make(&cage)?;
+            let streams = if cage.program.terminal { 0 } else { 3 };
+            // What is not the program's own is kept open until its end.
+            let _held = with.split_off(with.len().min(streams));
             let ended = Inner::start(&cage, with).and_then(|inner| inner.keep(channel));
             if let Ok(status) = ended {
                 // Who waits for the end need not wait for the tidying up.
@@ -81,7 +84,14 @@ fn carry_out(job: Job, with: Vec<OwnedFd>, channel: &Channel) -> Result<i32, Sta
             scratch::remove(&cage.scratch)?;
             ended
         }
-        Job::Unpack(unpack) => scratch::unpack(&unpack, with).map(|()| 0),
+        Job::Unpack(jobs) => scratch::unpack(jobs, with).map(|()| 0),
+        Job::Fill { directory } => scratch::fill(&directory, with).map(|()| 0),
+        Job::Check { name } => {
+            let found = scratch::check(&name, with)?;
+            let told = channel.send(&Message::Differences { found }, &[]);
+            tried(told, || "tell what differs".to_owned())?;
+            Ok(0)
+        }
         Job::Remove { paths } => {
             for path in &paths {
                 scratch::remove(path)?;

@@ -48,6 +48,28 @@ impl StageError {
     }
 }
 
+impl StageError {
+    /// Takes over what a library says, with its causes.
+    fn told(error: &dyn std::error::Error) -> Self {
+        let mut words = error.to_string();
+        let (mut errno, mut cause) = (None, error.source());
+        while let Some(inner) = cause {
+            let system = inner.downcast_ref::<io::Error>();
+            errno = system.and_then(io::Error::raw_os_error).or(errno);
+            if errno.is_none() {
+                words = format!("{words}: {inner}");
+            }
+            cause = inner.source();
+        }
+        let what = words.strip_prefix("cannot ").unwrap_or(&words).to_owned();
+        let source = errno.map_or_else(
+            || io::Error::from(io::ErrorKind::InvalidData),
+            io::Error::from_raw_os_error,
+        );
+        Self { what, source }
+    }
+}
+
 /// Says what was tried when the system refuses.
 fn tried<T, E: Into<io::Error>>(
     outcome: Result<T, E>,

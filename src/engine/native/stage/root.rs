@@ -28,7 +28,9 @@ use rustix::{
 use super::{
     StageError, confine, devices, kernel, loopback, mounts,
     place::{Kind, open_or_make, path_of},
-    read_job, tried,
+    read_job,
+    scratch::NOTHING,
+    tried,
 };
 use crate::engine::native::{
     cage::{Cage, CageMount, CageMountKind, CageNetwork, RootAccess, UPPER},
@@ -124,7 +126,13 @@ fn build(cage: &Cage, voice: &Channel, streams: Vec<OwnedFd>) -> Result<(), Stag
     let top = scratch.join("root");
     // Named before anything of the image is seen.
     let sources = sources(cage)?;
-    mounts::overlay(&cage.lowers, (&upper, &work), &top)?;
+    let nothing = [scratch.join(NOTHING).into_os_string()];
+    let lowers = if cage.lowers.is_empty() {
+        nothing.as_slice()
+    } else {
+        &cage.lowers
+    };
+    mounts::overlay(lowers, (&upper, &work), &top)?;
     let root = mounts::open(top.as_os_str(), OFlags::DIRECTORY)?;
     devices::mount_all(root.as_fd(), (cage.network, cage.shared_memory))?;
     for (mount, source) in cage.mounts.iter().zip(sources) {

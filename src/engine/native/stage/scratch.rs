@@ -2,30 +2,41 @@
 
 use std::{
     ffi::OsStr,
+    io,
     os::{
-        fd::OwnedFd,
-        unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+        fd::{AsFd as _, OwnedFd},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{MetadataExt as _, PermissionsExt as _, chown},
+        },
     },
     path::Path,
 };
 
+use assembler::{
+    store::rootfs::{UnpackJob, check_unpacked, unpack_layers},
+    unpack::{self, UnpackLimits, remove_tree},
+};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use super::{StageError, tried};
-use crate::engine::native::{cage::Cage, job::Unpack};
+use crate::engine::native::{cage::Cage, channel::DIFFERENCES};
+
+/// An empty directory, for images without layers.
+pub(super) const NOTHING: &str = "nothing";
 
 /// Makes what a cage needs: the directory of changes looks as the image's own root does.
 pub(super) fn make(cage: &Cage) -> Result<(), StageError> {
     let what = || "make the directories of the cage".to_owned();
     let scratch = Path::new(&cage.scratch);
-    for name in ["upper", "work", "root", "files"] {
+    for name in ["upper", "work", "root", "files", NOTHING] {
         tried(fs_err::create_dir(scratch.join(name)), what)?;
     }
     let upper = scratch.join("upper");
-    let Some(top) = cage.lowers.first() else {
+    let Some(top) = &cage.like else {
         return Ok(());
     };
-    let top = tried(fs_err::metadata(top), what)?;
+    let top = tried(fs_err::metadata(Path::new(top)), what)?;
     tried(chown(&upper, Some(top.uid()), Some(top.gid())), what)?;
     let mode = std::fs::Permissions::from_mode(top.mode() & 0o7777);
     tried(fs_err::set_permissions(&upper, mode), what)?;
@@ -42,16 +53,65 @@ pub(super) fn make(cage: &Cage) -> Result<(), StageError> {
 
 /// Removes a tree, if it is there.
 pub(super) fn remove(path: &OsStr) -> Result<(), StageError> {
-    match fs_err::remove_dir_all(Path::new(path)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => tried(removed, || format!("remove {}", Path::new(path).display())),
+    let path = Path::new(path);
+    let what = || format!("remove {}", path.display());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    match fs_err::File::open(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        parent => {
+            let parent = tried(parent, what)?;
+            tried(remove_tree(parent.as_fd(), name.as_bytes()), what)
+        }
     }
 }
 
-/// Unpacks a layer.
-pub(super) fn unpack(unpack: &Unpack, _with: Vec<OwnedFd>) -> Result<(), StageError> {
-    Err(StageError::new(
-        format!("unpack {}", Path::new(&unpack.target).display()),
-        std::io::ErrorKind::Unsupported,
-    ))
+/// Unpacks layers.
+pub(super) fn unpack(jobs: Vec<UnpackJob>, mut with: Vec<OwnedFd>) -> Result<(), StageError> {
+    let what = || "unpack layers".to_owned();
+    if with.len() != jobs.len() + 1 {
+        return Err(StageError::new(what(), io::ErrorKind::InvalidInput));
+    }
+    let directory = with.remove(0);
+    let blobs = with.into_iter().map(|blob| file(blob, "a layer's blob"));
+    let work = jobs.into_iter().zip(blobs).collect();
+    unpack_layers(directory.as_fd(), work).map_err(|error| StageError::told(&error))?;
+    Ok(())
+}
+
+/// Fills a new directory.
+pub(super) fn fill(directory: &OsStr, mut with: Vec<OwnedFd>) -> Result<(), StageError> {
+    let what = || format!("fill {}", Path::new(directory).display());
+    let Some(tar) = with.pop() else {
+        return Err(StageError::new(what(), io::ErrorKind::InvalidInput));
+    };
+    tried(fs_err::create_dir(Path::new(directory)), what)?;
+    let opened = tried(fs_err::File::open(Path::new(directory)), what)?;
+    let mut tar = file(tar, "the files of a mount");
+    unpack::unpack(&mut tar, opened.as_fd(), &UnpackLimits::default())
+        .map_err(|error| StageError::told(&error))?;
+    Ok(())
+}
+
+/// Compares an unpacked layer with what it was.
+pub(super) fn check(name: &str, with: Vec<OwnedFd>) -> Result<Vec<String>, StageError> {
+    use std::io::Read as _;
+    let what = || "check an unpacked layer".to_owned();
+    let [directory, tree] = <[OwnedFd; 2]>::try_from(with)
+        .map_err(|_| StageError::new(what(), io::ErrorKind::InvalidInput))?;
+    let mut index = Vec::new();
+    let read = file(tree, "the path index").read_to_end(&mut index);
+    tried(read, what)?;
+    let found = check_unpacked(directory.as_fd(), name, &index)
+        .map_err(|error| StageError::told(&error))?;
+    Ok(found
+        .iter()
+        .take(DIFFERENCES)
+        .map(ToString::to_string)
+        .collect())
+}
+
+fn file(descriptor: OwnedFd, name: &str) -> fs_err::File {
+    fs_err::File::from_parts(descriptor.into(), name)
 }
