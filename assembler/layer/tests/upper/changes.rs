@@ -48,7 +48,7 @@ pub(crate) enum Change {
 }
 
 fn place() -> impl Strategy<Value = PathBuf> {
-    let name = prop_oneof![4 => "[a-c]", 1 => "[a-c]{2}"];
+    let name = prop_oneof![15 => "[ab]", 1 => "[a-c]{2}"];
     prop::collection::vec(name, 1..4).prop_map(|names| names.iter().collect())
 }
 
@@ -62,7 +62,7 @@ fn change() -> impl Strategy<Value = Change> {
         3 => place().prop_map(C::Remove),
         3 => two().prop_map(|(from, to)| C::Rename(from, to)),
         2 => two().prop_map(|(from, to)| C::Move(from, to)),
-        2 => two().prop_map(|(from, to)| C::Link(from, to)),
+        5 => two().prop_map(|(from, to)| C::Link(from, to)),
         2 => place().prop_map(C::Again),
         2 => (place(), mode).prop_map(|(path, mode)| C::Mode(path, mode)),
         1 => two().prop_map(|(from, to)| C::Exchange(from, to)),
@@ -121,7 +121,11 @@ pub(crate) fn apply(changes: &[Change], root: &Path) {
 fn make(change: &Change, root: &Path) -> std::io::Result<()> {
     let at = |path: &Path| root.join(path);
     match change {
-        Change::Write(path, length) => new_file(&at(path), usize::from(*length)),
+        Change::Write(path, length) => {
+            let path = at(path);
+            make_way(&path);
+            new_file(&path, usize::from(*length))
+        }
         Change::Append(path) => {
             if !fs::metadata(at(path))?.is_file() {
                 return Ok(());
@@ -158,7 +162,12 @@ fn make(change: &Change, root: &Path) -> std::io::Result<()> {
             fs::create_dir_all(&deep)?;
             new_file(&deep.join("h"), 1)
         }
-        Change::Link(from, to) => fs::hard_link(at(from), at(to)),
+        Change::Link(from, to) => {
+            let (from, to) = (first_file(&at(from))?, at(to));
+            make_way(&to);
+            let to = if to.is_dir() { to.join("l") } else { to };
+            fs::hard_link(from, to)
+        }
         Change::Symlink(path, target) => symlink(target, at(path)),
         Change::Fifo(path) => node(&at(path), FileType::Fifo),
         Change::Device(path) => node(&at(path), FileType::CharacterDevice),
@@ -204,6 +213,26 @@ fn make(change: &Change, root: &Path) -> std::io::Result<()> {
             }
         }
     }
+}
+
+/// Makes the directories that lead to a place, if they can be made.
+fn make_way(path: &Path) {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).unwrap_or_default();
+    }
+}
+
+/// Returns a path, or that of the first file below it.
+fn first_file(path: &Path) -> std::io::Result<PathBuf> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let mut names: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
+    names.sort_by_key(fs::DirEntry::file_name);
+    let found = names
+        .iter()
+        .find_map(|entry| first_file(&entry.path()).ok());
+    found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
 }
 
 fn new_file(path: &Path, length: usize) -> std::io::Result<()> {

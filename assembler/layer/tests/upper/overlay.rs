@@ -70,12 +70,12 @@ pub(crate) struct Ground<'a> {
 /// Runs a test where it may mount: in a process of its own that runs this test alone.
 #[track_caller]
 pub(crate) fn inside(name: &str, test: impl FnOnce(Ground<'_>)) {
-    let namespaces = if rustix::process::geteuid().is_root() {
+    let own = if rustix::process::geteuid().is_root() {
         Namespaces::Mounts
     } else {
         Namespaces::Users
     };
-    if let Some(said) = run(name, namespaces, test) {
+    if let Some(said) = run(name, Namespaces::here().unwrap_or(own), test) {
         println!("{said}");
     }
 }
@@ -288,6 +288,10 @@ impl Overlay {
         if let Some(place) = steps.mountpoint() {
             fs_err::create_dir_all(root.join(place.to_string())).unwrap_or_default();
             if steps.with_beneath {
+                if index.get(&place).is_none() {
+                    let directory = Entry::directory(place.clone(), 0o755);
+                    beneath.put(directory, &mut std::io::empty()).unwrap();
+                }
                 let entry = Entry::file(place.join("beneath").unwrap(), 0o640, 0);
                 beneath.put(entry, &mut std::io::empty()).unwrap();
             }
