@@ -34,41 +34,18 @@ fn a_cache_stays_between_steps_and_knows_its_seed() {
             .mount("/elsewhere", cache(Sharing::Private))
             .shell("[ $(cat /elsewhere/kept) = kept ]");
         check(&second.run(), &[]);
-        let caches = ground
-            .runtime
-            .block_on(ground.engine_docker().caches())
-            .unwrap();
-        let mine: Vec<_> = caches
-            .into_iter()
-            .filter(|(_, label)| *label == id)
-            .collect();
-        assert_eq!(mine.len(), 1, "one volume that says whose it is: {mine:?}");
-        for (volume, _) in mine {
-            assert!(
-                ground
-                    .runtime
-                    .block_on(ground.engine_docker().remove_cache(&volume))
-                    .unwrap()
-            );
-        }
+        let mine = remove_caches(ground, &id);
+        assert_eq!(mine.len(), 1, "one cache that says whose it is: {mine:?}");
     });
 }
 
 /// Removes the caches that are called `id`; returns their names.
 fn remove_caches(ground: &Ground, id: &str) -> Vec<String> {
-    let caches = ground
-        .runtime
-        .block_on(ground.engine_docker().caches())
-        .unwrap();
-    let mine = caches.into_iter().filter(|(_, label)| *label == id);
-    mine.map(|(volume, _)| {
-        let removed = ground
-            .runtime
-            .block_on(ground.engine_docker().remove_cache(&volume));
-        assert!(removed.unwrap(), "{volume} is in use");
-        volume
-    })
-    .collect()
+    let mine = ground.caches(id);
+    for volume in &mine {
+        ground.remove_cache(volume);
+    }
+    mine
 }
 
 #[test]
@@ -108,8 +85,7 @@ fn a_cache_that_was_not_filled_is_made_anew() {
         let [volume] = names.as_slice() else {
             panic!("one volume: {names:?}")
         };
-        let label = format!("io.github.aicage.cache={id}");
-        ground.docker(&["volume", "create", "--label", &label, volume]);
+        ground.make_cache(volume, &id);
         let engine = assembler::digest::Digest::of(ground.info().id.as_bytes());
         let mark = format!("{volume}.{}", engine.short());
         fs_err::write(ground.directory.path().join("locks").join(&mark), "").unwrap();

@@ -164,6 +164,44 @@ impl Ground {
         self.docker.is_none() || self.info().is_rootless()
     }
 
+    /// The caches that are called `id`; on this machine all that there are.
+    pub(crate) fn caches(&self, id: &str) -> Vec<String> {
+        if self.docker.is_none() {
+            let entries = fs_err::read_dir(self.native_caches()).into_iter().flatten();
+            let name = |entry: std::io::Result<fs_err::DirEntry>| entry.unwrap().file_name();
+            return entries
+                .map(|entry| name(entry).into_string().unwrap())
+                .collect();
+        }
+        let caches = self.runtime.block_on(self.engine_docker().caches());
+        let mine = caches.unwrap().into_iter();
+        mine.filter(|(_, label)| *label == id)
+            .map(|(volume, _)| volume)
+            .collect()
+    }
+
+    pub(crate) fn remove_cache(&self, name: &str) {
+        if self.docker.is_none() {
+            return fs_err::remove_dir_all(self.native_caches().join(name)).unwrap();
+        }
+        let removed = self.engine_docker().remove_cache(name);
+        let removed = self.runtime.block_on(removed).unwrap();
+        assert!(removed, "{name} is in use");
+    }
+
+    /// An empty one, as a killed run leaves it.
+    pub(crate) fn make_cache(&self, name: &str, id: &str) {
+        if self.docker.is_none() {
+            return fs_err::create_dir(self.native_caches().join(name)).unwrap();
+        }
+        let label = format!("io.github.aicage.cache={id}");
+        self.docker(&["volume", "create", "--label", &label, name]);
+    }
+
+    fn native_caches(&self) -> PathBuf {
+        self.native.store.join("caches")
+    }
+
     /// What runs steps here.
     pub(crate) fn sandbox<'a>(
         &self,

@@ -54,6 +54,15 @@ pub(crate) enum CageMountKind {
         /// Whether it can be changed from inside.
         read_only: bool,
     },
+    /// A directory that was filled for this cage, or a part of it; links in it lead nowhere else.
+    Part {
+        /// The directory.
+        directory: OsString,
+        /// The part; nothing for the whole.
+        path: String,
+        /// Whether it can be changed from inside.
+        read_only: bool,
+    },
     /// A directory in memory.
     Memory {
         /// Its options, as the kernel spells them, and the flags `nosuid`, `nodev`, `noexec` and `ro`.

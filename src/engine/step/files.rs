@@ -200,7 +200,12 @@ impl<'a> StepFiles<'a> {
         // The engine makes this link in every container, so the step did not; unless the image has it itself.
         let mtab = LayerPath::new("etc/mtab").expect("it is a plain path");
         let has_mtab = index.is_ok_and(|index| index.get(&mtab).is_some());
-        let exclude: &[&str] = if has_mtab { &[] } else { &["/etc/mtab"] };
+        // Volumes are in no layer, whether the engine mounts something there or not.
+        let config = &job.request.image.config().value().config;
+        let mut exclude: Vec<&str> = config.volumes.keys().map(String::as_str).collect();
+        if !has_mtab {
+            exclude.push("/etc/mtab");
+        }
         if job.mode == Mode::Capture {
             files.push(("index".to_owned(), 0o644, Content::Bytes(&job.index)));
         }
@@ -222,7 +227,7 @@ impl<'a> StepFiles<'a> {
             },
             ca: ca.is_some(),
             source_date_epoch: job.request.source_date,
-            exclude,
+            exclude: &exclude,
             upper: changes,
         })
         .expect("text and numbers are JSON");

@@ -19,7 +19,7 @@ use std::{
 use assembler::sandbox::{SandboxError, StepNetwork};
 use rustix::process::Signal;
 
-use super::NativeSandbox;
+use super::{NativeSandbox, mounts::Mounts};
 use crate::engine::{
     native::{
         cage::{
@@ -37,7 +37,7 @@ use crate::engine::{
     },
     session::Network,
     step::{
-        Hold, Inside, Sinks,
+        Hold, Sinks,
         answer::Answer,
         broke_off,
         files::{Connected, Mode, Nonce, StepFiles, StepJob, Transport, Way},
@@ -77,7 +77,11 @@ impl NativeSandbox<'_> {
         let lowers = lowers.map_err(|error| self.failed(error))?;
         let scratch =
             Scratch::new(&self.native, nonce.text()).map_err(|error| self.failed(error))?;
-        let inside = Inside::default();
+        let Mounts {
+            shown,
+            inside,
+            locks: _locks,
+        } = self.mounts(job, &nonce, &scratch.path)?;
         let changes = (job.mode == Mode::Capture).then_some(UPPER);
         let files = StepFiles::new(
             job,
@@ -88,7 +92,7 @@ impl NativeSandbox<'_> {
         let connected = files
             .connect(&self.settings, &nonce, Transport::Bind)
             .map_err(host)?;
-        let cage = self.cage((job, &nonce), (&lowers, &scratch), &connected);
+        let cage = self.cage((job, &nonce), (&lowers, &scratch), &connected, shown);
         let (printed, output) = io::pipe().map_err(host)?;
         let input = in_memory(&inside.sealed.0).map_err(host)?;
         let streams = [
@@ -258,6 +262,7 @@ impl NativeSandbox<'_> {
         (job, nonce): (&StepJob<'_>, &Nonce),
         (lowers, scratch): (&Lowers, &Scratch),
         connected: &Connected,
+        shown: Vec<CageMount>,
     ) -> Cage {
         let request = job.request;
         let network = match (request.network, &self.settings.network) {
@@ -281,6 +286,7 @@ impl NativeSandbox<'_> {
                 },
             });
         }
+        mounts.extend(shown);
         let added = self.settings.env.iter().chain(request.env);
         Cage {
             lowers: lowers.directories.clone(),

@@ -4,6 +4,7 @@
 //! has to look at is less, because all that was changed is in one directory.
 
 mod attempt;
+mod mounts;
 
 use std::{
     io::{Read as _, Write},
@@ -92,8 +93,18 @@ impl<'a> NativeSandbox<'a> {
             // What others left behind is no reason for a step to fail.
             if let Err(error) = scratch::sweep(&self.native) {
                 let message = format!("what killed runs left is still there: {error}");
-                self.reporter.event(Event::Warning { message: &message });
+                self.warn(&message);
             }
+        }
+        let volumes = &request.image.config().value().config.volumes;
+        if !volumes.is_empty() && mode == Mode::Capture {
+            // An engine would put them elsewhere, and one image is to be the same whatever made it.
+            let paths: Vec<&str> = volumes.keys().map(String::as_str).collect();
+            self.warn(&format!(
+                "the image declares volumes; what {} writes there is in no layer: {}",
+                request.title,
+                paths.join(", ")
+            ));
         }
         let index = match mode {
             Mode::Capture => {
@@ -108,6 +119,10 @@ impl<'a> NativeSandbox<'a> {
             index,
         };
         self.attempt(&job, limit, sinks)
+    }
+
+    fn warn(&self, message: &str) {
+        self.reporter.event(Event::Warning { message });
     }
 
     fn failed(&self, error: NativeError) -> SandboxError {

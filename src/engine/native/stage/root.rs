@@ -27,7 +27,7 @@ use rustix::{
 
 use super::{
     StageError, confine, devices, kernel, loopback, mounts,
-    place::{Kind, open_or_make, path_of},
+    place::{Kind, existing, open_or_make, path_of},
     read_job,
     scratch::NOTHING,
     tried,
@@ -181,6 +181,14 @@ fn take_streams(streams: Vec<OwnedFd>) -> Result<(), StageError> {
 fn sources(cage: &Cage) -> Result<Vec<Option<OwnedFd>>, StageError> {
     let source = |mount: &CageMount| match &mount.kind {
         CageMountKind::Bind { source, .. } => mounts::open(source, OFlags::empty()).map(Some),
+        CageMountKind::Part {
+            directory, path, ..
+        } => {
+            let whole = mounts::open(directory, OFlags::DIRECTORY)?;
+            let part = existing(whole.as_fd(), &format!("./{path}"));
+            let part = part.map(|(part, _)| part).ok_or(Errno::NOENT);
+            tried(part, || format!("find {path} among what is shown")).map(Some)
+        }
         CageMountKind::Memory { .. } => Ok(None),
     };
     cage.mounts.iter().map(source).collect()
@@ -192,7 +200,10 @@ fn show(
     (kind, source): (&CageMountKind, Option<OwnedFd>),
 ) -> Result<(), StageError> {
     match (kind, source) {
-        (CageMountKind::Bind { read_only, .. }, Some(source)) => {
+        (
+            CageMountKind::Bind { read_only, .. } | CageMountKind::Part { read_only, .. },
+            Some(source),
+        ) => {
             let kind = if is_directory(&source)? {
                 Kind::Directory
             } else {
@@ -211,7 +222,7 @@ fn show(
             let (flags, options) = mounts::memory_options(options);
             mounts::new("tmpfs", &place, (flags, &options))?;
         }
-        (CageMountKind::Bind { .. }, None) => {}
+        (CageMountKind::Bind { .. } | CageMountKind::Part { .. }, None) => {}
     }
     Ok(())
 }
