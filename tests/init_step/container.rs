@@ -42,12 +42,22 @@ set +e
 unshare --pid --fork --mount sh -c '
   mount -t proc proc "$WORK/root/proc" && mount -t tmpfs tmpfs "$WORK/root/dev" &&
   cp -a /dev/null /dev/zero "$WORK/root/dev/" &&
+  { [ -z "$UPPER" ] || exec 5<"$WORK/$UPPER"; } &&
   exec chroot "$WORK/root" "$DIR/init" step "$DIR" "$NONCE"'
 code=$?
 # No tool can copy what is deeper than a path may be long.
 [ -e "$WORK/root/deep" ] || cp -a "$WORK/root" "$WORK/merged"
 exit $code
 "#;
+
+/// How the container's root is made.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ground<'a> {
+    /// More options of its mount.
+    pub(crate) options: &'a str,
+    /// What the program gets as descriptor 5, if not nothing.
+    pub(crate) upper: &'a str,
+}
 
 pub(crate) struct Step {
     pub(crate) work: tempfile::TempDir,
@@ -93,12 +103,12 @@ fn sure(output: &Output) {
 impl Step {
     #[track_caller]
     pub(crate) fn run(script: &[u8], settings: &str) -> Self {
-        Self::run_on("", script, settings)
+        Self::run_on(Ground::default(), script, settings)
     }
 
-    /// Runs a script on an overlay that is mounted with more options.
+    /// Runs a script on an overlay that is mounted in another way.
     #[track_caller]
-    pub(crate) fn run_on(options: &str, script: &[u8], settings: &str) -> Self {
+    pub(crate) fn run_on(ground: Ground<'_>, script: &[u8], settings: &str) -> Self {
         let work = tempfile::tempdir_in("/var/tmp").unwrap();
         let at = |name: &str| work.path().join(name);
         for name in ["lower", "upper", "work", "root", "step/scripts"] {
@@ -136,7 +146,8 @@ impl Step {
             ("WORK", work.path().to_str().unwrap()),
             ("DIR", "/.aicage-n1"),
             ("NONCE", "n1"),
-            ("OPTIONS", options),
+            ("OPTIONS", ground.options),
+            ("UPPER", ground.upper),
             ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         ];
         let output = Command::new("unshare")
@@ -163,12 +174,19 @@ impl Step {
 
     #[track_caller]
     pub(crate) fn captured(script: &str) -> Self {
-        Self::captured_on("", script)
+        Self::captured_on(Ground::default(), script)
     }
 
     #[track_caller]
-    pub(crate) fn captured_on(options: &str, script: &str) -> Self {
-        let step = Self::run_on(options, script.as_bytes(), r#""mode":"capture""#);
+    pub(crate) fn captured_on(ground: Ground<'_>, script: &str) -> Self {
+        let step = Self::run_on(ground, script.as_bytes(), r#""mode":"capture""#);
+        step.sure_captured();
+        step
+    }
+
+    #[track_caller]
+    pub(crate) fn sure_captured(&self) {
+        let step = self;
         assert!(
             step.answer.starts_with(r#"{"status":"ok""#),
             "answered {} and said {}",
@@ -176,7 +194,6 @@ impl Step {
             step.stderr
         );
         assert_eq!(step.code, Some(0), "{}", step.stderr);
-        step
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

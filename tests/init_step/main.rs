@@ -9,6 +9,7 @@
 
 mod container;
 mod snapshot;
+mod upper;
 
 use std::{os::unix::fs::PermissionsExt, process::Command};
 
@@ -19,17 +20,12 @@ use layer::{
 };
 
 use crate::{
-    container::{CONTAINER, Step, can_make_containers},
+    container::{CONTAINER, Ground, Step, can_make_containers},
     snapshot::attributes,
 };
 
-#[test]
-fn every_kind_of_change_is_captured() {
-    if !can_make_containers() {
-        return;
-    }
-    let step = Step::captured(
-        r#"#!/bin/sh
+/// Changes of every kind.
+const EVERY_KIND: &str = r#"#!/bin/sh
 set -e
 cd /
 chmod 4711 etc/one
@@ -49,9 +45,14 @@ printf 'x' > "new/line
 break"; printf 'y' > "$(printf 'new/\377\376')"; echo u > 'new/ünï'
 long=$(printf '%0200d' 0); mkdir -p new/$long/$long; echo long > new/$long/$long/f
 dd if=/dev/zero of=new/sparse bs=1 count=1 seek=3000000 2>/dev/null
-: > new/zero; chmod 0 new/zero; mkdir -m 2770 new/setgid; touch -d '1960-01-01 00:00:00' new/old
-"#,
-    );
+: > new/zero; chmod 0 new/zero; mkdir -m 2770 new/setgid; touch -d '1960-01-01 00:00:00' new/old"#;
+
+#[test]
+fn every_kind_of_change_is_captured() {
+    if !can_make_containers() {
+        return;
+    }
+    let step = Step::captured(EVERY_KIND);
     step.judge();
     let names = step.names();
     for name in [
@@ -99,7 +100,11 @@ chmod 700 /etc/sub; mv /usr/lib/deep /usr/lib/moved; mv /usr/lib/moved /usr/lib/
 ";
     // With the first, files keep their ctimes; with the second, `mv` copies.
     for options in [",redirect_dir=on", ",redirect_dir=off"] {
-        let step = Step::captured_on(options, script);
+        let ground = Ground {
+            options,
+            ..Ground::default()
+        };
+        let step = Step::captured_on(ground, script);
         step.judge();
         let names = step.names();
         for name in ["versions/1/in/file", "versions/1/link", "-versions/2"] {
