@@ -22,8 +22,8 @@ use crate::{
     definition_bundle,
     diagnostic::Diagnostic,
     engine::{
-        self, Chosen, Engine, EngineChoice,
-        docker::{self, Docker, DockerSandbox, EngineError},
+        self, Chosen, Engine, EngineChoice, EngineSandbox,
+        docker::{self, Docker, EngineError},
     },
     exit_status::ExitStatus,
     interrupt::Interrupt,
@@ -69,7 +69,7 @@ pub struct Context {
     client: OnceLock<Client>,
     engine: OnceCell<Chosen>,
     docker: OnceCell<Docker>,
-    pub(crate) sandbox: OnceLock<DockerSandbox<'static>>,
+    pub(crate) sandbox: OnceLock<EngineSandbox>,
 }
 
 impl Context {

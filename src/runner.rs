@@ -10,8 +10,7 @@ use tokio::runtime::Handle;
 use crate::{
     certificates,
     context::Context,
-    engine::docker::{DockerSandbox, SandboxSettings},
-    engine::session::Network,
+    engine::{EngineSandbox, docker::SandboxSettings, session::Network},
     init_program, leftovers,
     proxy::{self, Redacting},
 };
@@ -28,28 +27,23 @@ impl<'a> Runner<'a> {
         Self { context }
     }
 
-    fn sandbox(
-        &self,
-        request: &StepRequest<'_>,
-    ) -> Result<&'a DockerSandbox<'static>, SandboxError> {
+    fn sandbox(&self, request: &StepRequest<'_>) -> Result<&'a EngineSandbox, SandboxError> {
         if let Some(sandbox) = self.context.sandbox.get() {
             return Ok(sandbox);
         }
         // Whoever makes such files takes away what others left.
         leftovers::sweep(self.context);
         let runtime = Handle::current();
-        let docker =
-            runtime
-                .block_on(self.context.docker())
-                .map_err(|source| SandboxError::Engine {
-                    engine: "the container engine".to_owned(),
-                    source: Box::new(source),
-                })?;
+        let none = |source| SandboxError::Engine {
+            engine: "the container engine".to_owned(),
+            source: Box::new(source),
+        };
+        let engine = runtime.block_on(self.context.engine()).map_err(none)?;
         let architecture = request.image.platform().architecture;
         let init = init_program::init_for(&architecture).map_err(|error| SandboxError::Step {
             reason: error.to_string(),
         })?;
-        let told = proxy::for_containers(self.context, docker.info());
+        let told = proxy::for_containers(self.context, engine.info());
         let settings = SandboxSettings {
             init,
             scratch: leftovers::scratch(&self.context.settings),
@@ -69,12 +63,8 @@ impl<'a> Runner<'a> {
             },
             interrupt: self.context.interrupt.token(),
         };
-        let sandbox = DockerSandbox::new(
-            docker.clone(),
-            runtime,
-            settings,
-            Arc::clone(&self.context.reporter),
-        );
+        let reporter = Arc::clone(&self.context.reporter);
+        let sandbox = EngineSandbox::new(engine, runtime, settings, reporter).map_err(none)?;
         Ok(self.context.sandbox.get_or_init(|| sandbox))
     }
 }

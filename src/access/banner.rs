@@ -29,6 +29,8 @@ pub struct Banner<'a> {
     pub parts: Vec<&'a str>,
     /// The image.
     pub image: &'a str,
+    /// What it runs in, and why in that.
+    pub engine: String,
     /// The project.
     pub project: &'a Path,
     /// The home directory, which is shown as `~`.
@@ -73,6 +75,7 @@ impl Banner<'_> {
                 author.unwrap_or_default()
             )],
         );
+        labelled("in", vec![printable(&self.engine)]);
         labelled("sees", self.seen());
         labelled("may", self.loosened().into_iter().collect());
         labelled("not", self.withheld());

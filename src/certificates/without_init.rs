@@ -4,8 +4,10 @@ use assembler::digest::Digest;
 
 use super::bundle::{self, BUNDLES};
 use crate::{
-    compose, context::Context, diagnostic::Diagnostic, engine::docker::Docker,
-    engine::session::SessionSpec,
+    compose,
+    context::Context,
+    diagnostic::Diagnostic,
+    engine::{Engine, session::SessionSpec},
 };
 
 /// Most bytes of one.
@@ -14,7 +16,7 @@ const BYTES: u64 = 16 << 20;
 /// Gives a session whose first process is not our own a whole bundle; any other is as it was.
 pub async fn settle(
     context: &Context,
-    docker: &Docker,
+    engine: &Engine,
     spec: &mut SessionSpec,
 ) -> Result<(), Diagnostic> {
     let given = spec.mounts.iter_mut();
@@ -22,6 +24,9 @@ pub async fn settle(
         .into_iter()
         .find(|mount| bundle::is_given(&mount.target))
     else {
+        return Ok(());
+    };
+    let Some(docker) = engine.docker() else {
         return Ok(());
     };
     let Some(image) = docker.image(&spec.image).await? else {

@@ -1,12 +1,16 @@
 //! `aicage plan`: says what a run would do to an agent's image, and why; does nothing.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::{
     choosing::{Purpose, choose},
     context::Context,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, sentence},
+    engine::{Chosen, EngineReport},
     exit_status::ExitStatus,
     plan::{LayerAction, Plan, Work},
     printer::{self, Align, Table},
@@ -34,15 +38,43 @@ pub async fn plan(context: &Context, args: &PlanArgs) -> Result<ExitStatus, Diag
     let choice = choose(context, &args.agent, (&args.choice, Purpose::Look)).await?;
     let selection = select(context, &args.agent, &choice)?;
     let (plan, gone) = update_check::plan_newest(context, &selection, Ask::WhenOld).await?;
+    let engine = engine(context).await;
     if context.printer.is_json() {
-        context.printer.json(&report(&selection, (&plan, gone)))?;
+        let engine = engine.ok().map(Chosen::report);
+        let image = report(&selection, (&plan, gone));
+        context.printer.json(&Report { image, engine })?;
     } else {
         print(context, &selection, &plan);
+        context.printer.line(&match engine {
+            Ok(chosen) => format!("runs in {}", chosen.in_words()),
+            Err(why) => format!("no engine would run it: {why}"),
+        });
         if let Some(gone) = gone {
             context.printer.line(&format!("gone: {gone}"));
         }
     }
     Ok(ExitStatus::Done)
+}
+
+/// How long an engine may take to say what it is: a plan is of use without one.
+const ENGINE: Duration = Duration::from_secs(3);
+
+/// Finds what would run it, or why nothing would.
+async fn engine(context: &Context) -> Result<&Chosen, String> {
+    match timeout(ENGINE, context.chosen()).await {
+        Ok(Ok(chosen)) => Ok(chosen),
+        Ok(Err(error)) => Err(sentence(&error)),
+        Err(_elapsed) => Err(format!("no answer within {} s", ENGINE.as_secs())),
+    }
+}
+
+/// What is printed for programs.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    image: PlanReport,
+    /// What would run it; `null` if nothing would.
+    engine: Option<EngineReport>,
 }
 
 /// `aicage.plan/1`

@@ -18,8 +18,11 @@ use crate::{
     container_options,
     context::{Context, News},
     diagnostic::Diagnostic,
-    engine::docker::{Docker, EngineError, EngineUsers},
-    engine::session::{Created, SessionName, SessionSpec, create_session},
+    engine::{
+        Chosen, Engine,
+        docker::{EngineError, EngineUsers},
+        session::{Created, SessionName, SessionSpec, create_session},
+    },
     exit_status::ExitStatus,
     printer::ProgressMode,
     runner,
@@ -112,7 +115,8 @@ pub(crate) async fn start(
     context.close_store();
     let context = &*context;
     let selection = select(context, name, &choice)?;
-    let docker = context.docker().await?;
+    let chosen = context.chosen().await?;
+    let engine = &chosen.engine;
     let is_detached = options.session.detach;
     let input = if is_detached {
         talking::background_input()
@@ -129,17 +133,17 @@ pub(crate) async fn start(
         container,
         input,
     };
-    let mut spec = session::compose(context, docker, start)?;
+    let mut spec = session::compose(context, engine, start)?;
     program.put_into(&mut spec);
     if is_dry {
-        return dry_run(context, docker, &spec).await;
+        return dry_run(context, engine, &spec).await;
     }
-    tell_access(context, (&selection, &access), &spec);
-    certificates::settle(context, docker, &mut spec).await?;
+    tell_access(context, (&selection, &access, chosen), &spec);
+    certificates::settle(context, engine, &mut spec).await?;
     context.interrupt.give_away();
     // The agent has the terminal to itself.
     context.printer.settle();
-    let created = create(context, docker, &spec).await?;
+    let created = create(context, engine, &spec).await?;
     if is_detached {
         return detached(context, created).await;
     }
@@ -153,16 +157,15 @@ const UNSAID: Duration = Duration::from_secs(3);
 /// Creates the container, and says so where that takes its time.
 async fn create(
     context: &Context,
-    docker: &Docker,
+    engine: &Engine,
     spec: &SessionSpec,
 ) -> Result<Created, EngineError> {
-    let engine = docker.into();
-    let mut creating = pin!(create_session(&engine, spec));
+    let mut creating = pin!(create_session(engine, spec));
     tokio::select! {
         created = &mut creating => return created,
         () = tokio::time::sleep(UNSAID) => {}
     }
-    let why = if docker.info().users == EngineUsers::RootlessKeepId {
+    let why = if engine.info().users == EngineUsers::RootlessKeepId {
         ": rootless Podman copies a new image once, so that files have your ids"
     } else {
         ""
@@ -190,7 +193,7 @@ async fn detached(context: &Context, created: Created) -> Result<ExitStatus, Dia
 /// Says what the agent gets, where somebody looks.
 fn tell_access(
     context: &Context,
-    (selection, access): (&Selection<'_>, &Settlement),
+    (selection, access, chosen): (&Selection<'_>, &Settlement, &Chosen),
     spec: &SessionSpec,
 ) {
     let asked_for = context.options.progress == ProgressMode::Plain;
@@ -206,6 +209,7 @@ fn tell_access(
             .chain(extensions.map(|extension| extension.id.as_str()))
             .collect(),
         image: &spec.image,
+        engine: chosen.in_words(),
         project: &settings.directory,
         home: &settings.user_home,
         user: (&account.name, account.uid, account.gid),

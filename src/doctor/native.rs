@@ -159,94 +159,116 @@ fn masked(mounts: &str) -> Option<&str> {
 
 /// Says what keeps this machine from running containers by itself, the first cause first.
 pub(super) fn obstacles(seen: &Seen, account: &Account) -> Vec<Finding> {
+    let mut found = of_kernel(seen);
+    if account.uid != 0 {
+        found.extend(of_user(seen));
+        found.extend(of_tools(seen));
+    }
+    found.extend(of_place(seen));
+    if account.uid != 0 {
+        found.extend(seen.ids.clone());
+    }
+    found
+}
+
+fn problem(what: impl Into<String>, next: impl Into<String>) -> Finding {
+    Finding::problem(Check::Native, what, WHY).next(next)
+}
+
+fn is_before(seen: &Seen, version: (u32, u32)) -> bool {
+    kernel(&seen.kernel).is_some_and(|kernel| kernel < version)
+}
+
+fn of_kernel(seen: &Seen) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut problem = |what: String, next: String| {
-        found.push(Finding::problem(Check::Native, what, WHY).next(next));
-    };
-    let is_before = |version| kernel(&seen.kernel).is_some_and(|kernel| kernel < version);
-    if is_before(OVERLAY) {
-        problem(
-            format!("Linux {} is too old: 5.11 is needed", seen.kernel),
-            "uname -r".to_owned(),
-        );
+    if is_before(seen, OVERLAY) {
+        let what = format!("Linux {} is too old: 5.11 is needed", seen.kernel);
+        found.push(problem(what, "uname -r"));
     }
     if seen.most.as_deref() == Some("0") {
-        problem(
-            "`user.max_user_namespaces` is 0: there can be no user namespaces".to_owned(),
+        found.push(problem(
+            "`user.max_user_namespaces` is 0: there can be no user namespaces",
             setting("user.max_user_namespaces=15000"),
-        );
-    }
-    let is_root = account.uid == 0;
-    if seen.clone.as_deref() == Some("0") && !is_root {
-        problem(
-            "`kernel.unprivileged_userns_clone` is 0: only root may make user namespaces"
-                .to_owned(),
-            setting("kernel.unprivileged_userns_clone=1"),
-        );
-    }
-    if seen.restricted.as_deref() == Some("1") && !is_root && is_unconfined(seen) {
-        problem(
-            "AppArmor lets only programs with a profile of their own have user namespaces"
-                .to_owned(),
-            profile(&seen.program),
-        );
-    }
-    if !is_root {
-        for (name, tool) in &seen.tools {
-            match tool {
-                Tool::Missing => problem(
-                    format!("`{name}` is not installed"),
-                    "sudo apt-get install uidmap".to_owned(),
-                ),
-                Tool::Plain => problem(
-                    format!(
-                        "`{name}` has lost its rights: it is neither setuid nor has it capabilities"
-                    ),
-                    format!("sudo chmod u+s \"$(command -v {name})\""),
-                ),
-                Tool::Able => {}
-            }
-        }
-        if !seen.may_gain {
-            problem(
-                "programs here may not gain rights (`no_new_privs`), and `newuidmap` has to"
-                    .to_owned(),
-                "start the container or service that this runs in without `no-new-privileges`"
-                    .to_owned(),
-            );
-        }
-    }
-    if let Some(place) = &seen.masked {
-        problem(
-            format!(
-                "{place} is hidden, as in a container: the kernel then gives no `/proc` to containers within"
-            ),
-            "docker run --security-opt systempaths=unconfined …".to_owned(),
-        );
+        ));
     }
     if seen.seccomp.is_none() {
-        problem(
-            "the kernel cannot filter its calls (seccomp)".to_owned(),
-            "zgrep SECCOMP_FILTER /proc/config.gz".to_owned(),
-        );
+        found.push(problem(
+            "the kernel cannot filter its calls (seccomp)",
+            "zgrep SECCOMP_FILTER /proc/config.gz",
+        ));
+    }
+    found
+}
+
+/// What keeps an ordinary user from it.
+fn of_user(seen: &Seen) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if seen.clone.as_deref() == Some("0") {
+        found.push(problem(
+            "`kernel.unprivileged_userns_clone` is 0: only root may make user namespaces",
+            setting("kernel.unprivileged_userns_clone=1"),
+        ));
+    }
+    if seen.restricted.as_deref() == Some("1") && is_unconfined(seen) {
+        found.push(problem(
+            "AppArmor lets only programs with a profile of their own have user namespaces",
+            profile(&seen.program),
+        ));
+    }
+    found
+}
+
+/// What keeps the programs that give a user more ids from doing so.
+fn of_tools(seen: &Seen) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, tool) in &seen.tools {
+        match tool {
+            Tool::Missing => found.push(problem(
+                format!("`{name}` is not installed"),
+                "sudo apt-get install uidmap",
+            )),
+            Tool::Plain => found.push(problem(
+                format!(
+                    "`{name}` has lost its rights: it is neither setuid nor has it capabilities"
+                ),
+                format!("sudo chmod u+s \"$(command -v {name})\""),
+            )),
+            Tool::Able => {}
+        }
+    }
+    if !seen.may_gain {
+        found.push(problem(
+            "programs here may not gain rights (`no_new_privs`), and `newuidmap` has to",
+            "start the container or service that this runs in without `no-new-privileges`",
+        ));
+    }
+    found
+}
+
+/// What is wrong with where this runs and where the store is.
+fn of_place(seen: &Seen) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(place) = &seen.masked {
+        found.push(problem(
+            format!("{place} is hidden, as in a container: the kernel then gives no `/proc` to containers within"),
+            "docker run --security-opt systempaths=unconfined …",
+        ));
     }
     match seen.files {
-        "overlay" | "nfs" | "ecryptfs" | "9p" | "fuse" | "smb" | "vfat" | "exfat" => problem(
-            format!(
-                "the store is on {}, which no overlay can be laid over",
-                seen.files
-            ),
-            "export AICAGE_HOME=DIRECTORY-ON-A-LOCAL-DISK".to_owned(),
-        ),
-        "tmpfs" if is_before(MEMORY) => problem(
-            "the store is on tmpfs, and this kernel keeps no user attributes there: 6.6 does"
-                .to_owned(),
-            "export AICAGE_HOME=DIRECTORY-ON-A-LOCAL-DISK".to_owned(),
-        ),
+        "overlay" | "nfs" | "ecryptfs" | "9p" | "fuse" | "smb" | "vfat" | "exfat" => {
+            found.push(problem(
+                format!(
+                    "the store is on {}, which no overlay can be laid over",
+                    seen.files
+                ),
+                "export AICAGE_HOME=DIRECTORY-ON-A-LOCAL-DISK",
+            ));
+        }
+        "tmpfs" if is_before(seen, MEMORY) => found.push(problem(
+            "the store is on tmpfs, and this kernel keeps no user attributes there: 6.6 does",
+            "export AICAGE_HOME=DIRECTORY-ON-A-LOCAL-DISK",
+        )),
         _ => {}
-    }
-    if !is_root {
-        found.extend(seen.ids.clone());
     }
     found
 }
@@ -288,7 +310,7 @@ fn limits(seen: &Seen) -> Option<Finding> {
         .modules
         .as_deref()
         .is_none_or(|modules| modules.split(',').any(|module| module == "landlock"));
-    let is_old = kernel(&seen.kernel).is_some_and(|kernel| kernel < SCOPES);
+    let is_old = is_before(seen, SCOPES);
     (is_old || !has_module).then(|| {
         Finding::note(
             Check::Native,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Engine,
-    docker::{self, EngineError, EngineSettings},
+    docker::{self, EngineError, EngineInfo, EngineSettings},
     native::Native,
 };
 
@@ -54,6 +54,15 @@ pub struct NativeSettings {
     pub ids: (u32, u32),
 }
 
+impl NativeSettings {
+    /// Returns the machine as an engine, where it can be one.
+    pub fn engine(&self) -> Option<Engine> {
+        let (uid, gid) = self.ids;
+        let native = || Native::new(self.store.clone(), (&self.name, uid, gid));
+        cfg!(target_os = "linux").then(|| Engine::Native(native()))
+    }
+}
+
 /// An engine, and why it is this one.
 #[derive(Clone, Debug)]
 pub struct Chosen {
@@ -63,22 +72,49 @@ pub struct Chosen {
     pub why: String,
 }
 
+impl Chosen {
+    /// Says which one it is and why, in one line.
+    pub fn in_words(&self) -> String {
+        let EngineInfo { name, version, .. } = self.engine.info();
+        match &self.engine {
+            Engine::Docker(_) => format!("{name} {version}: {}", self.why),
+            // The version is the kernel's, and says nothing here.
+            Engine::Native(_) => format!("{name}: {}", self.why),
+        }
+    }
+
+    /// Says the same as data.
+    pub fn report(&self) -> EngineReport {
+        let EngineInfo { name, version, .. } = self.engine.info();
+        EngineReport {
+            name,
+            version: version.clone(),
+            why: self.why.clone(),
+        }
+    }
+}
+
+/// Which engine it is, in what is printed for programs.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineReport {
+    /// `docker`, `podman` or `native`.
+    name: &'static str,
+    /// Its version; the kernel's for `native`.
+    version: String,
+    /// Why it is this one.
+    why: String,
+}
+
 /// Finds the engine that `choice` means; `named_by` says what asked for it.
 pub async fn choose(
     (choice, named_by): (EngineChoice, &str),
     settings: &EngineSettings,
     native: &NativeSettings,
 ) -> Result<Chosen, EngineError> {
-    let of_machine = || {
-        let (uid, gid) = native.ids;
-        Engine::Native(Native::new(native.store.clone(), (&native.name, uid, gid)))
-    };
     if choice == EngineChoice::Native {
-        if !cfg!(target_os = "linux") {
-            return Err(EngineError::NativeElsewhere);
-        }
+        let engine = native.engine().ok_or(EngineError::NativeElsewhere)?;
         return Ok(Chosen {
-            engine: of_machine(),
+            engine,
             why: format!("asked for by {named_by}"),
         });
     }
@@ -93,11 +129,13 @@ pub async fn choose(
                 why,
             })
         }
-        Err(error) if stands_in(choice, settings) => Ok(Chosen {
-            engine: of_machine(),
-            why: why_native(&error),
-        }),
-        Err(error) => Err(error),
+        Err(error) => match native.engine() {
+            Some(engine) if stands_in(choice, settings) => Ok(Chosen {
+                engine,
+                why: why_native(&error),
+            }),
+            Some(_) | None => Err(error),
+        },
     }
 }
 
@@ -110,6 +148,9 @@ fn why_native(error: &EngineError) -> String {
     match error {
         EngineError::Absent { .. } => {
             "no Docker or Podman answers at any of the usual sockets".to_owned()
+        }
+        EngineError::NotPermitted { socket, .. } => {
+            format!("you may not use the engine at {}", socket.display())
         }
         other => other.to_string(),
     }

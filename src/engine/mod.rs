@@ -6,11 +6,13 @@
 mod choice;
 pub mod docker;
 pub mod native;
+mod sandbox;
 pub mod session;
 pub(crate) mod step;
 
 pub(crate) use choice::stands_in;
-pub use choice::{Chosen, EngineChoice, NativeSettings, choose};
+pub use choice::{Chosen, EngineChoice, EngineReport, NativeSettings, choose};
+pub use sandbox::EngineSandbox;
 
 use self::{
     docker::{Docker, EngineInfo},

@@ -26,7 +26,6 @@ use crate::{
     definition::agent::AgentDefinition,
     diagnostic::Diagnostic,
     engine::Engine,
-    engine::docker::Docker,
     engine::session::{
         AGENT, Network, PROJECT, SessionInput, SessionLog, SessionName, SessionSpec, UID, VERSION,
         WhenEnded,
@@ -60,14 +59,14 @@ pub struct Start<'a> {
 /// Composes the container of a session.
 pub fn compose(
     context: &Context,
-    docker: &Docker,
+    engine: &Engine,
     start: Start<'_>,
 ) -> Result<SessionSpec, Diagnostic> {
-    let (identity, asked) = identity::on(docker.info(), &context.settings);
-    let given = start.access.given(&Engine::Docker(docker.clone()))?;
+    let (identity, asked) = identity::on(engine.info(), &context.settings);
+    let given = start.access.given(engine)?;
     let laid_over: Vec<&Path> = start.container.flags.targets().map(Path::new).collect();
     let mut mounts = mounts::compose(context, start.agent, (&start.shares, &given, &laid_over))?;
-    let told = proxy::for_containers(context, docker.info());
+    let told = proxy::for_containers(context, engine.info());
     let mut network = told.variables;
     if let Some(given) = certificates::for_session(context)? {
         network.extend(given.variables);
@@ -105,7 +104,7 @@ pub fn compose(
         extra_hosts: told.hosts,
         options: Resolved::default(),
     };
-    Ok(start.container.laid_over(spec, docker.info()))
+    Ok(start.container.laid_over(spec, engine.info()))
 }
 
 /// By these a session is found again.

@@ -8,7 +8,10 @@ use crate::{
     clock,
     context::Context,
     diagnostic::Diagnostic,
-    engine::session::{EngineSession, SessionState, stop_session},
+    engine::{
+        Engine,
+        session::{EngineSession, SessionState, stop_session},
+    },
     exit_status::ExitStatus,
 };
 
@@ -35,8 +38,7 @@ impl Wanted {
 
 /// Returns the sessions of this user, wherever they were started.
 pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
-    let engine = context.engine().await?;
-    let mut sessions = engine.sessions(context.settings.account.uid).await?;
+    let mut sessions = listed(context).await?;
     let mut old = Vec::new();
     for session in &sessions {
         if session.state == SessionState::Ended && is_old(context, session).await {
@@ -49,6 +51,29 @@ pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
         }
     }
     sessions.retain(|session| !old.contains(&session.id));
+    Ok(sessions)
+}
+
+/// Lists the sessions of the engine that is used, and those that this machine keeps by itself: they are only files, and may
+/// be older than the engine.
+async fn listed(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
+    let uid = context.settings.account.uid;
+    let own = match context.settings.native().engine() {
+        Some(native) => native.sessions(uid).await?,
+        None => Vec::new(),
+    };
+    let mut sessions = match context.engine().await {
+        Ok(Engine::Native(_)) => return Ok(own),
+        Ok(engine) => engine.sessions(uid).await?,
+        Err(error) if own.is_empty() => return Err(error.into()),
+        Err(error) => {
+            let why = Diagnostic::from(error).sentence();
+            context.warn_once(format!("there are only sessions without an engine: {why}"));
+            Vec::new()
+        }
+    };
+    sessions.extend(own);
+    sessions.sort_by_key(|session| session.created);
     Ok(sessions)
 }
 
@@ -189,7 +214,7 @@ fn names(sessions: &[EngineSession]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Engine, native::Native};
+    use crate::engine::native::Native;
 
     fn sessions() -> Vec<EngineSession> {
         let engine = Engine::Native(Native::new("/store".into(), ("me", 7, 8)));

@@ -115,6 +115,12 @@ fn without_a_terminal_nothing_is_asked_and_flags_are_kept() {
             2,
             "both allowed and denied hint: leave out the one that is not meant",
         ),
+        #[cfg(target_os = "linux")]
+        (
+            &["--engine", "native", "--docker"],
+            3,
+            "there is no engine's socket: the session runs on this machine itself",
+        ),
     ] {
         let said = home.run(&[flags, &["--offline", "one"]].concat(), code);
         assert!(said.contains(why), "{flags:?}: no `{why}` in: {said}");

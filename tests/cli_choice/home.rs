@@ -67,6 +67,8 @@ impl Home {
             .env("HOME", self.directory.path())
             .env("AICAGE_HOME", self.path("aicage"))
             .env("PATH", "/usr/bin:/bin")
+            // There is no engine, and this machine does not stand in for one that was named.
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
             .current_dir(self.path("project"))
             .stdin(Stdio::null());
         command
