@@ -1,6 +1,6 @@
 //! Runs one container as a session of ours, for the tests of the engine and for trying it by hand.
 //!
-//! `session terminal|pipe|empty ENDPOINT IMAGE [@LABEL] [NAME=VALUE…] [SOURCE=>TARGET…] -- PROGRAM [ARGUMENT…]`
+//! `session terminal|pipe|empty ENDPOINT|native:STORE:PROGRAM IMAGE [@LABEL] [NAME=VALUE…] [SOURCE=>TARGET…] -- PROGRAM [ARGUMENT…]`
 #![expect(
     clippy::print_stderr,
     reason = "a program for tests says what went wrong"
@@ -9,10 +9,14 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use aicage::container_options::Resolved;
-use aicage::engine::docker::{EngineError, EngineSettings, connect};
 use aicage::engine::session::{
     Access, DetachKeys, Ending, Network, SessionInput, SessionLog, SessionMount, SessionName,
     SessionSpec, Talk, WhenEnded, run_session,
+};
+use aicage::engine::{
+    Engine,
+    docker::{EngineError, EngineSettings, connect},
+    native::Native,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,10 +28,7 @@ async fn main() -> ExitCode {
         "pipe" => SessionInput::Pipe,
         _ => SessionInput::Empty,
     };
-    let settings = EngineSettings {
-        host: Some(next()),
-        ..EngineSettings::default()
-    };
+    let place = next();
     let image = next();
     let mut label = "by hand".to_owned();
     let mut env = BTreeMap::new();
@@ -71,8 +72,8 @@ async fn main() -> ExitCode {
         keys: &DetachKeys::default(),
         tell: &|text| eprintln!("{text}"),
     };
-    let outcome = match connect(&settings).await {
-        Ok(docker) => run_session(&(&docker).into(), &spec, &talk).await,
+    let outcome = match engine(place).await {
+        Ok(engine) => run_session(&engine, &spec, &talk).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -95,4 +96,21 @@ async fn main() -> ExitCode {
             })
         }
     }
+}
+
+async fn engine(place: String) -> Result<Engine, EngineError> {
+    if let Some((store, program)) = place
+        .strip_prefix("native:")
+        .and_then(|rest| rest.split_once(':'))
+    {
+        let ids = (rustix::process::geteuid(), rustix::process::getegid());
+        let account = ("tester", ids.0.as_raw(), ids.1.as_raw());
+        let native = Native::new(store.into(), account);
+        return Ok(Engine::Native(native.with_program(program.into())));
+    }
+    let settings = EngineSettings {
+        host: Some(place),
+        ..EngineSettings::default()
+    };
+    connect(&settings).await.map(Engine::Docker)
 }

@@ -12,6 +12,18 @@ pub fn now() -> String {
         .to_string()
 }
 
+/// Returns the time now in microseconds since 1970.
+pub fn microseconds() -> i64 {
+    Timestamp::now().as_microsecond()
+}
+
+/// Writes microseconds since 1970 as RFC 3339, as precisely as they are.
+pub fn precise(microseconds: i64) -> String {
+    Timestamp::from_microsecond(microseconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
 /// Writes seconds since 1970 as RFC 3339; `None` where that is no time.
 pub fn time_of(seconds: i64) -> Option<String> {
     Some(Timestamp::from_second(seconds).ok()?.to_string())

@@ -1,11 +1,18 @@
 //! Words for the errors of container engines.
 
 use super::verdict::{Explain, Verdict};
-use crate::{engine::docker::EngineError, exit_status::ExitStatus};
+use crate::{
+    engine::{docker::EngineError, native::NativeError},
+    exit_status::ExitStatus,
+};
 
 /// What helps when the engine does not answer as it should.
 const ENGINE: &str =
     "look at the engine's own log, for example `journalctl -u docker`, and try again";
+
+/// What helps when this machine does not run containers by itself as it should.
+const NATIVE: &str =
+    "`aicage doctor` tells what keeps this machine from it; `--engine docker` uses an engine";
 
 impl Explain for EngineError {
     fn verdict(&self) -> Verdict {
@@ -61,8 +68,32 @@ impl Explain for EngineError {
             Self::PortInUse { port, .. } => not_started("port-in-use").hint(format!(
                 "publish another one: `--publish OTHER:{port}`, or any that is free: `--publish PORT` of the container alone; `ss -ltnp` shows who has it"
             )),
+            Self::OptionsOfEngines { .. } => Verdict::ending("option-of-engines", ExitStatus::Refused)
+                .hint("start without them, or with an engine: `--engine docker`"),
+            Self::Native(error) => error.verdict(),
             Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
             Self::Host { source, .. } => Verdict::system("host", source),
+        }
+    }
+}
+
+impl Explain for NativeError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::SubIds { user, .. } => not_started("native-sub-ids").hint(format!(
+                "have root give them: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}; or use an engine: `--engine docker`"
+            )),
+            Self::Tool { .. } => not_started("native-tool")
+                .hint("install it (on Debian or Ubuntu: `sudo apt-get install uidmap`), or use an engine: `--engine docker`"),
+            Self::Mapping { .. } => not_started("native-mapping").hint(NATIVE),
+            Self::Host { source, .. } => Verdict::system("native-host", source),
+            Self::Cage { .. } | Self::Job { .. } => not_started("native-cage").hint(NATIVE),
+            Self::Vanished => not_started("native-vanished").hint(NATIVE),
+            Self::Store(error) => error.verdict(),
+            Self::Unsupported { .. } => Verdict::ending("native-unsupported", ExitStatus::Refused)
+                .hint("use an engine: `--engine docker`"),
+            Self::TimeLimit { .. } => Verdict::failed("native-time-limit"),
+            Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
         }
     }
 }

@@ -10,7 +10,7 @@ use aicage::engine::docker::LoadRequest;
 use assembler::reporter::Silent;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Ground, on_each_engine};
+use crate::support::{Ground, on_each_engine, on_this_machine};
 
 const LABEL: &str = "io.github.aicage.session";
 
@@ -21,35 +21,56 @@ fn program() -> PathBuf {
     path.join("examples/session")
 }
 
-/// Loads the ground's image and makes the command of a session.
+/// Loads the ground's image, where that is needed, and makes the command of a session.
 fn session(ground: &Ground, kind: &str, more: &[&str]) -> Command {
-    let reference = format!("aicage-test:session-{}", std::process::id());
-    let reference = reference.parse().unwrap();
-    let request = LoadRequest {
-        store: &ground.store,
-        lock: &ground.lock,
-        image: &ground.image,
-        reference: &reference,
-        reporter: &Silent,
+    let (place, image) = if ground.is_native() {
+        let store = ground.directory.path().join("store");
+        let program = env!("CARGO_BIN_EXE_aicage");
+        let place = format!("native:{}:{program}", store.display());
+        (place, ground.image.manifest().digest().to_string())
+    } else {
+        let reference = format!("aicage-test:session-{}", std::process::id());
+        let reference = reference.parse().unwrap();
+        let request = LoadRequest {
+            store: &ground.store,
+            lock: &ground.lock,
+            image: &ground.image,
+            reference: &reference,
+            reporter: &Silent,
+        };
+        let loading = ground.engine_docker().load(&request);
+        let loaded = ground.runtime.block_on(loading).unwrap();
+        (ground.address.clone(), loaded.id)
     };
-    let loaded = ground
-        .runtime
-        .block_on(ground.engine_docker().load(&request))
-        .unwrap();
     let mut command = Command::new(program());
     command
-        .args([
-            kind,
-            &ground.address,
-            &loaded.id,
-            &format!("@{}", ground.title()),
-        ])
+        .args([kind, &place, &image, &format!("@{}", ground.title())])
         .args(more)
         .stdin(Stdio::null());
     command
 }
 
+/// Runs a test on each engine, and on this machine by itself.
 fn on_each(salt: &str, test: impl Fn(&Ground)) {
+    on_each_with_a_daemon(salt, &test);
+    on_this_machine(salt, |ground| {
+        test(ground);
+        let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        let sessions = ground.directory.path().join("store/sessions");
+        let left = || {
+            let sessions = fs_err::read_dir(&sessions).into_iter().flatten();
+            ground.leftovers(LABEL).len() + sessions.count()
+        };
+        // A cage is taken away when its end was told already.
+        while left() > 0 && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(ground.leftovers(LABEL), Vec::<String>::new());
+        assert_eq!(left(), 0, "no session is left");
+    });
+}
+
+fn on_each_with_a_daemon(salt: &str, test: &impl Fn(&Ground)) {
     on_each_engine(salt, |ground| {
         test(ground);
         assert_eq!(
@@ -97,7 +118,7 @@ fn streams_stay_apart_and_the_exit_status_comes_through() {
 
 #[test]
 fn a_session_that_was_killed_before_it_started_is_removed_by_the_next_one() {
-    on_each("unstarted", |ground| {
+    on_each_with_a_daemon("unstarted", &|ground: &Ground| {
         let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         let boot = boot.split('-').next().unwrap();
         let namespace = fs_err::read_link("/proc/self/ns/pid").unwrap();

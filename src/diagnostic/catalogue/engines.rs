@@ -7,7 +7,10 @@ use assembler::store::StoreError;
 use super::{denied, full, io_error, store};
 use crate::{
     diagnostic::Diagnostic,
-    engine::docker::{EngineError, WireError},
+    engine::{
+        docker::{EngineError, WireError},
+        native::NativeError,
+    },
 };
 
 pub(super) fn engines() -> Vec<Diagnostic> {
@@ -36,6 +39,45 @@ pub(super) fn engines() -> Vec<Diagnostic> {
         }
         .into(),
         EngineError::NativeElsewhere.into(),
+        EngineError::OptionsOfEngines {
+            options: vec!["--memory".to_owned(), "--volume cache:/cache".to_owned()],
+        }
+        .into(),
+        EngineError::Native(NativeError::SubIds {
+            file: "/etc/subuid",
+            user: "me".to_owned(),
+            found: 0,
+        })
+        .into(),
+        EngineError::Native(NativeError::Tool {
+            tool: "newuidmap",
+            source: io_error(io::ErrorKind::NotFound),
+        })
+        .into(),
+        EngineError::Native(NativeError::Mapping {
+            tool: "newuidmap",
+            said: "write to uid_map failed: Operation not permitted".to_owned(),
+        })
+        .into(),
+        EngineError::Native(NativeError::Host {
+            what: "make a directory for the cage".to_owned(),
+            source: denied(),
+        })
+        .into(),
+        EngineError::Native(NativeError::Cage {
+            what: "make a namespace of users".to_owned(),
+            source: denied(),
+        })
+        .into(),
+        EngineError::Native(NativeError::Vanished).into(),
+        EngineError::Native(NativeError::Unsupported {
+            what: "user `agent`, whom the image does not know".to_owned(),
+        })
+        .into(),
+        EngineError::Native(NativeError::TimeLimit {
+            limit: std::time::Duration::from_secs(600),
+        })
+        .into(),
         EngineError::PortInUse {
             port: "8080".to_owned(),
             message: "Bind for 0.0.0.0:8080 failed: port is already allocated".to_owned(),

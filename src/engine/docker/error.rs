@@ -30,6 +30,15 @@ pub enum EngineError {
     /// Only Linux can run its containers by itself.
     #[error("only Linux is an engine by itself; here, containers need Docker or Podman")]
     NativeElsewhere,
+    /// Only engines can do what was asked for.
+    #[error("without an engine there is no {}", options.join(", no "))]
+    OptionsOfEngines {
+        /// The options, some with their values.
+        options: Vec<String>,
+    },
+    /// This machine could not do it by itself.
+    #[error(transparent)]
+    Native(#[from] crate::engine::native::NativeError),
     /// The socket is there, but nobody listens.
     #[error("the container engine at {endpoint} is not running")]
     Stopped {

@@ -7,7 +7,10 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use serde::{Deserialize, Serialize};
 
-use super::cage::Cage;
+use super::{
+    cage::{Cage, Confinement, Limit, Program},
+    session::Process,
+};
 
 /// One job of the first stage.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,11 +30,27 @@ pub(super) enum Job {
         /// The layer's name there.
         name: String,
     },
+    /// Runs another program in a cage that runs; with it come the program's three standard streams, or none if it gets a
+    /// terminal.
+    Beside(Box<Beside>),
     /// Removes trees.
     Remove {
         /// Absolute paths.
         paths: Vec<OsString>,
     },
+}
+
+/// A program for a cage that runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Beside {
+    /// The cage's first process.
+    pub(super) process: Process,
+    /// What is to run.
+    pub(super) program: Program,
+    /// What the cage is kept from.
+    pub(super) confinement: Confinement,
+    /// The limits of its processes.
+    pub(super) limits: Vec<Limit>,
 }
 
 impl Job {

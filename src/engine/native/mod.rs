@@ -25,6 +25,8 @@ mod sandbox;
 #[cfg(target_os = "linux")]
 mod scratch;
 #[cfg(target_os = "linux")]
+mod session;
+#[cfg(target_os = "linux")]
 mod stage;
 
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ pub use self::{
     stage::{NATIVE, run},
 };
 use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};
+#[cfg(target_os = "linux")]
+pub(crate) use session::NativeProgram;
 
 /// This machine, as it is to run steps and sessions by itself; cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,6 +56,9 @@ pub struct Native {
     pub gid: u32,
     /// The caller's name, by which sub-ids are listed.
     pub name: String,
+    /// Sessions that we created and have not left.
+    #[cfg(target_os = "linux")]
+    ours: session::Ours,
     /// The program that makes cages: this one.
     pub program: PathBuf,
     info: EngineInfo,
@@ -66,6 +73,8 @@ impl Native {
             uid,
             gid,
             name: name.to_owned(),
+            #[cfg(target_os = "linux")]
+            ours: session::Ours::default(),
             program: PathBuf::from("/proc/self/exe"),
             info: EngineInfo {
                 id: "native".to_owned(),

@@ -22,6 +22,7 @@ use super::{
 use crate::engine::{
     Engine,
     docker::{DockerProgram, EngineError},
+    native::NativeProgram,
 };
 
 /// How long is waited between two questions whether a program that closed its streams has ended: first and at most.
@@ -53,6 +54,8 @@ pub struct ExecSpec {
 pub(crate) enum Program {
     /// In one of an engine.
     Docker(DockerProgram),
+    /// In one of this machine's.
+    Native(NativeProgram),
 }
 
 impl Program {
@@ -60,6 +63,7 @@ impl Program {
     async fn start(&self) -> Result<Box<dyn Bytes>, EngineError> {
         match self {
             Self::Docker(program) => program.start().await,
+            Self::Native(program) => program.start().await,
         }
     }
 
@@ -67,6 +71,7 @@ impl Program {
     async fn resize(&self, size: (u16, u16)) {
         match self {
             Self::Docker(program) => program.resize(size).await,
+            Self::Native(program) => program.resize(size),
         }
     }
 
@@ -74,6 +79,7 @@ impl Program {
     async fn signal(&self, name: &str) {
         match self {
             Self::Docker(program) => program.signal(name).await,
+            Self::Native(program) => program.signal(name),
         }
     }
 
@@ -81,6 +87,7 @@ impl Program {
     async fn status(&self) -> Result<Option<i32>, EngineError> {
         match self {
             Self::Docker(program) => program.status().await,
+            Self::Native(program) => Ok(program.status()),
         }
     }
 }

@@ -15,7 +15,7 @@ impl Engine {
     pub async fn sessions(&self, uid: u32) -> Result<Vec<EngineSession>, EngineError> {
         match self {
             Self::Docker(docker) => docker.sessions(uid).await,
-            Self::Native(_) => Ok(Vec::new()),
+            Self::Native(native) => native.sessions(uid),
         }
     }
 
@@ -23,7 +23,7 @@ impl Engine {
     pub async fn session_details(&self, id: &str) -> Result<Option<SessionDetails>, EngineError> {
         match self {
             Self::Docker(docker) => docker.session_details(id).await,
-            Self::Native(_) => Ok(None),
+            Self::Native(native) => native.session_details(id),
         }
     }
 
@@ -35,7 +35,7 @@ impl Engine {
     ) -> Result<String, EngineError> {
         match self {
             Self::Docker(docker) => docker.create_session(spec, name).await,
-            Self::Native(_) => Err(no_sessions()),
+            Self::Native(native) => native.create_session(spec, name).await,
         }
     }
 
@@ -43,15 +43,15 @@ impl Engine {
     pub(super) async fn start_session(&self, id: &str) -> Result<(), EngineError> {
         match self {
             Self::Docker(docker) => docker.start_container(id).await,
-            Self::Native(_) => Err(no_sessions()),
+            Self::Native(native) => native.start_session(id).await,
         }
     }
 
     /// Lets it run without us from now on.
-    #[expect(clippy::unused_async, reason = "not every engine runs on by itself")]
-    pub(super) async fn leave_session(&self, _id: &str) -> Result<(), EngineError> {
+    pub(super) async fn leave_session(&self, id: &str) -> Result<(), EngineError> {
         match self {
-            Self::Docker(_) | Self::Native(_) => Ok(()),
+            Self::Docker(_) => Ok(()),
+            Self::Native(native) => native.leave_session(id).await,
         }
     }
 
@@ -59,7 +59,7 @@ impl Engine {
     pub(super) async fn remove_session(&self, id: &str) -> Result<(), EngineError> {
         match self {
             Self::Docker(docker) => docker.remove_container(id).await,
-            Self::Native(_) => Ok(()),
+            Self::Native(native) => native.remove_session(id).await,
         }
     }
 
@@ -75,7 +75,7 @@ impl Engine {
     pub(super) async fn sweep_sessions(&self) -> Result<(), EngineError> {
         match self {
             Self::Docker(docker) => docker.sweep().await,
-            Self::Native(_) => Ok(()),
+            Self::Native(native) => native.sweep_sessions().await,
         }
     }
 
@@ -87,7 +87,7 @@ impl Engine {
     ) -> Result<Link, EngineError> {
         match self {
             Self::Docker(docker) => docker.open_link(id, how).await,
-            Self::Native(_) => Err(no_sessions()),
+            Self::Native(native) => native.open_link(id, how).await,
         }
     }
 
@@ -95,7 +95,7 @@ impl Engine {
     pub(super) async fn resize_session(&self, id: &str, size: (u16, u16)) {
         match self {
             Self::Docker(docker) => docker.resize_session(id, size).await,
-            Self::Native(_) => {}
+            Self::Native(native) => native.resize_session(id, size).await,
         }
     }
 
@@ -103,7 +103,7 @@ impl Engine {
     pub(super) async fn signal_session(&self, id: &str, name: &str) {
         match self {
             Self::Docker(docker) => docker.signal_session(id, name).await,
-            Self::Native(_) => {}
+            Self::Native(native) => native.signal_session(id, name).await,
         }
     }
 
@@ -123,7 +123,7 @@ impl Engine {
     ) -> Result<Box<dyn AsyncRead + Unpin + Send>, EngineError> {
         match self {
             Self::Docker(docker) => docker.open_log(id, wanted).await,
-            Self::Native(_) => Err(no_sessions()),
+            Self::Native(native) => native.open_log(id, wanted),
         }
     }
 
@@ -135,14 +135,7 @@ impl Engine {
     ) -> Result<Program, EngineError> {
         match self {
             Self::Docker(docker) => docker.prepare_program(id, spec).await.map(Program::Docker),
-            Self::Native(_) => Err(no_sessions()),
+            Self::Native(native) => native.prepare_program(id, spec).map(Program::Native),
         }
-    }
-}
-
-/// The machine itself keeps no sessions yet.
-fn no_sessions() -> EngineError {
-    EngineError::NativeChosen {
-        why: "it keeps no sessions yet".to_owned(),
     }
 }

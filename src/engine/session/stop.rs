@@ -24,6 +24,6 @@ pub async fn stop_session(
 ) -> Result<Stopped, EngineError> {
     match engine {
         Engine::Docker(docker) => docker.stop_session(id, how).await,
-        Engine::Native(_) => Ok(Stopped::Gone),
+        Engine::Native(native) => native.stop_session(id, how).await,
     }
 }

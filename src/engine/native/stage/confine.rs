@@ -5,7 +5,8 @@
 use std::io;
 
 use landlock::{
-    CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, Scope,
+    BitFlags, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    Scope,
 };
 use rustix::{
     process::{Gid, Resource, Rlimit, Uid, setrlimit},
@@ -19,7 +20,7 @@ use super::{StageError, filter, tried};
 use crate::engine::native::cage::{Confinement, Limit, Program};
 
 /// Keeps this process, and all that it starts, from what a cage is kept from.
-pub(super) fn confine(confinement: &Confinement) -> Result<(), StageError> {
+pub(super) fn confine(confinement: &Confinement, scope: BitFlags<Scope>) -> Result<(), StageError> {
     let kept = capabilities(&confinement.capabilities)?;
     for capability in CapabilitySet::all() {
         if !kept.contains(capability) {
@@ -27,7 +28,7 @@ pub(super) fn confine(confinement: &Confinement) -> Result<(), StageError> {
             remove_capability_from_bounding_set(capability).unwrap_or_default();
         }
     }
-    scopes()?;
+    scopes(scope)?;
     if confinement.no_new_privileges {
         tried(set_no_new_privs(true), || {
             "give up gaining rights".to_owned()
@@ -59,11 +60,11 @@ fn capabilities(names: &[String]) -> Result<CapabilitySet, StageError> {
 
 /// Keeps programs from sockets and processes outside that a network and a number alone would lead to. Kernels before 6.12
 /// have no such scope.
-fn scopes() -> Result<(), StageError> {
+fn scopes(scope: BitFlags<Scope>) -> Result<(), StageError> {
     let restricted = (|| {
         Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
-            .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+            .scope(scope)?
             .create()?
             .no_new_privs(false)
             .restrict_self()

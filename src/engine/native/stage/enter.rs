@@ -60,7 +60,7 @@ fn work(channel: &Channel) -> Result<i32, StageError> {
 }
 
 /// Becomes root inside, who may do there what root may.
-fn become_root() -> Result<(), StageError> {
+pub(super) fn become_root() -> Result<(), StageError> {
     let what = || "become root in the namespace".to_owned();
     let (uid, gid) = (Uid::ROOT, Gid::ROOT);
     tried(set_thread_res_gid(gid, gid, gid), what)?;
@@ -92,6 +92,7 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             tried(told, || "tell what differs".to_owned())?;
             Ok(0)
         }
+        Job::Beside(_) => Err(StageError::new("do a job of others", Errno::INVAL)),
         Job::Remove { paths } => {
             for path in &paths {
                 scratch::remove(path)?;

@@ -1,10 +1,10 @@
-//! The two calls of the kernel that no library has in a safe form.
+//! The calls that no library has in a safe form.
 #![expect(
     unsafe_code,
-    reason = "namespaces and filters of calls have no safe interface"
+    reason = "namespaces, filters of calls, all descriptors at once and work between fork and exec have no safe interface"
 )]
 
-use std::io;
+use std::{io, os::unix::process::CommandExt as _, process::Command};
 
 use rustix::thread::UnshareFlags;
 use seccompiler::BpfProgram;
@@ -14,6 +14,33 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     // SAFETY: the table of descriptors stays shared, and this process has one thread.
     unsafe { rustix::thread::unshare_unsafe(namespaces - UnshareFlags::FILES) }?;
     Ok(())
+}
+
+/// Keeps whatever this process starts from descriptors that it was left by chance, such as those of the user's shell.
+pub(super) fn keep_to_streams() -> io::Result<()> {
+    // SAFETY: no descriptor is closed before this process becomes another program.
+    let outcome = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3_u32,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Has a new process do something before it becomes its program.
+pub(super) fn before_exec(
+    command: &mut Command,
+    prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) {
+    // SAFETY: this process has one thread, so in the copy of it nothing is locked for ever.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// Filters the calls of this process and of all that it starts.

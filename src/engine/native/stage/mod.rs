@@ -2,10 +2,11 @@
 //!
 //! `enter` is the first stage: it makes a user namespace, waits for its mapping, does one job in it and looks after what it
 //! started. `cage` is the second stage: the first process of a cage, which builds the cage around itself and becomes the
-//! program. Both have one thread; nothing of the program proper (settings, terminal, runtime) is there.
+//! program. `keep` looks after a session, and `beside` runs another program in its cage. All but `keep` have one thread; nothing of the program proper (settings, terminal, runtime) is there.
 //!
 //! **Invariant.** Whoever started the first stage holds a channel to it; when that ends, so does all that was started.
 
+mod beside;
 mod calls;
 mod confine;
 mod devices;
@@ -28,6 +29,10 @@ pub const NATIVE: &str = "__native";
 pub(super) const ENTER: &str = "enter";
 /// The second stage.
 const CAGE: &str = "cage";
+/// What keeps a session.
+pub(super) const KEEP: &str = "keep";
+/// What runs another program in a cage.
+pub(super) const BESIDE: &str = "beside";
 
 /// Why a cage could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -80,9 +85,14 @@ fn tried<T, E: Into<io::Error>>(
 
 /// Runs a stage.
 pub fn run(arguments: &[OsString]) -> ExitCode {
+    if kernel::keep_to_streams().is_err() {
+        return ExitCode::from(125);
+    }
     match arguments {
         [stage] if stage == ENTER => enter::run(),
         [stage] if stage == CAGE => root::run(),
+        [stage] if stage == KEEP => super::session::keeper::main(),
+        [stage] if stage == BESIDE => beside::run(),
         _ => {
             use std::io::Write as _;
             drop(writeln!(

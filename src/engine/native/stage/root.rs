@@ -13,6 +13,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
+use landlock::Scope;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{CWD, FileType, Mode, OFlags, fstat, openat},
@@ -67,7 +68,7 @@ fn become_program(voice: &Channel) -> Result<std::convert::Infallible, StageErro
         format!("go to {}", directory.display())
     })?;
     confine::limit(&cage.limits)?;
-    confine::confine(&cage.confinement)?;
+    confine::confine(&cage.confinement, Scope::AbstractUnixSocket | Scope::Signal)?;
     confine::become_user(program)?;
     // Becoming another user takes it away.
     end_with_outside()?;

@@ -1,0 +1,310 @@
+//! What a session is in a cage: from the words that engines have for it to what the kernel has.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use assembler::image::Image;
+use rustix::process::{Resource, getrlimit};
+
+use crate::{
+    container_options::{
+        Flags,
+        device::Device,
+        limits::Size,
+        mount::{MountKind, MountOption},
+        security::{Capability, SecurityOption},
+    },
+    engine::{
+        native::{
+            cage::{
+                CAPABILITIES, Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit,
+                Program, RootAccess,
+            },
+            environment,
+            error::NativeError,
+            network_files::{self, Names},
+            rootfs::Lowers,
+        },
+        session::{Access, Network, SessionInput, SessionSpec},
+    },
+};
+
+/// What `/dev/shm` holds unless something else is asked for: Docker's.
+const SHARED_MEMORY: u64 = 64 << 20;
+/// The largest list of users that is read.
+const USERS_LIMIT: u64 = 1 << 20;
+
+/// Composes the cage of a session; its place for changes is not known yet.
+pub(super) fn cage(
+    spec: &SessionSpec,
+    (image, lowers): (&Image, &Lowers),
+    id: &str,
+) -> Result<Cage, NativeError> {
+    let flags = &spec.options.flags;
+    let hostname = flags.hostname.as_ref().map(ToString::to_string);
+    let hostname = hostname.unwrap_or_else(|| id.to_owned());
+    let network = network(spec);
+    let mut hosts = spec.extra_hosts.clone();
+    hosts.extend(flags.add_host.iter().map(ToString::to_string));
+    let names = Names {
+        hostname: &hostname,
+        hosts: &hosts,
+        servers: flags.dns.iter().map(ToString::to_string).collect(),
+        search: flags.dns_search.clone(),
+        network,
+    };
+    let files = network_files::compose(&names);
+    Ok(Cage {
+        lowers: lowers.directories.clone(),
+        like: lowers.root.clone(),
+        scratch: OsString::new(),
+        mounts: mounts(spec)?,
+        files,
+        network,
+        root: if flags.read_only == Some(true) {
+            RootAccess::ReadOnly
+        } else {
+            RootAccess::ReadWrite
+        },
+        confinement: confinement(flags),
+        limits: limits(flags),
+        shared_memory: size(flags.shm_size.as_ref()).unwrap_or(SHARED_MEMORY),
+        program: program(spec, (image, lowers), &hostname)?,
+        hostname,
+    })
+}
+
+fn network(spec: &SessionSpec) -> CageNetwork {
+    let named = spec.options.flags.network.as_ref();
+    match (named.map(|network| network.name.as_str()), &spec.network) {
+        (Some("none"), _) | (None, Network::None) => CageNetwork::None,
+        _ => CageNetwork::Host,
+    }
+}
+
+fn size(size: Option<&Size>) -> Option<u64> {
+    u64::try_from(size?.bytes).ok().filter(|bytes| *bytes > 0)
+}
+
+fn mounts(spec: &SessionSpec) -> Result<Vec<CageMount>, NativeError> {
+    let flags = &spec.options.flags;
+    let bind = |source: &Path, target: &Path, read_only: bool| CageMount {
+        target: target.into(),
+        kind: CageMountKind::Bind {
+            source: source.into(),
+            read_only,
+        },
+    };
+    let mut all: Vec<CageMount> = Vec::new();
+    for mount in &spec.mounts {
+        let read_only = mount.access == Access::ReadOnly;
+        all.push(bind(&mount.source, &mount.target, read_only));
+    }
+    for volume in flags.volume.iter().filter(|volume| volume.is_bind()) {
+        let source = Path::new(volume.source.as_deref().unwrap_or_default());
+        if !source.exists() {
+            // As engines have it.
+            fs_err::create_dir_all(source)
+                .map_err(NativeError::host("make the directory of a `--volume`"))?;
+        }
+        all.push(bind(source, volume.target.as_ref(), !volume.is_writable()));
+    }
+    all.extend(flags.mount.iter().filter_map(|option| mount(option)));
+    for tmpfs in &flags.tmpfs {
+        all.push(memory(&tmpfs.target, tmpfs.options.clone()));
+    }
+    for device in &flags.device {
+        if let Device::File { source, target, .. } = device {
+            all.push(bind(source.as_ref(), target.as_ref(), false));
+        }
+    }
+    // What is mounted below something else comes after it.
+    all.sort_by_key(|mount| Path::new(&mount.target).components().count());
+    Ok(all)
+}
+
+fn memory(target: &str, options: String) -> CageMount {
+    CageMount {
+        target: target.into(),
+        kind: CageMountKind::Memory { options },
+    }
+}
+
+fn mount(option: &MountOption) -> Option<CageMount> {
+    match option.kind {
+        MountKind::Bind => Some(CageMount {
+            target: option.target.clone().into(),
+            kind: CageMountKind::Bind {
+                source: option.source.clone()?.into(),
+                read_only: option.read_only,
+            },
+        }),
+        MountKind::Tmpfs => {
+            let mut options = Vec::new();
+            let size = option.detail("tmpfs-size").map(str::parse::<Size>);
+            if let Some(Ok(size)) = size {
+                options.push(format!("size={}", size.bytes));
+            }
+            let mode = option.detail("tmpfs-mode").unwrap_or("1777");
+            options.push(format!("mode={mode}"));
+            if option.read_only {
+                options.push("ro".to_owned());
+            }
+            Some(memory(&option.target, options.join(",")))
+        }
+        MountKind::Volume => None,
+    }
+}
+
+fn confinement(flags: &Flags) -> Confinement {
+    let usual = CAPABILITIES.map(str::to_owned);
+    let mut capabilities: Vec<String> = if flags.cap_drop.iter().any(Capability::is_all) {
+        Vec::new()
+    } else {
+        usual.into()
+    };
+    if flags.cap_add.iter().any(Capability::is_all) {
+        capabilities = vec!["ALL".to_owned()];
+    } else {
+        let dropped: Vec<String> = flags.cap_drop.iter().map(ToString::to_string).collect();
+        capabilities.retain(|name| !dropped.contains(name));
+        capabilities.extend(flags.cap_add.iter().map(ToString::to_string));
+        capabilities.sort();
+        capabilities.dedup();
+    }
+    let mut confinement = Confinement {
+        capabilities,
+        ..Confinement::default()
+    };
+    for option in &flags.security_opt {
+        match option {
+            SecurityOption::NoNewPrivileges(whether) => confinement.no_new_privileges = *whether,
+            SecurityOption::Seccomp(name) => confinement.filter = name != "unconfined",
+            _ => {}
+        }
+    }
+    confinement
+}
+
+fn limits(flags: &Flags) -> Vec<Limit> {
+    let bound = |number: i64| u64::try_from(number).ok();
+    let mut all: Vec<Limit> = flags
+        .ulimit
+        .iter()
+        .map(|limit| Limit {
+            name: limit.name.clone(),
+            soft: bound(limit.soft),
+            hard: bound(limit.hard),
+        })
+        .collect();
+    let is_said = all.iter().any(|limit| limit.name == "nproc");
+    if let Some(number) = flags.pids_limit.filter(|number| *number > 0 && !is_said) {
+        // Nobody may raise what this machine gave them.
+        let most = getrlimit(Resource::Nproc).maximum;
+        let number = bound(number).map(|number| most.map_or(number, |most| number.min(most)));
+        all.push(Limit {
+            name: "nproc".to_owned(),
+            soft: number,
+            hard: number,
+        });
+    }
+    all
+}
+
+fn program(
+    spec: &SessionSpec,
+    (image, lowers): (&Image, &Lowers),
+    hostname: &str,
+) -> Result<Program, NativeError> {
+    let flags = &spec.options.flags;
+    let config = &image.config().value().config;
+    let given = flags
+        .entrypoint
+        .as_ref()
+        .map(|program| vec![program.clone()]);
+    let entrypoint = given.or_else(|| spec.entrypoint.clone());
+    let mut command = entrypoint
+        .clone()
+        .unwrap_or_else(|| config.entrypoint.clone());
+    if spec.command.is_empty() && entrypoint.is_none() {
+        command.extend(config.cmd.iter().cloned());
+    }
+    command.extend(spec.command.iter().cloned());
+    let terminal = spec.input == SessionInput::Terminal;
+    let mut environment = environment::of_image(image, hostname, &spec.env);
+    if terminal && !environment.iter().any(|(name, _)| name == "TERM") {
+        environment.push(("TERM".into(), "xterm".into()));
+    }
+    let directory = flags.workdir.clone().or_else(|| spec.working_dir.clone());
+    let directory = directory.unwrap_or_else(|| config.working_dir.clone());
+    let user = spec.user.clone().unwrap_or_else(|| config.user.clone());
+    let groups = flags
+        .group_add
+        .iter()
+        .filter_map(|group| group.parse().ok());
+    Ok(Program {
+        command: command.into_iter().map(OsString::from).collect(),
+        environment,
+        directory: if directory.is_empty() {
+            "/".into()
+        } else {
+            directory.into()
+        },
+        user: numbers(&user, lowers)?,
+        groups: groups.collect(),
+        terminal,
+        sees_changes: false,
+    })
+}
+
+/// Finds the numbers of `user[:group]`, as the image has them.
+fn numbers(text: &str, lowers: &Lowers) -> Result<(u32, u32), NativeError> {
+    let (user, group) = match text.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    let unknown = || NativeError::Unsupported {
+        what: format!("user `{text}`, whom the image does not know"),
+    };
+    let (uid, gid) = match (user, user.parse::<u32>()) {
+        ("" | "root", _) => (0, 0),
+        (_, Ok(uid)) => (
+            uid,
+            listed(lowers, "etc/passwd", (2, user)).map_or(0, |line| line.1),
+        ),
+        (name, Err(_)) => listed(lowers, "etc/passwd", (0, name)).ok_or_else(unknown)?,
+    };
+    let gid = match group.map(|group| (group, group.parse::<u32>())) {
+        None => gid,
+        Some((_, Ok(gid))) => gid,
+        Some((name, Err(_))) => {
+            listed(lowers, "etc/group", (0, name))
+                .ok_or_else(unknown)?
+                .0
+        }
+    };
+    Ok((uid, gid))
+}
+
+/// Reads the two numbers of a line of `passwd` or `group` whose field is this one.
+fn listed(lowers: &Lowers, file: &str, (field, value): (usize, &str)) -> Option<(u32, u32)> {
+    use crate::small_file::{SmallFile, read};
+    let is_file =
+        |path: &PathBuf| fs_err::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let layers = lowers.directories.iter().map(Path::new);
+    let path = layers.map(|layer| layer.join(file)).find(is_file)?;
+    let Ok(SmallFile::Content(bytes)) = read(&path, USERS_LIMIT) else {
+        return None;
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        if fields.get(field) != Some(&value) {
+            return None;
+        }
+        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok());
+        Some((number(2)?, number(3).unwrap_or_default()))
+    })
+}

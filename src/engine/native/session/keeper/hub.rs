@@ -1,0 +1,206 @@
+//! Where what the agent prints goes: to its log, and to whoever looks on.
+//!
+//! Invariant: nothing is lost for whoever started the session, who holds the agent up by reading slowly; nobody else does,
+//! and who is too slow is left behind.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::unix::pipe,
+    sync::{mpsc, watch},
+};
+
+use super::inside::{self, Streams};
+use crate::engine::{
+    native::session::log::{Writer, header},
+    session::Stream,
+};
+
+/// Longest piece that is read at once.
+const PIECE: usize = 64 << 10;
+/// How many pieces may wait for whoever started the session.
+const WAITING: usize = 2;
+/// How many may wait for anybody else, before that one is left behind.
+const PATIENCE: usize = 512;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Hub {
+    state: Arc<Mutex<State>>,
+    input: Arc<tokio::sync::Mutex<Option<pipe::Sender>>>,
+    terminal: Mutex<Option<OwnedFd>>,
+    /// How many of the agent's streams are open.
+    open: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    log: Option<Writer>,
+    viewers: Vec<Viewer>,
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Viewer {
+    queue: mpsc::Sender<Bytes>,
+    is_starter: bool,
+}
+
+/// Makes an end of a pipe or terminal one that is read.
+pub(in super::super) fn source(descriptor: OwnedFd) -> io::Result<pipe::Receiver> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    pipe::Receiver::from_owned_fd_unchecked(descriptor)
+}
+
+/// Makes an end of a pipe or terminal one that is written.
+pub(in super::super) fn sink(descriptor: OwnedFd) -> io::Result<pipe::Sender> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    pipe::Sender::from_owned_fd_unchecked(descriptor)
+}
+
+/// Reads a piece; nothing at the end, which a terminal tells by an error.
+pub(in super::super) async fn piece<'a>(
+    from: &mut pipe::Receiver,
+    buffer: &'a mut [u8],
+) -> &'a [u8] {
+    let read = from.read(buffer).await.unwrap_or_default();
+    buffer.get(..read).unwrap_or_default()
+}
+
+impl Hub {
+    pub(super) fn new(log: Option<Writer>) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                log,
+                ..State::default()
+            })),
+            input: Arc::default(),
+            terminal: Mutex::default(),
+            open: watch::Sender::new(0),
+        }
+    }
+
+    /// Begins to hand on what the agent prints.
+    pub(super) fn connect(&self, streams: Streams, terminal: bool) {
+        if terminal && let Some((_, ours)) = streams.outputs.first() {
+            let mut own = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+            *own = ours.try_clone().ok();
+        }
+        if let Some(input) = streams.input.and_then(|input| sink(input).ok()) {
+            // Nobody has it before the agent runs.
+            if let Ok(mut own) = self.input.try_lock() {
+                *own = Some(input);
+            }
+        }
+        self.open.send_replace(streams.outputs.len());
+        for (stream, output) in streams.outputs {
+            let (state, open) = (Arc::clone(&self.state), self.open.clone());
+            tokio::spawn(async move {
+                let kind = (!terminal).then_some(stream);
+                hand_on(&state, output, (stream, kind))
+                    .await
+                    .unwrap_or_default();
+                open.send_modify(|open| *open -= 1);
+            });
+        }
+    }
+
+    /// Waits until all is printed.
+    pub(super) async fn drained(&self) {
+        let mut open = self.open.subscribe();
+        drop(open.wait_for(|open| *open == 0).await);
+    }
+
+    /// Lets everybody come to the end of what was printed.
+    pub(super) fn end(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_over = true;
+        state.viewers.clear();
+        let mut terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(terminal.take());
+    }
+
+    /// Begins to look on.
+    pub(super) fn view(&self, is_starter: bool) -> mpsc::Receiver<Bytes> {
+        let (queue, pieces) = mpsc::channel(if is_starter { WAITING } else { PATIENCE });
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.is_over {
+            state.viewers.push(Viewer { queue, is_starter });
+        }
+        pieces
+    }
+
+    /// Gives the agent something to read.
+    pub(super) async fn give(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.input.lock().await.as_mut() {
+            Some(input) => input.write_all(bytes).await,
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Ends what the agent reads from a pipe; at a terminal others may type.
+    pub(super) async fn ended_typing(&self) {
+        let has_terminal = {
+            let terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+            terminal.is_some()
+        };
+        if !has_terminal {
+            drop(self.input.lock().await.take());
+        }
+    }
+
+    /// Tells the agent's terminal its size.
+    pub(super) fn resize(&self, size: (u16, u16)) {
+        let terminal = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(terminal) = terminal.as_ref() {
+            inside::resize(terminal, size);
+        }
+    }
+}
+
+async fn hand_on(
+    state: &Mutex<State>,
+    output: OwnedFd,
+    (stream, kind): (Stream, Option<Stream>),
+) -> io::Result<()> {
+    let mut output = source(output)?;
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let piece = self::piece(&mut output, &mut buffer).await;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let framed = kind.map(|stream| header(stream, piece.len()));
+        let whole = [framed.as_ref().map_or(&[][..], |header| header), piece].concat();
+        deliver(state, (stream, piece), Bytes::from(whole)).await;
+    }
+}
+
+async fn deliver(state: &Mutex<State>, (stream, piece): (Stream, &[u8]), whole: Bytes) {
+    let starters: Vec<mpsc::Sender<Bytes>> = {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &mut state.log {
+            // A full disk is no reason to hold an agent up.
+            log.keep(stream, piece).unwrap_or_default();
+        }
+        state.viewers.retain(|viewer| {
+            if viewer.is_starter {
+                !viewer.queue.is_closed()
+            } else {
+                viewer.queue.try_send(whole.clone()).is_ok()
+            }
+        });
+        let starters = state.viewers.iter().filter(|viewer| viewer.is_starter);
+        starters.map(|viewer| viewer.queue.clone()).collect()
+    };
+    for starter in starters {
+        // One that went away in the meantime needs nothing.
+        starter.send(whole.clone()).await.unwrap_or_default();
+    }
+}

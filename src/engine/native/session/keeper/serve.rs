@@ -1,0 +1,134 @@
+//! The connections to a keeper.
+
+use std::{sync::Arc, time::Duration};
+
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+};
+
+use super::{Keeper, Wish};
+use crate::engine::native::session::wire::{self, Answer, Request};
+
+/// How much of what somebody types is read at once.
+const PIECE: usize = 64 << 10;
+
+/// Serves everybody until the session is over and all have heard it.
+pub(super) async fn all(listener: UnixListener, keeper: Arc<Keeper>) {
+    let mut connections = JoinSet::new();
+    let mut over = keeper.over.subscribe();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted
+                    && is_callers(&stream)
+                {
+                    let keeper = Arc::clone(&keeper);
+                    // Whoever goes away is no reason to stop.
+                    connections.spawn(async move { one(stream, &keeper).await.unwrap_or_default() });
+                }
+            }
+            Some(_) = connections.join_next() => {}
+            _ = over.wait_for(Option::is_some) => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Nobody but the caller and root get through to the socket; this is for what they may have handed on.
+fn is_callers(stream: &UnixStream) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == us || peer.uid() == 0)
+}
+
+async fn one(mut stream: UnixStream, keeper: &Keeper) -> std::io::Result<()> {
+    let Some(request) = wire::hear::<Request>(&mut stream).await? else {
+        return Ok(());
+    };
+    let answer = match request {
+        Request::Attach { starter, input } => {
+            attach(stream, keeper, (starter, input)).await;
+            return Ok(());
+        }
+        Request::Wait => Answer::Ended {
+            status: over(keeper).await,
+        },
+        Request::Resize { size } => {
+            keeper.hub.resize(size);
+            Answer::Done
+        }
+        Request::Signal { number } => {
+            keeper.inside.signal(number);
+            Answer::Done
+        }
+        Request::Stop { seconds } => {
+            stop(keeper, seconds).await;
+            Answer::Done
+        }
+    };
+    wire::say(&mut stream, &answer).await
+}
+
+async fn over(keeper: &Keeper) -> i32 {
+    let mut over = keeper.over.subscribe();
+    let status = over.wait_for(Option::is_some).await;
+    status.ok().and_then(|status| *status).unwrap_or(125)
+}
+
+async fn stop(keeper: &Keeper, seconds: u32) {
+    keeper.wish.send_replace(Wish::Over);
+    if seconds > 0 {
+        keeper.inside.signal(Signal::TERM.as_raw());
+    }
+    let time = Duration::from_secs(seconds.into());
+    if tokio::time::timeout(time, over(keeper)).await.is_err() {
+        keeper.inside.kill();
+        over(keeper).await;
+    }
+}
+
+async fn attach(stream: UnixStream, keeper: &Keeper, (is_starter, input): (bool, bool)) {
+    let mut stream = stream;
+    let mut pieces = keeper.hub.view(is_starter);
+    // From here on nothing is missed.
+    if wire::say(&mut stream, &Answer::Done).await.is_err() {
+        return;
+    }
+    let (mut from, mut to) = stream.into_split();
+    let printing = async {
+        while let Some(piece) = pieces.recv().await {
+            if to.write_all(&piece).await.is_err() {
+                return;
+            }
+        }
+        to.shutdown().await.unwrap_or_default();
+    };
+    let typing = async {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match from.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) if !input => {}
+                Ok(read) => {
+                    let typed = buffer.get(..read).unwrap_or_default();
+                    if keeper.hub.give(typed).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        if is_starter && input {
+            keeper.hub.ended_typing().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = printing => {}
+        () = typing => {}
+    }
+}

@@ -1,0 +1,159 @@
+//! Container options that only engines can carry out.
+
+use crate::{
+    container_options::{
+        Flags, Resolved,
+        device::Device,
+        mount::{MountKind, MountOption},
+        ports::Publish,
+        security::{Privileged, SecurityOption},
+        volume::Volume,
+    },
+    engine::docker::EngineError,
+};
+
+/// Refuses a session with options that cannot be carried out; names all of them.
+pub(super) fn refuse(options: &Resolved) -> Result<(), EngineError> {
+    let options = refused(&options.flags);
+    if options.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::OptionsOfEngines { options })
+}
+
+fn refused(flags: &Flags) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut refuse = |is_given: bool, name: &str| {
+        if is_given {
+            all.push(name.to_owned());
+        }
+    };
+    // Limits of a whole container need control groups, which root gives.
+    refuse(flags.memory.is_some(), "--memory");
+    refuse(flags.memory_swap.is_some(), "--memory-swap");
+    refuse(flags.cpus.is_some(), "--cpus");
+    refuse(flags.cpuset_cpus.is_some(), "--cpuset-cpus");
+    refuse(flags.gpus.is_some(), "--gpus");
+    refuse(flags.runtime.is_some(), "--runtime");
+    refuse(flags.privileged == Some(Privileged(true)), "--privileged");
+    refuse(!flags.sysctl.is_empty(), "--sysctl");
+    let mut values: Vec<String> = Vec::new();
+    let mut value = |name: &str, text: String| values.push(format!("{name} {text}"));
+    if let Some(network) = &flags.network
+        && (network.has_details() || !matches!(network.name.as_str(), "none" | "host"))
+    {
+        value("--network", network.name.clone());
+    }
+    for publish in flags.publish.iter().filter(|publish| !is_there(publish)) {
+        value("--publish", publish.to_string());
+    }
+    for volume in flags.volume.iter().filter(|volume| !is_plain(volume)) {
+        value("--volume", volume.to_string());
+    }
+    for mount in flags.mount.iter().filter(|mount| !can_be_mounted(mount)) {
+        value("--mount", mount.to_string());
+    }
+    for device in flags.device.iter().filter(|device| !is_file(device)) {
+        value("--device", device.to_string());
+    }
+    for group in &flags.group_add {
+        if group.parse::<u32>().is_err() {
+            value("--group-add", group.clone());
+        }
+    }
+    for option in flags.security_opt.iter().filter(|option| !is_known(option)) {
+        value("--security-opt", option.to_string());
+    }
+    for limit in &flags.ulimit {
+        if limit.soft < -1 || limit.hard < -1 {
+            value("--ulimit", limit.name.clone());
+        }
+    }
+    all.extend(values);
+    all
+}
+
+/// With this machine's network, a port under its own number is reached as it is.
+fn is_there(publish: &Publish) -> bool {
+    let same = |(port, host): (String, String)| port.split('/').next() == Some(host.as_str());
+    publish.address.is_none() && publish.bindings().into_iter().all(same)
+}
+
+/// A path of this machine, or what is the session's own as all of the image is.
+fn is_plain(volume: &Volume) -> bool {
+    let shared = |mode: &String| {
+        matches!(
+            mode.as_str(),
+            "shared" | "rshared" | "slave" | "rslave" | "U" | "noexec" | "nocopy"
+        )
+    };
+    (volume.is_bind() || volume.source.is_none()) && !volume.modes.iter().any(shared)
+}
+
+fn can_be_mounted(mount: &MountOption) -> bool {
+    match mount.kind {
+        MountKind::Bind => mount.details.iter().all(|(name, value)| {
+            name == "bind-propagation" && matches!(value.as_str(), "private" | "rprivate")
+        }),
+        MountKind::Tmpfs => true,
+        MountKind::Volume => false,
+    }
+}
+
+fn is_file(device: &Device) -> bool {
+    matches!(device, Device::File { permissions, .. } if permissions.contains('r') && permissions.contains('w'))
+}
+
+fn is_known(option: &SecurityOption) -> bool {
+    match option {
+        SecurityOption::NoNewPrivileges(_) | SecurityOption::Seccomp(_) => true,
+        SecurityOption::SeccompFile(_) | SecurityOption::SystemPathsUnconfined => false,
+        SecurityOption::Other(text) => text == "label=disable" || text == "apparmor=unconfined",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container_options::text::split;
+
+    #[track_caller]
+    fn check(typed: &str, names: &[&str]) {
+        let flags = Flags::parse(&split(typed).unwrap()).unwrap();
+        assert_eq!(refused(&flags), names, "of `{typed}`");
+    }
+
+    #[test]
+    fn what_only_engines_can_do_is_named_one_by_one() {
+        check(
+            "-m 8g --cpus 2 --gpus all -p 8080:80 -p 127.0.0.1:90:90 -v cache:/cache",
+            &[
+                "--memory",
+                "--cpus",
+                "--gpus",
+                "--publish 8080:80",
+                "--publish 127.0.0.1:90:90",
+                "--volume cache:/cache",
+            ],
+        );
+        check("--network bridge", &["--network bridge"]);
+        check(
+            "--mount type=volume,source=a,target=/a",
+            &["--mount type=volume,source=a,target=/a"],
+        );
+        check(
+            "--security-opt seccomp=/profile.json",
+            &["--security-opt seccomp=/profile.json"],
+        );
+    }
+
+    #[test]
+    fn what_linux_can_do_by_itself_is_done() {
+        check(
+            "-p 3000:3000 -v /data:/data:ro -v /own --tmpfs /tmp:size=64m --network none --read-only --init \
+             --mount type=bind,source=/a,target=/b,readonly --device /dev/fuse --group-add 44 --ulimit nofile=10:20 \
+             --cap-add SYS_PTRACE --cap-drop KILL --security-opt seccomp=unconfined --shm-size 1g --pids-limit 10",
+            &[],
+        );
+    }
+}
