@@ -154,6 +154,8 @@ pub(crate) struct Steps {
     pub(crate) with_beneath: bool,
     /// Whether the layers below lack entries of directories.
     pub(crate) without_parents: bool,
+    /// A file that the index does not know although it is there.
+    pub(crate) forgotten: Option<&'static str>,
     /// No mtime is after this.
     pub(crate) latest: Option<i64>,
 }
@@ -368,7 +370,12 @@ fn index(layer: &[u8], steps: Steps) -> PathIndex {
         let is_way = items.get(at + 1).is_some_and(|(next, _content)| {
             next.path().starts_with(item.path()) && !item.path().is_root()
         });
-        if !(steps.without_parents && is_way && item.path().base_name() < b"c".as_slice()) {
+        let is_left_out =
+            steps.without_parents && is_way && item.path().base_name() < b"c".as_slice();
+        let is_forgotten = steps
+            .forgotten
+            .is_some_and(|forgotten| item.path().as_bytes() == forgotten.as_bytes());
+        if !is_left_out && !is_forgotten {
             builder.add(item);
         }
     }
