@@ -134,9 +134,12 @@ impl BlobStore {
         let mut now = self.prune_plan(&plan.policy)?;
         now.items
             .retain(|item| planned.contains(item.path.as_path()));
+        let mut failed = None;
         for item in &now.items {
             if item.kind == PruneKind::Unpacked {
-                remove_unpacked(&item.path, inside)?;
+                // One that cannot be removed, because its mapping is gone, keeps nothing else from going.
+                let removed = remove_unpacked(&item.path, inside);
+                failed = failed.or(removed.err());
                 continue;
             }
             match fs::remove_file(&item.path) {
@@ -146,7 +149,7 @@ impl BlobStore {
                 _ => {}
             }
         }
-        Ok(now)
+        failed.map_or(Ok(now), Err)
     }
 }
 

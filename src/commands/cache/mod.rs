@@ -4,9 +4,12 @@ pub mod du;
 pub mod prune;
 pub mod verify;
 
+use assembler::store::rootfs::InMapping;
 use clap::Subcommand;
 
-use crate::{context::Context, diagnostic::Diagnostic, exit_status::ExitStatus};
+use crate::{
+    context::Context, diagnostic::Diagnostic, engine::NativeSettings, exit_status::ExitStatus,
+};
 
 /// What `aicage cache` can do.
 #[derive(Debug, Subcommand)]
@@ -25,5 +28,21 @@ pub async fn cache(context: &Context, command: CacheCommand) -> Result<ExitStatu
         CacheCommand::Du => du::du(context).await,
         CacheCommand::Prune(args) => prune::prune(context, &args).await,
         CacheCommand::Verify(args) => verify::verify(context, &args).await,
+    }
+}
+
+/// Does something for which unpacked layers may have to be removed or looked into, whoever owns their files.
+fn with_unpacked<T>(settings: &NativeSettings, does: impl FnOnce(&dyn InMapping) -> T) -> T {
+    #[cfg(target_os = "linux")]
+    {
+        use crate::engine::native::{Native, Upkeep};
+        let (uid, gid) = settings.ids;
+        let native = Native::new(settings.store.clone(), (&settings.name, uid, gid));
+        does(&Upkeep::new(&native))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = settings;
+        does(&assembler::store::rootfs::Directly)
     }
 }

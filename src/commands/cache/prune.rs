@@ -6,10 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use assembler::store::{PruneKind, PrunePlan, PrunePolicy, StoreError, rootfs::Directly};
+use assembler::store::{PruneKind, PrunePlan, PrunePolicy, StoreError};
 use clap::Args;
 use serde::Serialize;
 
+use super::with_unpacked;
 use crate::{
     aside::aside,
     clock,
@@ -111,9 +112,10 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
         }
     }
     let now = now(context)?;
+    let native = context.settings.native();
     let done = aside(move || {
         let lock = store.exclusive(PATIENCE)?;
-        let done = store.prune_apply(&lock, &plan, &Directly)?;
+        let done = with_unpacked(&native, |inside| store.prune_apply(&lock, &plan, inside))?;
         drop(lock);
         Ok::<_, StoreError>(items(&done, &leftovers::remove(beside, now)))
     })

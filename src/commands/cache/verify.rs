@@ -1,10 +1,10 @@
 //! `aicage cache verify`: reads everything and names what is broken.
 
-use assembler::store::{Problem, StoreError, VerifyReport, rootfs::Directly};
+use assembler::store::{Problem, StoreError, VerifyReport};
 use clap::Args;
 use serde::Serialize;
 
-use super::prune::PATIENCE;
+use super::{prune::PATIENCE, with_unpacked};
 use crate::{
     aside::aside,
     context::Context,
@@ -37,20 +37,22 @@ pub async fn verify(context: &Context, args: &VerifyArgs) -> Result<ExitStatus, 
     // Not the context's store: its shared lock would keep us from having the store to ourselves.
     let store = context.open_store()?;
     let fix = args.fix;
+    let native = context.settings.native();
     let printer = context.printer.clone();
     let meter = printer.meter("verifying");
     let found = aside(move || {
         let lock = store.share()?;
         let mut found = store.verify(&lock, &|so_far| meter.set(so_far.done, so_far.total))?;
-        found
-            .problems
-            .extend(store.verify_rootfs(&lock, &Directly)?);
+        let unpacked = with_unpacked(&native, |inside| store.verify_rootfs(&lock, inside))?;
+        found.problems.extend(unpacked);
         drop(lock);
         if fix && found.problems.iter().any(is_repaired) {
             // Whoever uses the store may be reading what goes, and may be writing it anew.
             let lock = store.exclusive(PATIENCE)?;
             store.repair(&lock, &found)?;
-            store.repair_rootfs(&lock, &found.problems, &Directly)?;
+            with_unpacked(&native, |inside| {
+                store.repair_rootfs(&lock, &found.problems, inside)
+            })?;
         }
         Ok::<_, StoreError>(found)
     })

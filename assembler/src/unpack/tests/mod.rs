@@ -31,7 +31,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = roomy();
         let at = |name: &str| directory.path().join(name);
         for name in ["root", "outside", "outside/deep"] {
             fs::create_dir(at(name)).unwrap();
@@ -92,6 +92,25 @@ impl Place {
         let found = check_tree(root.file().as_fd(), index).unwrap();
         found.iter().map(ToString::to_string).collect()
     }
+}
+
+/// Tells that a test does not apply here.
+#[expect(
+    clippy::print_stderr,
+    reason = "who reads a test's output wants to know"
+)]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// Makes a directory, in memory where that has all that is needed: thousands of layers are unpacked here.
+fn roomy() -> tempfile::TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm").ok().filter(|directory| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(directory.path(), OPAQUE, b"y", flags).is_ok()
+            && rustix::fs::removexattr(directory.path(), OPAQUE).is_ok()
+    });
+    in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
 fn tree(root: &Path) -> Vec<String> {
