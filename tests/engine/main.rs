@@ -7,6 +7,7 @@ mod connect;
 mod instructions;
 mod load;
 mod mounts;
+mod ordinary_user;
 mod session;
 mod step_failures;
 mod steps;

@@ -7,7 +7,7 @@ use std::{
 
 use aicage::engine::{
     docker::{Docker, DockerSandbox, EngineInfo, EngineSettings, SandboxSettings, connect},
-    native::{Native, NativeSandbox},
+    native::{Native, NativeSandbox, Upkeep},
 };
 use assembler::{
     descriptor::{Descriptor, media_type},
@@ -15,7 +15,7 @@ use assembler::{
     image::Image,
     reporter::{Event, Reporter},
     sandbox::{Consume, Sandbox, SandboxError, StepRequest},
-    store::{BlobStore, SharedLock},
+    store::{BlobStore, SharedLock, rootfs::InMapping as _},
 };
 use layer::{Entry, LayerItem, LayerPath, tar::LayerWriter};
 use serde_json::json;
@@ -81,8 +81,25 @@ pub(crate) fn on_this_machine(salt: &str, test: impl Fn(&Ground)) {
 /// This machine as the engine, making cages with the program that is tested.
 pub(crate) fn native(store: &Path) -> Native {
     let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
-    let account = ("root", uid.as_raw(), gid.as_raw());
-    Native::new(store.to_owned(), account).with_program(env!("CARGO_BIN_EXE_aicage").into())
+    let name = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .unwrap();
+    let name = String::from_utf8(name.stdout).unwrap();
+    let account = (name.trim(), uid.as_raw(), gid.as_raw());
+    Native::new(store.to_owned(), account).with_program(program())
+}
+
+/// The variable that says where the program is, for tests that run as somebody else.
+pub(crate) const PROGRAM: &str = "AICAGE_TEST_PROGRAM";
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "set by the test that starts this one"
+)]
+fn program() -> PathBuf {
+    let elsewhere = std::env::var_os(PROGRAM).map(PathBuf::from);
+    elsewhere.unwrap_or_else(|| env!("CARGO_BIN_EXE_aicage").into())
 }
 
 /// A directory that root inside may enter, wherever temporary files are.
@@ -187,7 +204,7 @@ impl Ground {
 
     pub(crate) fn remove_cache(&self, name: &str) {
         if self.docker.is_none() {
-            return fs_err::remove_dir_all(self.native_caches().join(name)).unwrap();
+            return self.remove_inside(&self.native_caches(), name);
         }
         let removed = self.engine_docker().remove_cache(name);
         let removed = self.runtime.block_on(removed).unwrap();
@@ -201,6 +218,13 @@ impl Ground {
         }
         let label = format!("io.github.aicage.cache={id}");
         self.docker(&["volume", "create", "--label", &label, name]);
+    }
+
+    /// Files of subordinate ids are removed inside their mapping.
+    fn remove_inside(&self, directory: &Path, name: &str) {
+        let mapping = self.native.maps().unwrap().mapping();
+        let upkeep = Upkeep::new(&self.native);
+        upkeep.remove(&mapping, directory, name).unwrap();
     }
 
     fn native_caches(&self) -> PathBuf {
@@ -265,6 +289,14 @@ impl Ground {
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if self.docker.is_none() && !std::thread::panicking() {
+            self.remove_inside(self.directory.path(), "store");
+        }
     }
 }
 
