@@ -50,8 +50,6 @@ pub(super) struct Seen {
     pub(super) seccomp: Option<String>,
     /// The kernel's security modules.
     pub(super) modules: Option<String>,
-    /// What is on `PATH` as `pasta`.
-    pub(super) pasta: Option<PathBuf>,
 }
 
 /// A program that gives a user more ids.
@@ -107,7 +105,6 @@ pub(super) fn look(settings: &Settings) -> Seen {
         masked: masked(&mounts).map(str::to_owned),
         seccomp: read("/proc/sys/kernel/seccomp/actions_avail"),
         modules: read("/sys/kernel/security/lsm"),
-        pasta: find("pasta"),
     }
 }
 
@@ -289,19 +286,13 @@ pub(super) fn judge(seen: &Seen, account: &Account, used: Use) -> Vec<Finding> {
             format!("not used, and could not be: {}", first.seen),
         )],
         (Use::Chosen, Some(_)) => obstacles,
-        (Use::Chosen, None) => std::iter::once(Finding::ok(Check::Native, described(seen)))
-            .chain(limits(seen))
-            .collect(),
+        (Use::Chosen, None) => std::iter::once(Finding::ok(
+            Check::Native,
+            format!("Linux {} runs containers by itself", seen.kernel),
+        ))
+        .chain(limits(seen))
+        .collect(),
     }
-}
-
-fn described(seen: &Seen) -> String {
-    let pasta = if seen.pasta.is_some() {
-        "pasta for networks apart"
-    } else {
-        "no pasta, so there is this machine's network or none"
-    };
-    format!("Linux {} runs containers by itself; {pasta}", seen.kernel)
 }
 
 /// What is weaker here than elsewhere.
