@@ -72,6 +72,21 @@ fn on_engines(callers_of_each: usize, test: impl Fn(&Ground)) {
     }
 }
 
+/// Runs a test on this machine alone, as root and as an ordinary user: no engine is there for the program.
+pub(crate) fn on_this_machine(test: impl Fn(&Ground)) {
+    let Some(registry) = variable("AICAGE_TEST_REGISTRY") else {
+        return;
+    };
+    let user = variable("AICAGE_TEST_USER").map(|name| Caller::named(&name));
+    for caller in [Some(None), user.map(Some)].into_iter().flatten() {
+        eprintln!("on this machine as {caller:?}");
+        let mut ground = Ground::new(NATIVE, &registry);
+        ground.name = NATIVE;
+        ground.be(caller);
+        test(&ground);
+    }
+}
+
 /// Every engine of the world, and who uses it: a rootless one sees only what its user may see.
 const ENGINES: [(&str, &[Who]); 5] = [
     ("AICAGE_TEST_DOCKER_OLD", &[Who::Root, Who::User]),
@@ -80,6 +95,9 @@ const ENGINES: [(&str, &[Who]); 5] = [
     ("AICAGE_TEST_PODMAN", &[Who::Root, Who::User]),
     ("AICAGE_TEST_PODMAN_ROOTLESS", &[Who::User]),
 ];
+
+/// Stands for this machine without any engine.
+const NATIVE: &str = "native";
 
 #[derive(Clone, Copy, Debug)]
 enum Who {
@@ -258,10 +276,18 @@ impl Ground {
             .env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.home())
             .env("AICAGE_HOME", self.aicage_home())
-            .env("DOCKER_HOST", &self.engine)
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null());
+        if self.is_native() {
+            command.env("AICAGE_ENGINE", NATIVE);
+        } else {
+            command.env("DOCKER_HOST", &self.engine);
+        }
         command
+    }
+
+    fn is_native(&self) -> bool {
+        self.engine == NATIVE
     }
 
     /// The program, run by who is to run it; in the group of the engine's socket, as people are.
@@ -270,8 +296,10 @@ impl Ground {
             return Command::new(env!("CARGO_BIN_EXE_aicage"));
         };
         self.give(self.directory.path());
-        let socket = self.engine.strip_prefix("unix://").unwrap();
-        let group = fs_err::metadata(socket).unwrap().gid();
+        let group = match self.engine.strip_prefix("unix://") {
+            Some(socket) => fs_err::metadata(socket).unwrap().gid(),
+            None => caller.gid,
+        };
         let mut command = Command::new("setpriv");
         command
             .arg(format!("--reuid={}", caller.uid))
@@ -347,6 +375,9 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        if self.is_native() {
+            return;
+        }
         let script = "docker -H $1 ps -aq --filter label=io.github.aicage.agent=$2 | xargs -r docker -H $1 rm -f
             docker -H $1 images --format '{{.Repository}}:{{.Tag}}' | grep -F -- \"$2\" | xargs -r docker -H $1 rmi -f";
         // A test that failed has said what matters.

@@ -18,6 +18,7 @@ mod container_options;
 mod dockerfiles;
 mod dry_run;
 mod engine_away;
+mod escape;
 mod extensions;
 mod failures;
 mod ground;
