@@ -134,6 +134,16 @@ impl LayerPath {
     }
 }
 
+/// Tells whether bytes are a path as [`LayerPath::new`] would make it, without making one.
+pub(crate) fn is_normal(path: &[u8]) -> bool {
+    let is_name = |name: &[u8]| match name.first() {
+        None => false,
+        Some(b'.') => !matches!(name, b"." | b"..") && !name.starts_with(WHITEOUT),
+        Some(_) => true,
+    };
+    path.is_empty() || (!path.contains(&0) && path.split(|byte| *byte == b'/').all(is_name))
+}
+
 /// Returns the part before the last slash.
 pub(crate) fn parent(path: &[u8]) -> &[u8] {
     path.iter()
@@ -303,5 +313,14 @@ mod tests {
     fn strange_names_print_without_control_bytes() {
         let path = LayerPath::new(b"a\nb\xff\xc3\xa4").unwrap();
         assert_eq!(path.to_string(), "a\\nb\\xffä");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_normal_is_what_a_path_looks_like(path in "[./wh\\x00a]{0,9}") {
+            let path = path.as_bytes();
+            let is_kept = LayerPath::new(path).is_ok_and(|kept| kept.as_bytes() == path);
+            proptest::prop_assert_eq!(is_normal(path), is_kept);
+        }
     }
 }

@@ -8,7 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{IndexEntry, IndexKind, PathIndex};
-use crate::path::{LayerPath, compare};
+use crate::path::{compare, is_normal};
 
 const MAGIC: &[u8; 8] = b"AICIDX\x01\n";
 const SUM: usize = 32;
@@ -101,9 +101,9 @@ impl PathIndex {
             arena: Vec::new(),
             records: Vec::with_capacity(count),
         };
-        let (mut key, mut mtime): (Vec<u8>, i64) = (Vec::new(), 0);
+        let (mut key, mut before, mut mtime) = (Vec::new(), Vec::new(), 0);
         for place in 0..count {
-            let before = key.clone();
+            before.clone_from(&key);
             let kind = byte(from)?;
             let shared = usize::try_from(number(from)?).unwrap_or(usize::MAX);
             if shared > key.len() {
@@ -111,7 +111,9 @@ impl PathIndex {
             }
             key.truncate(shared);
             key.extend_from_slice(text(from)?);
-            if place > 0 && compare(&key, &before) != std::cmp::Ordering::Greater {
+            // What they share decides nothing.
+            let order = compare(&key[shared..], &before[shared..]);
+            if place > 0 && order != std::cmp::Ordering::Greater {
                 return Err(damaged("its paths are out of order"));
             }
             if index.arena.len() + key.len() > (u32::MAX / 2) as usize {
@@ -192,7 +194,6 @@ fn record<'a, 'b: 'a>(
 
 /// Refuses keys that no item has, so that a path taken from an index obeys the rules of a layer's path.
 fn check_key(entry: &IndexEntry<'_>) -> Result<(), IndexError> {
-    let wrong = || damaged("a path is none of a layer");
     let marked = match entry.kind {
         IndexKind::Opaque => entry.key == b"\0\0" || entry.key.ends_with(b"/\0\0"),
         IndexKind::Whiteout => {
@@ -201,15 +202,16 @@ fn check_key(entry: &IndexEntry<'_>) -> Result<(), IndexError> {
         }
         _ => !entry.key.contains(&0),
     };
-    if !marked {
-        return Err(wrong());
-    }
-    let path = super::path_of_key(entry.key, entry.kind);
-    let normal = LayerPath::new(&path).map_err(|_not_a_path| wrong())?;
-    if normal.as_bytes() == path {
+    let is_path = match entry.kind {
+        IndexKind::Opaque | IndexKind::Whiteout => {
+            is_normal(&super::path_of_key(entry.key, entry.kind))
+        }
+        _ => is_normal(entry.key),
+    };
+    if marked && is_path {
         Ok(())
     } else {
-        Err(wrong())
+        Err(damaged("a path is none of a layer"))
     }
 }
 
