@@ -190,6 +190,12 @@ impl RawTar {
         self.0.resize(self.0.len().next_multiple_of(512), 0);
     }
 
+    /// Returns it without its end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open(self) -> Vec<u8> {
+        self.0
+    }
+
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
         self.0

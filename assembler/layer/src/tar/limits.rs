@@ -20,7 +20,7 @@ impl Default for Limits {
         Self {
             entries: 4_000_000,
             path_bytes: 4095,
-            names_bytes: 1 << 30,
+            names_bytes: 512 << 20,
             header_bytes: 1 << 20,
             total_bytes: 1 << 40,
         }

@@ -131,6 +131,10 @@ fn limits_hold() {
             ..Limits::default()
         },
         Limits {
+            names_bytes: 100,
+            ..Limits::default()
+        },
+        Limits {
             header_bytes: 100,
             ..Limits::default()
         },

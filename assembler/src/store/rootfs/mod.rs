@@ -55,6 +55,7 @@ pub use blob::{Part, check_unpacked, unpack_blob, unpack_layers};
 pub use error::RootfsError;
 pub use upkeep::{Directly, InMapping};
 pub(super) use upkeep::{Found, remove_unpacked, unpacked_bytes};
+use upkeep::{is_locked, is_use};
 
 /// Where unpacked layers are in the store.
 pub(super) const ROOTFS: &str = "rootfs";
@@ -287,21 +288,37 @@ impl Rootfs {
     /// Keeps layers from being removed for as long as the result, or a copy of its file, is open.
     pub fn hold(&self, _lock: &SharedLock, stack: &RootfsStack) -> Result<HeldLayers, StoreError> {
         let failed = |error| StoreError::io(Doing::Create, &self.directory, error);
-        let named = tempfile::Builder::new()
-            .prefix(USE)
+        self.sweep_uses()?;
+        // Locked before it has its name: what has the name and no lock is of a process that is gone.
+        let mut named = tempfile::Builder::new()
+            .prefix(PART)
             .tempfile_in(&self.directory)
             .map_err(failed)?;
-        let (file, path) = named.keep().map_err(|error| failed(error.error))?;
-        let mut file = fs::File::from_parts(file, path);
         let names: String = stack
             .lowers
             .iter()
             .flat_map(|layer| [layer.name.as_str(), "\n"])
             .collect();
-        file.write_all(names.as_bytes()).map_err(failed)?;
-        // Whoever plans a prune tries for it, and lets go at once.
-        file.lock().map_err(failed)?;
-        Ok(HeldLayers { file })
+        named.write_all(names.as_bytes()).map_err(failed)?;
+        named.as_file().lock().map_err(failed)?;
+        let unique = named.path().file_name().unwrap_or_default();
+        let unique = unique.to_string_lossy().replace(PART, USE);
+        let path = self.directory.join(unique);
+        let file = named.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(HeldLayers {
+            file: fs::File::from_parts(file, path),
+        })
+    }
+
+    /// Removes the signs of those who are gone.
+    fn sweep_uses(&self) -> Result<(), StoreError> {
+        for path in self.store.list(&format!("{ROOTFS}/{}", self.mapping))? {
+            if is_use(&path) && !is_locked(&path)? {
+                // Another one may be quicker, or find no room to write: then it is left.
+                drop(fs::remove_file(&path));
+            }
+        }
+        Ok(())
     }
 
     fn unpacked(&self, lock: &SharedLock, name: &str) -> Result<Option<UnpackedLayer>, StoreError> {

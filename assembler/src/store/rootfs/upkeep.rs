@@ -318,11 +318,7 @@ fn is_needed(name: &str, marked: &Marked) -> bool {
 fn used(paths: &[PathBuf]) -> Result<BTreeSet<String>, StoreError> {
     let mut names = BTreeSet::new();
     for path in paths {
-        let is_use = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| name.starts_with(USE));
-        if is_use && is_locked(path)? {
+        if is_use(path) && is_locked(path)? {
             let text = fs::read_to_string(path)
                 .map_err(|error| StoreError::io(Doing::Read, path, error))?;
             names.extend(text.lines().map(str::to_owned));
@@ -331,7 +327,14 @@ fn used(paths: &[PathBuf]) -> Result<BTreeSet<String>, StoreError> {
     Ok(names)
 }
 
-fn is_locked(path: &Path) -> Result<bool, StoreError> {
+/// Tells whether a file says in which layers somebody lives.
+pub(super) fn is_use(path: &Path) -> bool {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with(USE))
+}
+
+pub(super) fn is_locked(path: &Path) -> Result<bool, StoreError> {
     let failed = |error| StoreError::io(Doing::Lock, path, error);
     let file = match fs::File::open(path) {
         Ok(file) => file,

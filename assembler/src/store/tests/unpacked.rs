@@ -257,7 +257,13 @@ fn what_unpacked_layers_take_is_counted_and_what_nothing_needs_goes_unless_someb
         1,
         "and the sign that somebody lives there"
     );
-    drop(held.into_file());
+    let lock = store.share().unwrap();
+    let again = rootfs(&store).hold(&lock, &found).unwrap();
+    assert_eq!(leftovers(&store).len(), 2, "each has a sign of its own");
+    drop((again, held.into_file()));
+    drop(rootfs(&store).hold(&lock, &found).unwrap());
+    assert_eq!(leftovers(&store).len(), 1, "who is gone is swept away");
+    drop(lock);
     let kinds = prune(&store, &policy(&store));
     assert_eq!(unpacked(&kinds), 1, "{kinds:?}");
     assert_eq!(fs::read_dir(rootfs(&store).directory()).unwrap().count(), 0);

@@ -278,3 +278,28 @@ fn names_that_differ_in_case_only_are_different_names() {
         ],
     );
 }
+
+#[test]
+fn capabilities_survive_the_owner_and_the_mode() {
+    // Version 2, with one bit set: CAP_NET_RAW, effective.
+    let mut value = [0; 20];
+    value[..4].copy_from_slice(&[1, 0, 0, 2]);
+    value[5] = 0x20;
+    let tar = Raw::default()
+        .pax(&[("SCHILY.xattr.security.capability", &value)])
+        .mode("ping", b'0', 0o755);
+    let place = Place::new();
+    let unpacked = place.unpack(&tar.end()).unwrap();
+    let mut there = [0; 64];
+    let length = rustix::fs::getxattr(
+        place.root().join("ping"),
+        "security.capability",
+        &mut there[..],
+    );
+    match length {
+        Ok(length) => assert_eq!(there[..length], value),
+        // An ordinary user cannot give a capability, and is told that it was not given.
+        Err(_) => assert_eq!(unpacked.skipped.first.len(), 1),
+    }
+    place.remove();
+}
