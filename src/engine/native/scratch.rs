@@ -30,12 +30,11 @@ impl Scratch {
     pub(super) fn new(native: &Native, nonce: &str) -> Result<Self, NativeError> {
         let cages = native.store.join(CAGES);
         let made = || {
-            fs_err::create_dir_all(&cages)?;
+            private(&cages)?;
             let path = cages.join(nonce);
             let lock = path.with_extension(LOCK);
-            let file = fs_err::File::create_new(&lock)?;
-            file.lock()?;
-            fs_err::create_dir(&path)?;
+            let file = locked(&lock)?;
+            private(&path)?;
             Ok(Self {
                 path,
                 lock,
@@ -43,6 +42,28 @@ impl Scratch {
             })
         };
         made().map_err(NativeError::host("make a directory for the cage"))
+    }
+}
+
+/// Makes a directory that is nothing for other users: programs in it may have set-id.
+pub(super) fn private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700).recursive(true).create(path)
+}
+
+/// Makes a file and takes its lock, which a sweep may just be trying.
+fn locked(path: &Path) -> io::Result<fs_err::File> {
+    use std::os::unix::fs::MetadataExt as _;
+    loop {
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?;
+        file.lock()?;
+        if file.metadata()?.nlink() > 0 {
+            return Ok(file);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::engine::{
         error::NativeError,
         job::Job,
         launch::Helper,
+        scratch::private,
     },
     step::{
         Inside, Placed, SecretFile,
@@ -297,7 +298,7 @@ impl Shelf for Directories<'_> {
     fn has(&self, name: &str) -> Result<bool, SandboxError> {
         let cache = self.sandbox.cache(name);
         if let Some(caches) = cache.parent() {
-            fs_err::create_dir_all(caches).map_err(|error| self.sandbox.host(error))?;
+            private(caches).map_err(|error| self.sandbox.host(error))?;
         }
         Ok(cache.exists())
     }
