@@ -87,6 +87,12 @@ pub(crate) fn on_this_machine(test: impl Fn(&Ground)) {
     }
 }
 
+/// Runs a test on each engine, and on this machine without any.
+pub(crate) fn on_each_engine_and_this_machine(test: impl Fn(&Ground)) {
+    on_each_engine(&test);
+    on_this_machine(&test);
+}
+
 /// Every engine of the world, and who uses it: a rootless one sees only what its user may see.
 const ENGINES: [(&str, &[Who]); 5] = [
     ("AICAGE_TEST_DOCKER_OLD", &[Who::Root, Who::User]),
@@ -195,7 +201,8 @@ impl Ground {
     /// Gives all that the test has written so far to who runs the program.
     fn give(&self, path: &Path) {
         let there = fs_err::symlink_metadata(path).unwrap();
-        if path == self.program() {
+        // The store has been made by who runs the program, and for others.
+        if path == self.program() || path == self.aicage_home().join("store") {
             return;
         }
         if there.uid() == 0 {
@@ -286,7 +293,7 @@ impl Ground {
         command
     }
 
-    fn is_native(&self) -> bool {
+    pub(crate) fn is_native(&self) -> bool {
         self.engine == NATIVE
     }
 
@@ -340,6 +347,9 @@ impl Ground {
 
     /// Returns the containers that are there of this agent or of steps of these processes.
     pub(crate) fn containers(&self, processes: &[u32]) -> Vec<String> {
+        if self.is_native() {
+            return self.cages();
+        }
         let list = self.docker(&[
             "ps",
             "--all",
@@ -356,6 +366,23 @@ impl Ground {
                 })
         };
         list.lines().filter(ours).map(str::to_owned).collect()
+    }
+
+    /// Returns the sessions and cages that there are; a cage is taken away when its end was told already.
+    fn cages(&self) -> Vec<String> {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let mut all = Vec::new();
+            for directory in ["store/sessions", "store/cages"] {
+                let directory = self.aicage_home().join(directory);
+                let entries = fs_err::read_dir(directory).into_iter().flatten().flatten();
+                all.extend(entries.map(|entry| entry.path().display().to_string()));
+            }
+            if all.is_empty() || std::time::Instant::now() > until {
+                return all;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Returns what the logs of steps hold, by file name.
@@ -376,6 +403,8 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         if self.is_native() {
+            // A test that failed may have left some.
+            let _said = self.aicage(&["stop", "--all", "-t", "0"]).output();
             return;
         }
         let script = "docker -H $1 ps -aq --filter label=io.github.aicage.agent=$2 | xargs -r docker -H $1 rm -f

@@ -11,7 +11,10 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    ground::{BASE, Ground, Said, on_each_engine, on_every_engine},
+    ground::{
+        BASE, Ground, Said, on_each_engine, on_each_engine_and_this_machine, on_every_engine,
+        on_this_machine,
+    },
     session::{Tmux, signal, until},
 };
 
@@ -20,6 +23,16 @@ fn runs_arguments(ground: &Ground) {
     ground.base("library/busybox:latest");
     ground.define_program(r#"exec "$@""#);
     ground.build();
+}
+
+/// A test whose terminal is root's.
+fn as_root_everywhere(test: impl Fn(&Ground)) {
+    on_every_engine(&test);
+    on_this_machine(|ground| {
+        if ground.caller.is_none() {
+            test(ground);
+        }
+    });
 }
 
 /// The sessions of this test's agent, as `ps --json` has them.
@@ -59,7 +72,7 @@ fn at_a_pipe(ground: &Ground, script: &str) -> (Child, BufReader<ChildStdout>) {
 
 #[test]
 fn a_session_in_the_background_is_listed_read_joined_and_ended() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         // A socket of a group, as the engine's is one.
         let elsewhere = tempfile::tempdir().unwrap();
@@ -109,7 +122,7 @@ fn a_session_in_the_background_is_listed_read_joined_and_ended() {
         );
         assert!(said.stdout.contains(&project), "{}", said.stdout);
         assert!(said.stdout.contains(".UTF-8 C none"), "{}", said.stdout);
-        if !ground.name.contains("ROOTLESS") && ground.caller.is_some() {
+        if !ground.name.contains("ROOTLESS") && !ground.is_native() && ground.caller.is_some() {
             assert!(said.stdout.contains(" 4321"), "{}", said.stdout);
         }
         let stopped = ground.run(&["stop"], 0);
@@ -121,7 +134,7 @@ fn a_session_in_the_background_is_listed_read_joined_and_ended() {
 
 #[test]
 fn a_session_in_the_background_that_ended_keeps_its_log_and_exit_code() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let name = background(ground, "echo done; exit 5");
         let session = until("end of the session", || {
@@ -138,7 +151,7 @@ fn a_session_in_the_background_that_ended_keeps_its_log_and_exit_code() {
 
 #[test]
 fn ten_sessions_at_once_have_ten_names_and_end_together() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         // All ten find that it is not there.
         ground.write_agent(
@@ -178,7 +191,7 @@ fn ten_sessions_at_once_have_ten_names_and_end_together() {
 
 #[test]
 fn names_are_chosen_refused_and_suggested() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let chosen = format!("review-{}", ground.agent);
         let start = ["-d", "--name", &chosen, "--base", BASE, &ground.agent];
@@ -222,7 +235,7 @@ fn a_killed_aicage_leaves_a_session_that_is_known() {
 
 #[test]
 fn an_agent_that_does_not_listen_is_killed_and_what_it_started_ends_with_it() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let deaf =
             "trap '' TERM HUP; (while :; do sleep 1; done) & echo up; while :; do sleep 1; done";
@@ -243,7 +256,7 @@ fn an_agent_that_does_not_listen_is_killed_and_what_it_started_ends_with_it() {
 
 #[test]
 fn half_a_connection_carries_what_is_left() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         // The agent answers only after its input has ended.
         let (mut child, mut stdout) =
@@ -260,7 +273,7 @@ fn half_a_connection_carries_what_is_left() {
 
 #[test]
 fn a_command_in_a_session_has_bytes_exit_code_and_signals_of_its_own() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let name = background(ground, "while :; do sleep 0.1; done");
         let mut child = ground
@@ -303,7 +316,7 @@ fn a_command_in_a_session_has_bytes_exit_code_and_signals_of_its_own() {
 
 #[test]
 fn a_command_is_waited_for_when_its_output_ends_before_it_does() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         background(ground, "while :; do sleep 0.1; done");
         let quiet = "exec >&- 2>&-; sleep 2; exit 7";
@@ -323,7 +336,7 @@ fn a_command_is_waited_for_when_its_output_ends_before_it_does() {
 
 #[test]
 fn an_interrupt_at_a_session_without_a_terminal_ends_only_the_visit() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let script = "trap 'echo heard' INT; while :; do echo tick; sleep 0.1; done";
         background(ground, script);
@@ -349,7 +362,7 @@ fn an_interrupt_at_a_session_without_a_terminal_ends_only_the_visit() {
 
 #[test]
 fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let shell = |options: &[&str], script: &str| {
             let mut child = ground
@@ -390,7 +403,7 @@ fn a_shell_joins_the_agents_session_or_has_a_container_of_its_own() {
 
 #[test]
 fn an_agent_that_was_killed_did_not_run_out_of_memory() {
-    on_each_engine(|ground| {
+    on_each_engine_and_this_machine(|ground| {
         runs_arguments(ground);
         let said = ground.start(&["sh", "-c", "kill -9 $$"], 137);
         assert!(!said.stderr.contains("memory"), "{}", said.stderr);
@@ -407,7 +420,7 @@ fn whoever_leaves_a_terminal_has_it_as_before_and_comes_back_to_the_same_agent()
         eprintln!("SKIP: tmux is not installed");
         return;
     }
-    on_every_engine(|ground| {
+    as_root_everywhere(|ground| {
         runs_arguments(ground);
         let script = "printf '\\033[?1000h'; echo begun; while :; do read -r line && echo \"<$line>\"; \
                       [ \"$line\" = q ] && exit 6; done";
@@ -456,7 +469,7 @@ fn a_closed_terminal_ends_the_agent() {
         eprintln!("SKIP: tmux is not installed");
         return;
     }
-    on_every_engine(|ground| {
+    as_root_everywhere(|ground| {
         runs_arguments(ground);
         let script =
             "trap 'echo hung up >heard; exit 1' HUP; echo begun; while :; do sleep 0.1; done";
@@ -475,5 +488,47 @@ fn a_closed_terminal_ends_the_agent() {
         });
         let heard = fs_err::read_to_string(ground.project().join("heard")).unwrap();
         assert_eq!(heard, "hung up\n");
+    });
+}
+
+#[test]
+fn without_an_engine_a_session_ends_with_whoever_started_it_and_leaves_nothing() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let (mut child, mut stdout) = at_a_pipe(
+            ground,
+            "trap '' TERM HUP; (while :; do sleep 1; done) & echo up; while :; do sleep 1; done",
+        );
+        assert_eq!(listed(ground)[0]["attached"], true);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Nobody is left who could print anything.
+        let mut rest = Vec::new();
+        stdout.read_to_end(&mut rest).unwrap();
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
+        assert_eq!(listed(ground), Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn without_an_engine_what_only_engines_can_do_is_refused_before_anything_runs() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let said = ground.run(
+            &[
+                "-m",
+                "1g",
+                "-v",
+                "cache:/cache",
+                "--base",
+                BASE,
+                &ground.agent,
+                "true",
+            ],
+            3,
+        );
+        said.tells("there is no --memory, no --volume cache:/cache");
+        said.tells("--engine docker");
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });
 }

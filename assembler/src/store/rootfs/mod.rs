@@ -349,7 +349,13 @@ impl Rootfs {
             self.store.keep_index(lock, &layer.layer.diff_id, &index)?;
             self.store.remember_facts(&layer.layer, layer.tar_bytes)?;
             // It is ours to remove: the directory belongs to us, whoever made the file.
-            fs::remove_file(&path).map_err(|error| StoreError::io(Doing::Remove, &path, error))?;
+            match fs::remove_file(&path) {
+                // Another process took it over at the same moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => {
+                    removed.map_err(|error| StoreError::io(Doing::Remove, &path, error))?;
+                }
+            }
         }
         Ok(())
     }
