@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     aicage image rm aicage:codex-debian\n  \
-    aicage image rm aicage:codex-debian --engine    remove it from Docker as well\n\n\
+    aicage image rm aicage:codex-debian --from-engine    remove it from Docker as well\n\n\
     Layers stay until `aicage cache prune`, so that building the image again costs nothing.")]
 pub struct RmArgs {
     /// Names of images, as `aicage image list` shows them.
@@ -20,7 +20,7 @@ pub struct RmArgs {
     pub images: Vec<ImageReference>,
     /// Remove them from Docker as well.
     #[arg(long)]
-    pub engine: bool,
+    pub from_engine: bool,
 }
 
 #[derive(Serialize)]
@@ -40,7 +40,7 @@ pub async fn rm(context: &Context, args: &RmArgs) -> Result<ExitStatus, Diagnost
     let mut removed = Vec::new();
     for reference in &args.images {
         let name = reference.familiar();
-        if args.engine {
+        if args.from_engine {
             context.docker().await?.remove_image(&name).await?;
         }
         store.untag(lock, reference)?;
