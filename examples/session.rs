@@ -104,7 +104,13 @@ async fn engine(place: String) -> Result<Engine, EngineError> {
         .and_then(|rest| rest.split_once(':'))
     {
         let ids = (rustix::process::geteuid(), rustix::process::getegid());
-        let account = ("tester", ids.0.as_raw(), ids.1.as_raw());
+        let name = std::process::Command::new("id").arg("-un").output();
+        let name = name.map_err(|source| EngineError::Host {
+            what: "find out who we are",
+            source,
+        })?;
+        let name = String::from_utf8_lossy(&name.stdout).trim().to_owned();
+        let account = (name.as_str(), ids.0.as_raw(), ids.1.as_raw());
         let native = Native::new(store.into(), account);
         return Ok(Engine::Native(native.with_program(program.into())));
     }

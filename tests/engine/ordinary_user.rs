@@ -5,12 +5,13 @@ use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
 use crate::support::{PROGRAM, skip};
 
 /// Those that have no part on this machine alone pass without doing anything.
-const ROOMS: [&str; 5] = [
+const ROOMS: [&str; 6] = [
     "steps::",
     "step_failures::",
     "instructions::",
     "mounts::",
     "caches::",
+    "session::",
 ];
 
 #[test]
@@ -33,6 +34,9 @@ fn an_ordinary_user_can_do_all_that_root_can() {
     let (tests, program) = (home.path().join("tests"), home.path().join("aicage"));
     fs_err::copy(std::env::current_exe().unwrap(), &tests).unwrap();
     fs_err::copy(env!("CARGO_BIN_EXE_aicage"), &program).unwrap();
+    // Beside the tests, as the build has it.
+    let session = crate::session::program();
+    fs_err::copy(session, home.path().join("session")).unwrap();
     let scratch = home.path().join("scratch");
     fs_err::create_dir(&scratch).unwrap();
     let owned = Command::new("chown").arg(&user).arg(&scratch).status();

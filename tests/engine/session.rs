@@ -14,9 +14,13 @@ use crate::support::{Ground, on_each_engine, on_this_machine};
 
 const LABEL: &str = "io.github.aicage.session";
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
+    let beside = path.join("session");
+    if beside.exists() {
+        return beside;
+    }
     path.pop();
     path.join("examples/session")
 }
@@ -25,8 +29,8 @@ fn program() -> PathBuf {
 fn session(ground: &Ground, kind: &str, more: &[&str]) -> Command {
     let (place, image) = if ground.is_native() {
         let store = ground.directory.path().join("store");
-        let program = env!("CARGO_BIN_EXE_aicage");
-        let place = format!("native:{}:{program}", store.display());
+        let program = crate::support::program();
+        let place = format!("native:{}:{}", store.display(), program.display());
         (place, ground.image.manifest().digest().to_string())
     } else {
         let reference = format!("aicage-test:session-{}", std::process::id());

@@ -97,7 +97,7 @@ pub(crate) const PROGRAM: &str = "AICAGE_TEST_PROGRAM";
     clippy::disallowed_methods,
     reason = "set by the test that starts this one"
 )]
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let elsewhere = std::env::var_os(PROGRAM).map(PathBuf::from);
     elsewhere.unwrap_or_else(|| env!("CARGO_BIN_EXE_aicage").into())
 }

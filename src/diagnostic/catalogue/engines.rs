@@ -75,7 +75,7 @@ pub(super) fn engines() -> Vec<Diagnostic> {
         })
         .into(),
         EngineError::Native(NativeError::TimeLimit {
-            limit: std::time::Duration::from_secs(600),
+            limit: std::time::Duration::from_mins(10),
         })
         .into(),
         EngineError::PortInUse {

@@ -55,7 +55,7 @@ pub(crate) enum Program {
     /// In one of an engine.
     Docker(DockerProgram),
     /// In one of this machine's.
-    Native(NativeProgram),
+    Native(Box<NativeProgram>),
 }
 
 impl Program {

@@ -135,7 +135,10 @@ impl Engine {
     ) -> Result<Program, EngineError> {
         match self {
             Self::Docker(docker) => docker.prepare_program(id, spec).await.map(Program::Docker),
-            Self::Native(native) => native.prepare_program(id, spec).map(Program::Native),
+            Self::Native(native) => {
+                let program = native.prepare_program(id, spec)?;
+                Ok(Program::Native(Box::new(program)))
+            }
         }
     }
 }

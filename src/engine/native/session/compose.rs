@@ -111,7 +111,7 @@ fn mounts(spec: &SessionSpec) -> Result<Vec<CageMount>, NativeError> {
         }
         all.push(bind(source, volume.target.as_ref(), !volume.is_writable()));
     }
-    all.extend(flags.mount.iter().filter_map(|option| mount(option)));
+    all.extend(flags.mount.iter().filter_map(mount));
     for tmpfs in &flags.tmpfs {
         all.push(memory(&tmpfs.target, tmpfs.options.clone()));
     }

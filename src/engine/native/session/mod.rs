@@ -259,7 +259,7 @@ impl Native {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(std::fs::File::from(lock.into_parts().0)))
+            .stdout(Stdio::from(OwnedFd::from(lock.into_parts().0)))
             .stderr(Stdio::from(held))
             .spawn()
             .map_err(EngineError::host(what))?;
@@ -452,13 +452,13 @@ fn image(store: &BlobStore, name: &str) -> Result<Image, EngineError> {
         message: format!("there is no image {name} in the store"),
         status: 125,
     };
-    let manifest = match name.parse() {
-        Ok(digest) => digest,
-        Err(_) => {
-            let reference: ImageReference = name.parse().map_err(|_| missing())?;
-            let tagged = store.tagged(&reference).map_err(NativeError::from)?;
-            tagged.ok_or_else(missing)?.manifest.digest
-        }
+    let manifest = if let Ok(digest) = name.parse() {
+        digest
+    } else {
+        let reference = name.parse::<ImageReference>().ok();
+        let reference = reference.ok_or_else(missing)?;
+        let tagged = store.tagged(&reference).map_err(NativeError::from)?;
+        tagged.ok_or_else(missing)?.manifest.digest
     };
     Ok(store.image(&manifest).map_err(NativeError::from)?)
 }

@@ -122,8 +122,8 @@ fn start(beside: Beside, streams: Vec<OwnedFd>, channel: &Channel) -> Result<Chi
         let copy = || tried(theirs.try_clone(), what);
         [copy()?, copy()?, copy()?]
     } else {
-        let streams = <[OwnedFd; 3]>::try_from(streams);
-        streams.map_err(|_| StageError::new("take the program's streams", Errno::BADF))?
+        let streams = <[OwnedFd; 3]>::try_from(streams).ok();
+        streams.ok_or_else(|| StageError::new("take the program's streams", Errno::BADF))?
     };
     command.stdin(Stdio::from(input));
     command.stdout(Stdio::from(output));

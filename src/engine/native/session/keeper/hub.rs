@@ -39,6 +39,15 @@ pub(super) struct Hub {
     open: watch::Sender<usize>,
 }
 
+/// Who looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Whoever started the session.
+    Starter,
+    /// Anybody else.
+    Visitor,
+}
+
 #[derive(Debug, Default)]
 struct State {
     log: Option<Writer>,
@@ -87,7 +96,8 @@ impl Hub {
     }
 
     /// Begins to hand on what the agent prints.
-    pub(super) fn connect(&self, streams: Streams, terminal: bool) {
+    pub(super) fn connect(&self, streams: Streams) {
+        let terminal = streams.terminal;
         if terminal && let Some((_, ours)) = streams.outputs.first() {
             let mut own = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
             *own = ours.try_clone().ok();
@@ -127,7 +137,8 @@ impl Hub {
     }
 
     /// Begins to look on.
-    pub(super) fn view(&self, is_starter: bool) -> mpsc::Receiver<Bytes> {
+    pub(super) fn view(&self, part: Part) -> mpsc::Receiver<Bytes> {
+        let is_starter = part == Part::Starter;
         let (queue, pieces) = mpsc::channel(if is_starter { WAITING } else { PATIENCE });
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_over {

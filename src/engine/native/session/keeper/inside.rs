@@ -48,6 +48,8 @@ pub(super) struct Streams {
     pub(super) input: Option<OwnedFd>,
     /// What it prints.
     pub(super) outputs: Vec<(Stream, OwnedFd)>,
+    /// Whether they are a terminal.
+    pub(super) terminal: bool,
     /// Its first process.
     pub(super) pid: Option<i32>,
 }
@@ -96,12 +98,13 @@ impl Inside {
         let mut streams = Streams {
             input: None,
             outputs: Vec::new(),
+            terminal: cage.program.terminal,
             pid: None,
         };
         let theirs = if cage.program.terminal {
             Vec::new()
         } else {
-            let theirs = connect(&mut streams, reads);
+            let theirs = connect((&mut streams, reads));
             theirs.map_err(NativeError::host("connect the agent's streams"))?
         };
         let mut with: Vec<_> = theirs.iter().map(|stream| stream.as_fd()).collect();
@@ -160,7 +163,7 @@ pub(in super::super) fn resize(terminal: &OwnedFd, (height, width): (u16, u16)) 
 }
 
 /// Makes pipes; the agent's ends are returned.
-fn connect(streams: &mut Streams, reads: bool) -> io::Result<Vec<OwnedFd>> {
+fn connect((streams, reads): (&mut Streams, bool)) -> io::Result<Vec<OwnedFd>> {
     let input = if reads {
         let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
         streams.input = Some(ours);

@@ -201,7 +201,6 @@ async fn run(
     (record, at): (&mut Record, &Path),
     (creator, heard): (&mut BufReader<UnixStream>, &mut UnboundedReceiver<Heard>),
 ) -> Result<i32, NativeError> {
-    let terminal = cage.program.terminal;
     let streams = keeper.inside.start(cage, how, heard).await?;
     record.process = streams.pid.and_then(Process::of);
     let written = record.write(at);
@@ -209,7 +208,7 @@ async fn run(
         keeper.inside.kill();
         return Err(NativeError::host("write the session's record")(error));
     }
-    keeper.hub.connect(streams, terminal);
+    keeper.hub.connect(streams);
     // Whoever created it may be gone by now, which is noticed at once.
     tell(creator, &News::Done).await.unwrap_or_default();
     let status = until_ended(keeper, creator, heard).await;

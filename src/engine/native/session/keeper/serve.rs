@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Keeper, Wish};
+use super::{Keeper, Wish, hub::Part};
 use crate::engine::native::session::wire::{self, Answer, Request};
 
 /// How much of what somebody types is read at once.
@@ -94,7 +94,11 @@ async fn stop(keeper: &Keeper, seconds: u32) {
 
 async fn attach(stream: UnixStream, keeper: &Keeper, (is_starter, input): (bool, bool)) {
     let mut stream = stream;
-    let mut pieces = keeper.hub.view(is_starter);
+    let mut pieces = keeper.hub.view(if is_starter {
+        Part::Starter
+    } else {
+        Part::Visitor
+    });
     // From here on nothing is missed.
     if wire::say(&mut stream, &Answer::Done).await.is_err() {
         return;
