@@ -1,7 +1,7 @@
 //! Looks at everything that a start needs and says what is wrong, why it matters, and what to type next.
 //!
 //! One room a check; looking and judging are apart, so that judgements are tested with tables. Checks run side by side,
-//! each under a deadline. Invariants: nothing is changed but for one throwaway container, which is gone at the end, and for
+//! each under a deadline. Invariants: nothing is changed but for a throwaway container, the engine's or this machine's, which is gone at the end, and for
 //! definitions that are an image and not here yet; nobody is told anything: the only ones that are asked are the engine and
 //! the registries that are configured.
 

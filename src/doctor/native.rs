@@ -5,10 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::settings::{Account, Settings};
+use crate::{
+    engine::{self, Engine},
+    init_program,
+    settings::{Account, Settings},
+};
 
 use super::{
-    finding::{Check, Finding},
+    finding::{Check, Finding, State},
     sub_ids,
 };
 
@@ -50,6 +54,8 @@ pub(super) struct Seen {
     pub(super) seccomp: Option<String>,
     /// The kernel's security modules.
     pub(super) modules: Option<String>,
+    /// What came of making a container; nothing if it was not tried.
+    pub(super) tried: Option<Result<(), String>>,
 }
 
 /// A program that gives a user more ids.
@@ -73,7 +79,23 @@ pub(super) enum Use {
     Spare,
 }
 
-/// Looks at files only.
+/// Makes a container, the smallest there is, which is gone at the end.
+#[cfg(target_os = "linux")]
+fn tried(settings: &Settings) -> Option<Result<(), String>> {
+    let Some(Engine::Native(native)) = settings.native().engine() else {
+        return None;
+    };
+    let program = init_program::init_for(std::env::consts::ARCH).ok()?;
+    let made = engine::native::probe(&native, program);
+    Some(made.map_err(|error| crate::diagnostic::sentence(&error)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tried(_settings: &Settings) -> Option<Result<(), String>> {
+    None
+}
+
+/// Looks at files, and tries.
 pub(super) fn look(settings: &Settings) -> Seen {
     let read = |path: &str| {
         let text = fs_err::read_to_string(path).ok()?;
@@ -105,6 +127,7 @@ pub(super) fn look(settings: &Settings) -> Seen {
         masked: masked(&mounts).map(str::to_owned),
         seccomp: read("/proc/sys/kernel/seccomp/actions_avail"),
         modules: read("/sys/kernel/security/lsm"),
+        tried: tried(settings),
     }
 }
 
@@ -154,8 +177,24 @@ fn masked(mounts: &str) -> Option<&str> {
     hidden.next()
 }
 
-/// Says what keeps this machine from running containers by itself, the first cause first.
-pub(super) fn obstacles(seen: &Seen, account: &Account) -> Vec<Finding> {
+/// Says what keeps this machine from running containers by itself, the first cause first. What was tried and works is not
+/// kept from working by anything; where it does not, the causes that can be seen come before what the system said.
+fn obstacles(seen: &Seen, account: &Account) -> Vec<Finding> {
+    match &seen.tried {
+        Some(Ok(())) => Vec::new(),
+        None => visible(seen, account),
+        Some(Err(said)) => {
+            let mut found = visible(seen, account);
+            if found.is_empty() {
+                let what = format!("no container can be made: {said}");
+                found.push(problem(what, "aicage doctor --json"));
+            }
+            found
+        }
+    }
+}
+
+fn visible(seen: &Seen, account: &Account) -> Vec<Finding> {
     let mut found = of_kernel(seen);
     if account.uid != 0 {
         found.extend(of_user(seen));
@@ -286,12 +325,17 @@ pub(super) fn judge(seen: &Seen, account: &Account, used: Use) -> Vec<Finding> {
             format!("not used, and could not be: {}", first.seen),
         )],
         (Use::Chosen, Some(_)) => obstacles,
-        (Use::Chosen, None) => std::iter::once(Finding::ok(
-            Check::Native,
-            format!("Linux {} runs containers by itself", seen.kernel),
-        ))
-        .chain(limits(seen))
-        .collect(),
+        (Use::Chosen, None) => {
+            let well = format!("Linux {} runs containers by itself", seen.kernel);
+            let mut found = vec![Finding::ok(Check::Native, well)];
+            found.extend(limits(seen));
+            // It works with fewer, for images that use fewer.
+            found.extend(seen.ids.clone().map(|short| Finding {
+                state: State::Note,
+                ..short
+            }));
+            found
+        }
     }
 }
 
@@ -341,7 +385,6 @@ fn kernel(release: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::State;
 
     fn good() -> Seen {
         Seen {
@@ -489,6 +532,31 @@ mod tests {
             ..restricted
         };
         assert!(obstacles(&of_root, &account(0)).is_empty());
+    }
+
+    #[test]
+    fn what_was_tried_counts_and_a_cause_that_can_be_seen_explains_it() {
+        let restricted = Seen {
+            restricted: Some("1".to_owned()),
+            ..good()
+        };
+        let with = |tried: Result<(), String>| Seen {
+            tried: Some(tried),
+            ..restricted.clone()
+        };
+        assert_eq!(obstacles(&with(Ok(())), &account(1000)), []);
+        let failed = with(Err("cannot mount the overlay".to_owned()));
+        let found = obstacles(&failed, &account(1000));
+        assert!(found[0].seen.contains("AppArmor"), "{found:?}");
+        let unexplained = Seen {
+            restricted: None,
+            ..failed
+        };
+        let found = obstacles(&unexplained, &account(1000));
+        assert!(
+            found[0].seen.contains("cannot mount the overlay"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod launch;
 #[cfg(target_os = "linux")]
 mod network_files;
 #[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
 mod rootfs;
 #[cfg(target_os = "linux")]
 mod sandbox;
@@ -42,6 +44,8 @@ pub use self::{
     stage::{NATIVE, run},
 };
 use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};
+#[cfg(target_os = "linux")]
+pub(crate) use probe::probe;
 #[cfg(target_os = "linux")]
 pub(crate) use session::NativeProgram;
 
