@@ -155,6 +155,26 @@ mod tests {
     }
 
     #[test]
+    fn no_verb_has_a_flag_by_the_name_of_one_that_all_have() {
+        use clap::CommandFactory as _;
+        let program = crate::cli::Cli::command();
+        let of_all: Vec<String> = program
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().to_string())
+            .collect();
+        assert!(of_all.contains(&"engine".to_owned()), "{of_all:?}");
+        let mut verbs: Vec<&clap::Command> = program.get_subcommands().collect();
+        while let Some(verb) = verbs.pop() {
+            verbs.extend(verb.get_subcommands());
+            for argument in verb.get_arguments() {
+                let name = argument.get_id().to_string();
+                assert!(!of_all.contains(&name), "{}: {name}", verb.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn only_the_dashes_before_an_agent_are_ours() {
         check(
             &["aicage", "--", "codex", "--", "x"],
