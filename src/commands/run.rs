@@ -165,14 +165,13 @@ async fn create(
         created = &mut creating => return created,
         () = tokio::time::sleep(UNSAID) => {}
     }
-    let why = if engine.info().users == EngineUsers::RootlessKeepId {
-        ": rootless Podman copies a new image once, so that files have your ids"
-    } else {
-        ""
-    };
-    context.printer.talk(&format!(
-        "waiting for the engine to create the container{why}"
-    ));
+    context.printer.talk(match (engine, engine.info().users) {
+        (Engine::Native(_), _) => "waiting for the container: layers of a new image are unpacked once",
+        (_, EngineUsers::RootlessKeepId) => {
+            "waiting for the engine to create the container: rootless Podman copies a new image once, so that files have your ids"
+        }
+        _ => "waiting for the engine to create the container",
+    });
     creating.await
 }
 

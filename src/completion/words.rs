@@ -124,17 +124,24 @@ fn sessions(settings: &Settings) -> Vec<Word> {
     else {
         return Vec::new();
     };
+    let uid = settings.account.uid;
     let asked = async {
         let docker = docker::connect(&engine).await.ok()?;
-        docker.sessions(settings.account.uid).await.ok()
+        docker.sessions(uid).await.ok()
     };
-    let listed = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
+    let own = settings.native().engine();
+    let (listed, own) = runtime.block_on(async {
+        let listed = tokio::time::timeout(PATIENCE, asked).await;
+        let own = match &own {
+            Some(native) => native.sessions(uid).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        (listed.ok().flatten().unwrap_or_default(), own)
+    });
     runtime.shutdown_background();
     listed
-        .ok()
-        .flatten()
-        .unwrap_or_default()
         .into_iter()
+        .chain(own)
         .map(|session| (session.name, String::new()))
         .collect()
 }
