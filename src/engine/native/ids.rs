@@ -94,14 +94,15 @@ impl IdMaps {
 
 /// Spells a mapping as the kernel takes it.
 pub(super) fn lines(extents: &[Extent]) -> String {
-    let mut text = String::new();
-    for extent in extents {
-        text.push_str(&format!(
-            "{} {} {}\n",
-            extent.inside, extent.outside, extent.count
-        ));
-    }
-    text
+    let line = |extent: &Extent| {
+        let Extent {
+            inside,
+            outside,
+            count,
+        } = extent;
+        format!("{inside} {outside} {count}\n")
+    };
+    extents.iter().map(line).collect()
 }
 
 fn read(path: &Path) -> Result<String, NativeError> {

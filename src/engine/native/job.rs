@@ -57,8 +57,8 @@ impl Job {
     /// Writes it into a file in memory, to be sent along.
     pub(super) fn to_file(&self) -> io::Result<OwnedFd> {
         let file = memfd_create("aicage-job", MemfdFlags::CLOEXEC)?;
-        let mut file = std::fs::File::from(file);
+        let mut file = fs_err::File::from_parts(file.into(), "the job");
         serde_json::to_writer(&mut file, self)?;
-        Ok(file.into())
+        Ok(file.into_parts().0.into())
     }
 }

@@ -39,20 +39,24 @@ pub(super) fn compose(names: &Names<'_>) -> Vec<CageFile> {
 }
 
 fn hosts(names: &Names<'_>) -> String {
-    let mut text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
-    text.push_str(&format!("127.0.1.1\t{}\n", names.hostname));
+    let mut lines = vec![
+        "127.0.0.1\tlocalhost".to_owned(),
+        "::1\tlocalhost ip6-localhost ip6-loopback".to_owned(),
+        format!("127.0.1.1\t{}", names.hostname),
+    ];
     for host in names.hosts {
         let Some((name, address)) = host.split_once(':') else {
             continue;
         };
-        // With the network of this machine, it is reached where it is.
         let address = match (address, names.network) {
-            ("host-gateway", _) => "127.0.0.1",
+            // With the network of this machine, it is reached where it is.
+            ("host-gateway", CageNetwork::Host) => "127.0.0.1",
+            ("host-gateway", CageNetwork::None) => continue,
             (address, _) => address,
         };
-        text.push_str(&format!("{address}\t{name}\n"));
+        lines.push(format!("{address}\t{name}"));
     }
-    text
+    text(&lines)
 }
 
 fn servers(names: &Names<'_>) -> String {
@@ -60,21 +64,23 @@ fn servers(names: &Names<'_>) -> String {
         Ok(SmallFile::Content(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
         _ => String::new(),
     };
-    let mut text = String::new();
-    for line in own.lines() {
+    let is_kept = |line: &&str| {
         let word = line.split_whitespace().next().unwrap_or_default();
         let replaced = (word == "nameserver" && !names.servers.is_empty())
             || (matches!(word, "search" | "domain") && !names.search.is_empty());
-        if !replaced {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    for server in &names.servers {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
+        !replaced
+    };
+    let mut lines: Vec<String> = own.lines().filter(is_kept).map(str::to_owned).collect();
+    let servers = names.servers.iter();
+    lines.extend(servers.map(|server| format!("nameserver {server}")));
     if !names.search.is_empty() {
-        text.push_str(&format!("search {}\n", names.search.join(" ")));
+        lines.push(format!("search {}", names.search.join(" ")));
     }
+    text(&lines)
+}
+
+fn text(lines: &[String]) -> String {
+    let mut text = lines.join("\n");
+    text.push('\n');
     text
 }

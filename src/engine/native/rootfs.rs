@@ -150,8 +150,9 @@ pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     use std::io::{Seek as _, Write as _};
 
     use rustix::fs::{MemfdFlags, memfd_create};
-    let mut file = std::fs::File::from(memfd_create("aicage", MemfdFlags::CLOEXEC)?);
+    let file = memfd_create("aicage", MemfdFlags::CLOEXEC)?;
+    let mut file = fs_err::File::from_parts(file.into(), "memory");
     file.write_all(bytes)?;
     file.rewind()?;
-    Ok(file.into())
+    Ok(file.into_parts().0.into())
 }

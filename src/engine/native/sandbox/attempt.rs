@@ -5,7 +5,6 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, BufReader, Read as _},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
@@ -92,7 +91,7 @@ impl NativeSandbox<'_> {
         let connected = files
             .connect(&self.settings, &nonce, Transport::Bind)
             .map_err(host)?;
-        let cage = self.cage((job, &nonce), (&lowers, &scratch), &connected, shown);
+        let cage = self.cage((job, &nonce), (&lowers, &scratch), (&connected, shown));
         let (printed, output) = io::pipe().map_err(host)?;
         let input = in_memory(&inside.sealed.0).map_err(host)?;
         let streams = [
@@ -105,8 +104,9 @@ impl NativeSandbox<'_> {
         drop(output);
         let running = running.map_err(|error| self.failed(error))?;
         let helper = Arc::clone(&running.helper);
-        let printed = File::from(OwnedFd::from(printed));
-        let outcome = self.listen(running, (connected, printed), limit, sinks);
+        let printed = OwnedFd::from(printed);
+        let printed = fs_err::File::from_parts(printed.into(), "what the step prints");
+        let outcome = self.listen(&running, (connected, printed), (limit, sinks));
         self.leave(helper, scratch);
         outcome
     }
@@ -133,10 +133,9 @@ impl NativeSandbox<'_> {
     /// Hears what it prints and answers, until its end.
     fn listen(
         &self,
-        running: Running,
-        (connected, mut printed): (Connected, File),
-        limit: Option<Duration>,
-        sinks: &mut Sinks<'_>,
+        running: &Running,
+        (connected, mut printed): (Connected, fs_err::File),
+        (limit, sinks): (Option<Duration>, &mut Sinks<'_>),
     ) -> Result<(), SandboxError> {
         let stop = self.settings.interrupt.child_token();
         let killer = self.runtime.spawn({
@@ -261,8 +260,7 @@ impl NativeSandbox<'_> {
         &self,
         (job, nonce): (&StepJob<'_>, &Nonce),
         (lowers, scratch): (&Lowers, &Scratch),
-        connected: &Connected,
-        shown: Vec<CageMount>,
+        (connected, shown): (&Connected, Vec<CageMount>),
     ) -> Cage {
         let request = job.request;
         let network = match (request.network, &self.settings.network) {

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::process::ExitStatusExt as _,
+    },
     process::{Child, Command, ExitCode, Stdio},
 };
 
@@ -74,7 +77,7 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             let streams = if cage.program.terminal { 0 } else { 3 };
             // What is not the program's own is kept open until its end.
             let _held = with.split_off(with.len().min(streams));
-            let ended = Inner::start(&cage, with).and_then(|inner| inner.keep(channel));
+            let ended = Inner::start(&cage, &with).and_then(|inner| inner.keep(channel));
             if let Ok(status) = ended {
                 // Who waits for the end need not wait for the tidying up.
                 channel
@@ -111,7 +114,7 @@ pub(super) struct Inner {
 
 impl Inner {
     /// Starts the second stage with its job.
-    fn start(cage: &Cage, streams: Vec<OwnedFd>) -> Result<Self, StageError> {
+    fn start(cage: &Cage, streams: &[OwnedFd]) -> Result<Self, StageError> {
         let mut namespaces = UnshareFlags::NEWPID
             | UnshareFlags::NEWIPC
             | UnshareFlags::NEWUTS
@@ -140,7 +143,7 @@ impl Inner {
             process,
             voice: Some(voice),
         };
-        inner.tell(cage, &streams)?;
+        inner.tell(cage, streams)?;
         Ok(inner)
     }
 
@@ -158,9 +161,9 @@ impl Inner {
     /// Waits for the end, passing on what is said; whoever goes away takes the program along.
     fn keep(mut self, channel: &Channel) -> Result<i32, StageError> {
         let mut failed = false;
-        let mut is_heard = true;
+        let mut listened = Some(channel);
         loop {
-            let [heard, said, ended] = self.wait(channel, is_heard)?;
+            let [heard, said, ended] = self.wait(listened)?;
             if said {
                 failed |= self.pass_on(channel)? == Said::Failure;
             }
@@ -169,14 +172,13 @@ impl Inner {
                     Ok(Some((Message::Signal { number }, _))) => self.signal(number),
                     Ok(Some(_)) => {}
                     Ok(None) | Err(_) => {
-                        is_heard = false;
+                        listened = None;
                         self.signal(Signal::KILL.as_raw());
                     }
                 }
             }
             if ended && self.voice.is_none() {
                 let status = tried(self.child.wait(), || "wait for the cage".to_owned())?;
-                use std::os::unix::process::ExitStatusExt as _;
                 let code = status.code();
                 let code = code.or_else(|| status.signal().map(|signal| 128 + signal));
                 return Ok(if failed { 125 } else { code.unwrap_or(125) });
@@ -185,16 +187,12 @@ impl Inner {
     }
 
     /// Waits until something is said, by whom, or the program ends.
-    fn wait(&self, channel: &Channel, is_heard: bool) -> Result<[bool; 3], StageError> {
-        let none = PollFlags::empty();
+    fn wait(&self, channel: Option<&Channel>) -> Result<[bool; 3], StageError> {
         let voice = self.voice.as_ref();
         let mut ready = [
             PollFd::new(&self.process, PollFlags::IN),
-            PollFd::new(channel, if is_heard { PollFlags::IN } else { none }),
-            PollFd::from_borrowed_fd(
-                voice.map_or(self.process.as_fd(), |voice| voice.as_fd()),
-                if voice.is_some() { PollFlags::IN } else { none },
-            ),
+            self.listen(channel),
+            self.listen(voice),
         ];
         loop {
             match poll(&mut ready, None) {
@@ -203,9 +201,17 @@ impl Inner {
                     tried(polled, || "wait for the cage".to_owned())?;
                     let [ended, heard, said] =
                         ready.each_ref().map(|one| !one.revents().is_empty());
-                    return Ok([heard && is_heard, said && voice.is_some(), ended]);
+                    return Ok([heard && channel.is_some(), said && voice.is_some(), ended]);
                 }
             }
+        }
+    }
+
+    /// Whom nobody listens to is never ready.
+    fn listen<'a>(&'a self, to: Option<&'a Channel>) -> PollFd<'a> {
+        match to {
+            Some(to) => PollFd::from_borrowed_fd(to.as_fd(), PollFlags::IN),
+            None => PollFd::new(&self.process, PollFlags::empty()),
         }
     }
 

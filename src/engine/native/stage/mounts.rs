@@ -125,16 +125,9 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
             .filter(|_| byte == b'\\')
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal {
-            Some(escaped) => {
-                bytes.push(escaped);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
+        bytes.push(octal.unwrap_or(byte));
+        let read = if octal.is_some() { 3 } else { 0 };
+        rest = after.get(read..).unwrap_or_default();
     }
     bytes
 }

@@ -172,8 +172,8 @@ fn hand_over(descriptor: &OwnedFd) -> Result<(), StageError> {
 
 fn take_streams(streams: Vec<OwnedFd>) -> Result<(), StageError> {
     let what = || "take the program's streams".to_owned();
-    let [input, output, errors] =
-        <[OwnedFd; 3]>::try_from(streams).map_err(|_| StageError::new(what(), Errno::BADF))?;
+    let [input, output, errors] = <[OwnedFd; 3]>::try_from(streams)
+        .map_err(|_others| StageError::new(what(), Errno::BADF))?;
     tried(dup2_stdin(&input), what)?;
     tried(dup2_stdout(&output), what)?;
     tried(dup2_stderr(&errors), what)

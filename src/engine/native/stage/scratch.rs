@@ -99,7 +99,7 @@ pub(super) fn check(name: &str, with: Vec<OwnedFd>) -> Result<Vec<String>, Stage
     use std::io::Read as _;
     let what = || "check an unpacked layer".to_owned();
     let [directory, tree] = <[OwnedFd; 2]>::try_from(with)
-        .map_err(|_| StageError::new(what(), io::ErrorKind::InvalidInput))?;
+        .map_err(|_others| StageError::new(what(), io::ErrorKind::InvalidInput))?;
     let mut index = Vec::new();
     let read = file(tree, "the path index").read_to_end(&mut index);
     tried(read, what)?;
