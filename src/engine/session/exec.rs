@@ -53,7 +53,7 @@ pub struct ExecSpec {
 #[derive(Debug)]
 pub(crate) enum Program {
     /// In one of an engine.
-    Docker(DockerProgram),
+    Docker(Box<DockerProgram>),
     /// In one of this machine's.
     Native(Box<NativeProgram>),
 }

@@ -134,7 +134,10 @@ impl Engine {
         spec: &ExecSpec,
     ) -> Result<Program, EngineError> {
         match self {
-            Self::Docker(docker) => docker.prepare_program(id, spec).await.map(Program::Docker),
+            Self::Docker(docker) => {
+                let program = docker.prepare_program(id, spec).await?;
+                Ok(Program::Docker(Box::new(program)))
+            }
             Self::Native(native) => {
                 let program = native.prepare_program(id, spec)?;
                 Ok(Program::Native(Box::new(program)))
