@@ -9,7 +9,7 @@
 //!   name a whiteout makes a directory opaque and is else nothing, and below what is opaque it is nothing.
 //! - A name that leads through a symbolic link *of the same layer* is followed within the layer, as engines do. A name
 //!   that leads through a link of a *lower* layer is not: the directory hides the link, as on overlayfs everywhere.
-//! - Directories that the tar leaves out are made ([`Unpacked::implied`]); [`settle`] gives them what lower layers say.
+//! - Directories that the tar leaves out are made ([`Unpacked::implied`]); [`settle()`] gives them what lower layers say.
 //! - Device nodes, and attributes that cannot be set here, are left out and told ([`Skipped`]); attributes of overlays
 //!   and of the host's own making are left out.
 //!
