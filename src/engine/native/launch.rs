@@ -5,6 +5,7 @@
 use std::{
     io::Read as _,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -137,9 +138,21 @@ impl Drop for Helper {
     }
 }
 
+/// Where systems keep programs that have root's rights.
+const PLACES: [&str; 4] = ["/usr/bin", "/bin", "/run/wrappers/bin", "/usr/local/bin"];
+
+/// Finds a program of the system. The search path is not asked first: a project may have its own directories there, in which
+/// an agent writes.
+fn place_of(tool: &str) -> PathBuf {
+    let mut places = PLACES.iter().map(|place| Path::new(place).join(tool));
+    places
+        .find(|path| path.exists())
+        .unwrap_or_else(|| tool.into())
+}
+
 /// Has a program with root's rights write a mapping, which checks that the caller may have it.
 fn run_tool(tool: &'static str, process: u32, extents: &[Extent]) -> Result<(), NativeError> {
-    let mut command = Command::new(tool);
+    let mut command = Command::new(place_of(tool));
     command.arg(process.to_string());
     for extent in extents {
         for number in [extent.inside, extent.outside, extent.count] {

@@ -151,6 +151,8 @@ impl<'a> Conversation<'a> {
                         if self.part == Part::Visitor {
                             return Talked::Ended(Ending::Left);
                         }
+                        // With it, whoever keeps the session sees that nobody is here.
+                        input = None;
                         self.signal("SIGTERM").await;
                         overdue.set(Some(tokio::time::sleep(GRACE)));
                     }

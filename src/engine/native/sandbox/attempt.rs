@@ -16,7 +16,7 @@ use std::{
 };
 
 use assembler::sandbox::{SandboxError, StepNetwork};
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, getrlimit};
 
 use super::{NativeSandbox, mounts::Mounts};
 use crate::engine::{
@@ -296,11 +296,7 @@ impl NativeSandbox<'_> {
             network,
             root: RootAccess::ReadWrite,
             confinement: Confinement::default(),
-            limits: vec![Limit {
-                name: "nproc".to_owned(),
-                soft: Some(PROCESSES),
-                hard: Some(PROCESSES),
-            }],
+            limits: vec![processes()],
             shared_memory: SHARED_MEMORY,
             program: Program {
                 command: nonce.command().into_iter().map(OsString::from).collect(),
@@ -312,6 +308,17 @@ impl NativeSandbox<'_> {
                 sees_changes: job.mode == Mode::Capture,
             },
         }
+    }
+}
+
+/// Limits a step's processes, to no more than is allowed here: raising the limit takes another right.
+fn processes() -> Limit {
+    let allowed = getrlimit(Resource::Nproc).maximum;
+    let most = Some(allowed.map_or(PROCESSES, |allowed| allowed.min(PROCESSES)));
+    Limit {
+        name: "nproc".to_owned(),
+        soft: most,
+        hard: most,
     }
 }
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use assembler::image::Image;
-use rustix::process::{Resource, getrlimit};
+use rustix::{
+    process::{Resource, getrlimit},
+    thread::CapabilitySet,
+};
 
 use crate::{
     container_options::{
@@ -166,14 +169,15 @@ fn confinement(flags: &Flags) -> Confinement {
         usual.into()
     };
     if flags.cap_add.iter().any(Capability::is_all) {
-        capabilities = vec!["ALL".to_owned()];
-    } else {
-        let dropped: Vec<String> = flags.cap_drop.iter().map(ToString::to_string).collect();
-        capabilities.retain(|name| !dropped.contains(name));
-        capabilities.extend(flags.cap_add.iter().map(ToString::to_string));
-        capabilities.sort();
-        capabilities.dedup();
+        let all = CapabilitySet::all().iter_names();
+        capabilities = all.map(|(name, _)| name.to_owned()).collect();
     }
+    let dropped: Vec<String> = flags.cap_drop.iter().map(ToString::to_string).collect();
+    capabilities.retain(|name| !dropped.contains(name));
+    let added = flags.cap_add.iter().filter(|one| !one.is_all());
+    capabilities.extend(added.map(ToString::to_string));
+    capabilities.sort();
+    capabilities.dedup();
     let mut confinement = Confinement {
         capabilities,
         ..Confinement::default()

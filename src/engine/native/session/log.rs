@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -60,7 +60,13 @@ impl Writer {
         whole.extend_from_slice(&header(stream, piece.len()));
         whole.extend_from_slice(&clock::microseconds().to_be_bytes());
         whole.extend_from_slice(piece);
-        self.file.write_all(&whole)?;
+        let written = self.file.write_all(&whole);
+        if written.is_err() {
+            // Half a piece would take what comes after it along.
+            self.file.set_len(self.length)?;
+            self.file.seek(io::SeekFrom::Start(self.length))?;
+            return written;
+        }
         self.length += whole.len() as u64;
         Ok(())
     }

@@ -238,7 +238,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_sync,
     libc::SYS_syncfs,
     libc::SYS_sysinfo,
-    libc::SYS_syslog,
     libc::SYS_tee,
     libc::SYS_tgkill,
     libc::SYS_timer_create,
@@ -326,7 +325,14 @@ const OLDER: &[i64] = &[
     libc::SYS_utimes,
     libc::SYS_vfork,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+const OLDER: &[i64] = &[
+    libc::SYS_getrlimit,
+    libc::SYS_renameat,
+    libc::SYS_setrlimit,
+    libc::SYS_sync_file_range,
+];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const OLDER: &[i64] = &[];
 
 /// Refused, whoever calls.
@@ -367,6 +373,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_settimeofday,
     libc::SYS_swapoff,
     libc::SYS_swapon,
+    libc::SYS_syslog,
     libc::SYS_umount2,
     libc::SYS_unshare,
     libc::SYS_userfaultfd,

@@ -27,7 +27,7 @@ const LINKS: [(&str, &str); 6] = [
     ("core", "/proc/kcore"),
 ];
 /// What tells of this machine or of other programs: seen as empty. Docker's list.
-const MASKED: [&str; 13] = [
+const MASKED: [&str; 19] = [
     "proc/acpi",
     "proc/asound",
     "proc/interrupts",
@@ -40,7 +40,13 @@ const MASKED: [&str; 13] = [
     "proc/timer_stats",
     "sys/devices/virtual/powercap",
     "sys/firmware",
+    "sys/fs/bpf",
     "sys/fs/cgroup",
+    "sys/fs/pstore",
+    "sys/kernel/config",
+    "sys/kernel/debug",
+    "sys/kernel/security",
+    "sys/kernel/tracing",
 ];
 /// What changes this machine: can only be read. Docker's list.
 const READ_ONLY: [&str; 5] = [
@@ -92,6 +98,11 @@ fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
         tried(mount_bind(path_of(&source), path_of(&target)), || {
             format!("show /dev/{name}")
         })?;
+        // Root may be the node's owner outside too; it is written to all the same.
+        let (shown, _) = existing(root, &format!("dev/{name}"))
+            .ok_or_else(|| StageError::new(format!("find /dev/{name}"), Errno::NOENT))?;
+        let at = fs_err::read_link(path_of(&shown));
+        mounts::read_only(&tried(at, || format!("find /dev/{name}"))?)?;
     }
     let directory = place("dev")?;
     for (name, target) in LINKS {

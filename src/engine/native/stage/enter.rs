@@ -77,7 +77,10 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             let streams = if cage.program.terminal { 0 } else { 3 };
             // What is not the program's own is kept open until its end.
             let _held = with.split_off(with.len().min(streams));
-            let ended = Inner::start(&cage, &with).and_then(|inner| inner.keep(channel));
+            let inner = Inner::start(&cage, &with);
+            // The program alone has its streams: their end is to be seen.
+            drop(with);
+            let ended = inner.and_then(|inner| inner.keep(channel));
             if let Ok(status) = ended {
                 // Who waits for the end need not wait for the tidying up.
                 channel

@@ -9,6 +9,7 @@
 mod beside;
 mod calls;
 mod confine;
+mod copy;
 mod devices;
 mod enter;
 mod filter;
@@ -86,6 +87,10 @@ fn tried<T, E: Into<io::Error>>(
 /// Runs a stage.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     if kernel::keep_to_streams().is_err() {
+        return ExitCode::from(125);
+    }
+    let is_inside = |stage: &OsString| stage == CAGE || stage == BESIDE;
+    if arguments.first().is_some_and(is_inside) && copy::become_it(arguments).is_err() {
         return ExitCode::from(125);
     }
     match arguments {

@@ -128,11 +128,13 @@ fn make(parent: &OwnedFd, name: &OsStr, kind: Kind) -> Result<(), Errno> {
         tv_sec: seconds,
         tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
     };
-    futimens(
-        &parent,
-        &Timestamps {
-            last_access: time(before.st_atime, before.st_atime_nsec),
-            last_modification: time(before.st_mtime, before.st_mtime_nsec),
-        },
-    )
+    let times = Timestamps {
+        last_access: time(before.st_atime, before.st_atime_nsec),
+        last_modification: time(before.st_mtime, before.st_mtime_nsec),
+    };
+    match futimens(&parent, &times) {
+        // A directory of somebody else's that is shown inside; no layer has it.
+        Err(Errno::PERM) => Ok(()),
+        kept => kept,
+    }
 }

@@ -53,6 +53,8 @@ use crate::{
     },
 };
 
+/// How long what a session printed last waits for a reader that may be stuck.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 /// What a process gets that is killed.
 const KILLED: i32 = 128 + 9;
 
@@ -212,7 +214,11 @@ async fn run(
     // Whoever created it may be gone by now, which is noticed at once.
     tell(creator, &News::Done).await.unwrap_or_default();
     let status = until_ended(keeper, creator, heard).await;
-    keeper.hub.drained().await;
+    tokio::select! {
+        () = keeper.hub.drained() => {}
+        // Whoever started it may not read any more, and somebody wants it gone.
+        () = unwanted(keeper) => {}
+    }
     let is_over = *keeper.wish.borrow() == Wish::Over;
     if record.kept && !is_over {
         record.ended = Some(Ended {
@@ -224,6 +230,13 @@ async fn run(
         directory::remove(at, &record.id).unwrap_or_default();
     }
     Ok(status)
+}
+
+/// Waits until nobody wants the session any more, and then a moment for those who read.
+async fn unwanted(keeper: &Keeper) {
+    let mut wish = keeper.wish.subscribe();
+    drop(wish.wait_for(|wish| *wish == Wish::Over).await);
+    tokio::time::sleep(LINGER).await;
 }
 
 /// Waits for the exit status; meanwhile whoever created the session may leave it.
