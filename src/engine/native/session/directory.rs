@@ -26,6 +26,8 @@ use crate::clock;
 const LOCK: &str = "lock";
 const NEW: &str = ".new-";
 const GONE: &str = ".gone-";
+/// How often a directory is made that is swept away just then.
+const TRIES: u32 = 100;
 
 /// A session's directory that was found.
 #[derive(Debug)]
@@ -61,12 +63,32 @@ pub(super) fn make(
     sessions: &Path,
     (name, record): (&str, &Record),
 ) -> io::Result<Option<fs_err::File>> {
+    let mut tries = 0;
+    loop {
+        match try_to_make(sessions, (name, record)) {
+            // Between its making and its locking it is nobody's, and a sweep may take it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => tries += 1,
+            made => return made,
+        }
+    }
+}
+
+fn try_to_make(
+    sessions: &Path,
+    (name, record): (&str, &Record),
+) -> io::Result<Option<fs_err::File>> {
     let mut private = std::fs::DirBuilder::new();
     private.mode(0o700);
     std::fs::DirBuilder::recursive(&mut private, true).create(sessions)?;
     let new = sessions.join(format!("{NEW}{}", record.id));
-    std::fs::DirBuilder::recursive(&mut private, false).create(&new)?;
-    let lock = fs_err::File::create_new(new.join(LOCK))?;
+    match std::fs::DirBuilder::recursive(&mut private, false).create(&new) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    let lock = fs_err::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(new.join(LOCK))?;
     lock.lock()?;
     record.write(&new)?;
     match fs_err::rename(&new, sessions.join(name)) {
