@@ -103,11 +103,11 @@ impl NativeSandbox<'_> {
         let running = self.begin(cage, &streams, &connected);
         drop(output);
         let running = running.map_err(|error| self.failed(error))?;
-        let helper = Arc::clone(&running.helper);
         let printed = OwnedFd::from(printed);
         let printed = fs_err::File::from_parts(printed.into(), "what the step prints");
         let outcome = self.listen(&running, (connected, printed), (limit, sinks));
-        self.leave(helper, scratch);
+        // The last one who has it waits until it is gone.
+        self.leave(running.helper, scratch);
         outcome
     }
 
