@@ -69,7 +69,7 @@ pub struct Context {
     client: OnceLock<Client>,
     engine: OnceCell<Chosen>,
     docker: OnceCell<Docker>,
-    pub(crate) sandbox: OnceLock<EngineSandbox>,
+    pub(crate) sandbox: OnceLock<EngineSandbox<'static>>,
 }
 
 impl Context {

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::{
     certificates,
     context::Context,
-    engine::{EngineSandbox, docker::SandboxSettings, session::Network},
+    engine::{EngineSandbox, SandboxSettings, session::Network},
     init_program, leftovers,
     proxy::{self, Redacting},
 };
@@ -27,7 +27,10 @@ impl<'a> Runner<'a> {
         Self { context }
     }
 
-    fn sandbox(&self, request: &StepRequest<'_>) -> Result<&'a EngineSandbox, SandboxError> {
+    fn sandbox(
+        &self,
+        request: &StepRequest<'_>,
+    ) -> Result<&'a EngineSandbox<'static>, SandboxError> {
         if let Some(sandbox) = self.context.sandbox.get() {
             return Ok(sandbox);
         }

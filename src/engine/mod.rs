@@ -13,6 +13,7 @@ pub(crate) mod step;
 pub(crate) use choice::stands_in;
 pub use choice::{Chosen, EngineChoice, EngineReport, NativeSettings, choose};
 pub use sandbox::EngineSandbox;
+pub use step::SandboxSettings;
 
 use self::{
     docker::{Docker, EngineInfo},

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aicage::{engine::docker::SandboxSettings, engine::session::Network, init_program::init_for};
+use aicage::{
+    engine::{SandboxSettings, session::Network},
+    init_program::init_for,
+};
 use assembler::{
     image::Image,
     instruction::{
@@ -102,7 +105,7 @@ impl<'a> Step<'a> {
             answer.read_to_end(&mut tar)?;
             Ok(())
         });
-        sandbox.clean(&self.ground.runtime);
+        self.ground.runtime.block_on(sandbox.clean()).unwrap();
         self.nothing_is_left();
         Ran {
             changes: if outcome.is_ok() {

@@ -2,12 +2,13 @@
 
 use std::{io::Write, time::Duration};
 
+use aicage::engine::EngineSandbox;
 use assembler::sandbox::{CaptureError, Sandbox as _, SandboxError, StepRequest};
 use layer::tar::{LayerReader, LayerWriter, Limits, recanonicalise};
 
 use crate::{
     steps::{LABEL, Step, Way, both_ways},
-    support::{INTERRUPT_ME, Recorder, TestSandbox, on_each_engine},
+    support::{INTERRUPT_ME, Recorder, on_each_engine},
 };
 
 #[test]
@@ -48,7 +49,7 @@ fn an_interrupt_ends_a_step_that_hangs() {
 fn what_cannot_be_captured_is_named_in_the_error() {
     both_ways("uncaptured", |ground, way| {
         let script = "mkdir /etc/odd; echo x > /etc/odd/.wh.file; touch /zzz";
-        let work = |sandbox: &TestSandbox<'_>, request: &StepRequest<'_>| {
+        let work = |sandbox: &EngineSandbox<'_>, request: &StepRequest<'_>| {
             sandbox.run(request, &mut std::io::sink(), &mut |answer| {
                 let reader = LayerReader::new(std::io::BufReader::new(answer), Limits::default());
                 recanonicalise(reader, LayerWriter::new(std::io::sink()))?;
@@ -195,7 +196,7 @@ fn what_a_killed_run_left_behind_is_removed_by_the_next() {
                     answer.read_to_end(&mut Vec::new())?;
                     Ok(())
                 });
-                sandbox.clean(&ground.runtime);
+                ground.runtime.block_on(sandbox.clean()).unwrap();
                 left = ground.leftovers("io.github.aicage.title");
                 ground.docker(&["rm", "-f", kept]);
                 outcome

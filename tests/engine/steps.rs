@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
-use aicage::{engine::docker::SandboxSettings, engine::session::Network, init_program::init_for};
+use aicage::{
+    engine::{EngineSandbox, SandboxSettings, session::Network},
+    init_program::init_for,
+};
 use assembler::{
     image::Image,
     recipe::{ScriptFile, ScriptFiles},
@@ -15,9 +18,7 @@ use layer::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    Ground, Log, Recorder, TestSandbox, image_of, is_empty, on_each_engine, on_this_machine,
-};
+use crate::support::{Ground, Log, Recorder, image_of, is_empty, on_each_engine, on_this_machine};
 
 pub(crate) const LABEL: &str = "io.github.aicage.step";
 
@@ -64,7 +65,7 @@ impl<'a> Step<'a> {
         &self,
         script: &str,
         recorder: &Recorder,
-        work: impl FnOnce(&TestSandbox<'_>, &StepRequest<'_>) -> T,
+        work: impl FnOnce(&EngineSandbox<'_>, &StepRequest<'_>) -> T,
     ) -> T {
         let settings = SandboxSettings {
             init: init_for("amd64").unwrap(),
@@ -103,7 +104,7 @@ impl<'a> Step<'a> {
             title: &self.ground.title(),
         };
         let result = work(&sandbox, &request);
-        sandbox.clean(&self.ground.runtime);
+        self.ground.runtime.block_on(sandbox.clean()).unwrap();
         assert_eq!(
             self.ground.leftovers("io.github.aicage.title"),
             Vec::<String>::new(),

@@ -13,8 +13,11 @@ use std::{
 };
 
 use aicage::{
-    engine::docker::{DockerSandbox, EngineSettings, SandboxSettings, connect},
-    engine::session::Network,
+    engine::{
+        Engine, EngineSandbox, SandboxSettings,
+        docker::{EngineSettings, connect},
+        session::Network,
+    },
     init_program::init_for,
 };
 use assembler::{
@@ -217,7 +220,9 @@ impl Yard {
             network: Network::Bridge,
             interrupt: CancellationToken::new(),
         };
-        let sandbox = DockerSandbox::new(docker, self.runtime.handle().clone(), settings, &Silent);
+        let runtime = self.runtime.handle().clone();
+        let engine = Engine::from(&docker);
+        let sandbox = EngineSandbox::new(&engine, runtime, settings, Arc::new(Silent)).unwrap();
         let world = World {
             store: &self.store,
             lock: &self.lock,

@@ -31,13 +31,13 @@ pub use self::{
     image::EngineImage,
     info::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
     load::{LoadRequest, Loaded},
-    sandbox::{DockerSandbox, SandboxSettings},
     wire::Endpoint,
 };
 
 pub(crate) use self::{
     image::Listed,
     owner::Owner,
+    sandbox::DockerSandbox,
     session::{DockerProgram, session_log},
     survey::{Particulars, Place, Reached, survey},
 };

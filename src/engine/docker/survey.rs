@@ -19,7 +19,7 @@ use super::{
     volumes::Volumes,
 };
 use crate::engine::session::Network;
-use crate::engine::step::{Sealed, files::Way};
+use crate::engine::step::{files::Way, inside::Sealed};
 
 /// The longest answer of a container that is read.
 const ANSWER_LIMIT: u64 = 64 << 10;

@@ -27,7 +27,7 @@ use super::{
     volumes::{self, VolumeMount, Volumes},
 };
 use crate::engine::session::{Frames, Network, Stream};
-use crate::engine::step::{Hold, Sealed, files::Way};
+use crate::engine::step::{Hold, files::Way, inside::Sealed};
 
 /// The label by which our throwaway containers are known; its value is an [`Owner`].
 pub(crate) const LABEL: &str = "io.github.aicage.step";

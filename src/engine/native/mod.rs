@@ -40,12 +40,13 @@ pub use self::error::NativeError;
 pub use self::{
     ids::{Extent, IdMaps},
     rootfs::Upkeep,
-    sandbox::NativeSandbox,
     stage::{NATIVE, run},
 };
 use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};
 #[cfg(target_os = "linux")]
 pub(crate) use probe::probe;
+#[cfg(target_os = "linux")]
+pub(crate) use sandbox::NativeSandbox;
 #[cfg(target_os = "linux")]
 pub(crate) use session::NativeProgram;
 

@@ -10,8 +10,6 @@ use serde::Deserialize;
 
 /// Longest first line.
 const LINE_LIMIT: u64 = 64 << 10;
-/// Most that a query's scripts may print.
-pub(crate) const QUERY_LIMIT: u64 = 1 << 20;
 
 /// What came of the scripts.
 #[derive(Debug, PartialEq, Eq, Deserialize)]

@@ -15,7 +15,8 @@ use assembler::{
     instruction::{MountKind, Sharing, StepMount},
     sandbox::SandboxError,
 };
-use tokio_util::sync::CancellationToken;
+
+use super::SandboxSettings;
 
 /// What the names of caches begin with.
 const CACHE_NAME: &str = "aicage-cache-";
@@ -75,9 +76,8 @@ const CACHES: u32 = 64;
 pub(crate) struct Caches<'a> {
     pub(crate) shelf: &'a dyn Shelf,
     pub(crate) runtime: &'a tokio::runtime::Handle,
-    pub(crate) interrupt: &'a CancellationToken,
-    /// Where the locks and the marks are.
-    pub(crate) locks: PathBuf,
+    /// Where the locks and the marks are, and what ends the waiting.
+    pub(crate) settings: &'a SandboxSettings,
     /// Says something to the user.
     pub(crate) say: &'a dyn Fn(&str),
 }
@@ -118,7 +118,7 @@ impl Caches<'_> {
     }
 
     fn take_one(&self, id: &str, sharing: Sharing) -> Result<Taken, SandboxError> {
-        fs_err::create_dir_all(&self.locks).map_err(|error| self.host(error))?;
+        fs_err::create_dir_all(self.locks()).map_err(|error| self.host(error))?;
         let usual = match sharing {
             Sharing::Shared => Hold::Together,
             Sharing::Private | Sharing::Locked => Hold::Alone,
@@ -186,7 +186,7 @@ impl Caches<'_> {
         let file = fs_err::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.locks.join(volume));
+            .open(self.locks().join(volume));
         let file = file.map_err(|error| self.host(error))?;
         let locked = match hold {
             Hold::Together => file.try_lock_shared(),
@@ -202,12 +202,12 @@ impl Caches<'_> {
     /// Returns the file that is there while a cache of this engine is being filled.
     fn mark(&self, volume: &str) -> PathBuf {
         let engine = assembler::digest::Digest::of(self.shelf.id().as_bytes());
-        self.locks.join(format!("{volume}.{}", engine.short()))
+        self.locks().join(format!("{volume}.{}", engine.short()))
     }
 
     fn pause(&self) -> Result<(), SandboxError> {
         let stopped = self.runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, self.interrupt.cancelled())
+            tokio::time::timeout(PATIENCE, self.settings.interrupt.cancelled())
                 .await
                 .is_ok()
         });
@@ -215,6 +215,10 @@ impl Caches<'_> {
             return Err(SandboxError::Interrupted);
         }
         Ok(())
+    }
+
+    fn locks(&self) -> &Path {
+        &self.settings.locks
     }
 
     fn host(&self, source: io::Error) -> SandboxError {

@@ -14,15 +14,17 @@ use std::{
 use assembler::{
     instruction::{Action, Conflict, Destination, Instruction, TarSource},
     recipe::ScriptFiles,
-    sandbox::{SandboxError, StepRequest, Task},
+    sandbox::{CaptureError, SandboxError, StepRequest, Task},
 };
 use layer::LayerPath;
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::net::unix::pipe;
 
-use super::{Hold, Inside, Placed, SecretFile, SecretVariable};
-use crate::engine::docker::SandboxSettings;
+use super::{
+    Hold, SandboxSettings,
+    inside::{Inside, Placed, SecretFile, SecretVariable},
+};
 
 /// A step that is to be run, with what it takes whatever runs it.
 pub(crate) struct StepJob<'a> {
@@ -147,6 +149,34 @@ enum StepAction<'a> {
         path: &'a str,
         owner: Option<&'a str>,
     },
+}
+
+impl<'a> StepJob<'a> {
+    /// Reads the index of the image, if it takes one.
+    pub(crate) fn new(request: &'a StepRequest<'a>, mode: Mode) -> Result<Self, SandboxError> {
+        let index = match mode {
+            Mode::Capture => {
+                let index = request.store.image_index(request.lock, request.image);
+                index.map_err(CaptureError::Store)?.to_bytes()
+            }
+            Mode::Query => Vec::new(),
+        };
+        Ok(Self {
+            request,
+            mode,
+            index,
+        })
+    }
+}
+
+impl Connected {
+    /// Returns our writing end of the FIFO, if there is one.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        match &self.way {
+            Way::Bind { hold, .. } => Some(hold.clone()),
+            Way::Upload { .. } => None,
+        }
+    }
 }
 
 impl Nonce {

@@ -1,6 +1,9 @@
 //! What a mount of a step is filled with, as an archive.
 
-use std::io::{self, BufReader, Read, Write};
+use std::{
+    io::{self, BufReader, BufWriter, Read, Seek as _, Write},
+    path::Path,
+};
 
 use assembler::instruction::TarSource;
 use layer::{
@@ -10,14 +13,30 @@ use layer::{
 
 /// A directory that is to be filled.
 pub(crate) struct Filling<'a> {
-    /// What the engine calls it.
-    pub(crate) volume: String,
-    pub(crate) tar: Option<&'a TarSource>,
-    pub(crate) root: Entry,
+    tar: Option<&'a TarSource>,
+    root: Entry,
 }
 
-impl Filling<'_> {
-    /// Returns the volume's own directory: that of the tar, if it has one.
+/// An archive that is being written into a file.
+pub(crate) type Archive<'a> = LayerWriter<BufWriter<&'a mut fs_err::File>>;
+
+impl<'a> Filling<'a> {
+    /// Fills a directory with files.
+    pub(super) fn of_files(tar: &'a TarSource) -> Self {
+        Self {
+            tar: Some(tar),
+            root: Entry::directory(LayerPath::root(), 0o755),
+        }
+    }
+
+    /// Fills a new cache with what it begins with.
+    pub(super) fn of_cache(seed: Option<&'a TarSource>, mode: u32, (uid, gid): (u32, u32)) -> Self {
+        let mut root = Entry::directory(LayerPath::root(), mode & 0o7777);
+        (root.uid, root.gid) = (u64::from(uid), u64::from(gid));
+        Self { tar: seed, root }
+    }
+
+    /// Returns the directory itself: that of the tar, if it has one.
     pub(crate) fn root(&self) -> io::Result<Entry> {
         let Some(tar) = self.tar else {
             return Ok(self.root.clone());
@@ -30,7 +49,7 @@ impl Filling<'_> {
         })
     }
 
-    /// Writes the volume's part of an archive.
+    /// Writes the directory into an archive, at `prefix`.
     pub(crate) fn write<W: Write>(
         &self,
         writer: &mut LayerWriter<W>,
@@ -69,6 +88,23 @@ impl Filling<'_> {
         }
         Ok(())
     }
+}
+
+/// Writes an archive into a file that no directory has; `scratch` says on which disk.
+pub(crate) fn archive(
+    scratch: &Path,
+    write: impl FnOnce(&mut Archive<'_>) -> io::Result<()>,
+) -> io::Result<fs_err::File> {
+    fs_err::create_dir_all(scratch)?;
+    let file = tempfile::tempfile_in(scratch)?;
+    let mut file = fs_err::File::from_parts(file, scratch);
+    let mut writer = LayerWriter::new(BufWriter::with_capacity(1 << 18, &mut file));
+    write(&mut writer)?;
+    let mut buffer = writer.finish().map_err(io::Error::other)?;
+    buffer.flush()?;
+    drop(buffer);
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Opens a tar, wherever it is.

@@ -1,12 +1,15 @@
 //! Writes what scripts print, up to a limit.
 
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 /// Most that is kept of what a step prints.
 const LIMIT: usize = 64 << 20;
+
+/// How much is read at once.
+const PIECE: usize = 64 << 10;
 
 /// What our own program's lines begin with; the last one says why it could not answer in full.
 const OURS: &[u8] = b"aicage: ";
@@ -31,8 +34,16 @@ pub(crate) fn write(mut printed: mpsc::Receiver<Bytes>, log: &mut (dyn Write + S
     log.finish()
 }
 
+/// Writes all that comes from a pipe until nobody has its other end, in the same way.
+pub(crate) fn copy(printed: fs_err::File, log: &mut (dyn Write + Send)) -> Logged {
+    let mut log = Log::new(log);
+    // What cannot be read any more is its end.
+    io::copy(&mut BufReader::with_capacity(PIECE, printed), &mut log).unwrap_or_default();
+    log.finish()
+}
+
 /// A log that is being written.
-pub(crate) struct Log<'a> {
+struct Log<'a> {
     to: &'a mut (dyn Write + Send),
     end: Vec<u8>,
     room: usize,
@@ -41,7 +52,7 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) fn new(to: &'a mut (dyn Write + Send)) -> Self {
+    fn new(to: &'a mut (dyn Write + Send)) -> Self {
         Self {
             to,
             end: Vec::new(),
@@ -51,7 +62,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    pub(crate) fn take(&mut self, piece: &[u8]) {
+    fn take(&mut self, piece: &[u8]) {
         let tail = piece.get(piece.len().saturating_sub(END)..);
         self.end.extend_from_slice(tail.unwrap_or_default());
         self.end.drain(..self.end.len().saturating_sub(END));
@@ -63,7 +74,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> Logged {
+    fn finish(self) -> Logged {
         let mut outcome = self.outcome;
         if outcome.is_ok() && self.dropped > 0 {
             let dropped = self.dropped;
@@ -76,6 +87,17 @@ impl<'a> Log<'a> {
             outcome: outcome.and_then(|()| self.to.flush()),
             last_words: last_words(&self.end),
         }
+    }
+}
+
+impl Write for Log<'_> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.take(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

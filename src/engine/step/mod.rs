@@ -1,79 +1,24 @@
-//! What a step is to the program that runs inside, whatever it runs in: its files, its answer, its log.
+//! What a step is to the program that runs inside, whatever it runs in: its files, its caches and mounts, its log, and from
+//! its answer to the verdict.
+//!
+//! Invariant: nothing here knows an engine.
 
-pub(crate) mod answer;
+mod answer;
 pub(crate) mod caches;
 pub(crate) mod files;
 pub(crate) mod filling;
+pub(crate) mod heard;
+pub(crate) mod inside;
 pub(crate) mod log;
+pub(crate) mod mounts;
+mod settings;
+pub(crate) mod timer;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
-use assembler::{
-    instruction::Secret,
-    sandbox::{CaptureError, SandboxError},
-};
-use serde::Serialize;
+use assembler::sandbox::SandboxError;
 
-/// What the program in the container does itself about a step's mounts.
-#[derive(Debug, Default)]
-pub(crate) struct Inside {
-    pub(crate) placed: Vec<Placed>,
-    pub(crate) secrets: Vec<SecretFile>,
-    pub(crate) variables: Vec<SecretVariable>,
-    /// The secrets, one after the other, and then the variables.
-    pub(crate) sealed: Sealed,
-}
-
-/// A file that is there while the step runs.
-#[derive(Debug, Serialize)]
-pub(crate) struct Placed {
-    pub(crate) target: String,
-    pub(crate) from: String,
-    pub(crate) copy: bool,
-}
-
-/// The place in memory for a secret.
-#[derive(Debug, Serialize)]
-pub(crate) struct SecretFile {
-    pub(crate) path: String,
-    pub(crate) size: u64,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
-/// A secret that programs get as a variable.
-#[derive(Debug, Serialize)]
-pub(crate) struct SecretVariable {
-    name: String,
-    size: u64,
-}
-
-impl Inside {
-    /// Adds the secrets that programs get as variables.
-    pub(crate) fn add_variables(&mut self, variables: &BTreeMap<String, Secret>) {
-        for (name, content) in variables {
-            self.variables.push(SecretVariable {
-                name: name.clone(),
-                size: content.expose().len() as u64,
-            });
-            self.sealed.0.extend_from_slice(content.expose());
-        }
-    }
-}
-
-/// Bytes that are never printed.
-#[derive(Default)]
-pub(crate) struct Sealed(pub(crate) Vec<u8>);
-
-impl std::fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sealed(…)")
-    }
-}
+pub use self::settings::SandboxSettings;
 
 /// Keeps a FIFO from ending until it is let go.
 #[derive(Clone, Debug)]
@@ -100,13 +45,4 @@ pub(crate) type Take<'a> = dyn FnMut(&mut dyn std::io::Read) -> Result<(), Sandb
 pub(crate) struct Sinks<'a> {
     pub(crate) log: &'a mut (dyn std::io::Write + Send),
     pub(crate) take: &'a mut Take<'a>,
-}
-
-/// Tells whether the layer ended too early, which is how the program in the container says that it failed.
-pub(crate) fn broke_off(answered: &Result<bool, SandboxError>) -> bool {
-    use layer::tar::RecanonicaliseError as Error;
-    let Err(SandboxError::Capture(CaptureError::Layer(error))) = answered else {
-        return false;
-    };
-    matches!(error, Error::Read(_) | Error::NoEnd)
 }

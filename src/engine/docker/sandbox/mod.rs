@@ -11,8 +11,6 @@ mod mounts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write},
-    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -23,11 +21,9 @@ use std::{
 use assembler::{
     reference::ImageReference,
     reporter::{Event, Reporter},
-    sandbox::{Consume, Sandbox, SandboxError, StepNetwork, StepRequest, Task},
+    sandbox::{SandboxError, StepNetwork, StepRequest},
 };
-use layer::PathIndex;
 use tokio::{runtime::Handle, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
 
 use self::{
     attempt::{Job, Tried},
@@ -42,38 +38,19 @@ use super::{
     owner::Owner,
     throwaway::{LABEL, REPOSITORY, Throwaway, sweep},
 };
-use crate::engine::session::Network;
-use crate::engine::step::{
-    Sinks, Take,
-    answer::QUERY_LIMIT,
-    caches::{Caches, Shelf},
-    files::{Mode, Nonce, StepJob, Transport, Way},
+use crate::engine::{
+    session::Network,
+    step::{
+        SandboxSettings, Sinks,
+        caches::{Caches, Shelf},
+        files::{Mode, Nonce, StepJob, Transport, Way},
+        heard::joined,
+        mounts::StepMounts,
+    },
 };
 
-/// What all steps of a sandbox have in common.
-#[derive(Clone, Debug)]
-pub struct SandboxSettings {
-    /// The program for containers of the image's architecture.
-    pub init: &'static [u8],
-    /// A directory of ours where files of running steps are kept; best below the home directory, which engines in
-    /// confinement can see too.
-    pub scratch: PathBuf,
-    /// A directory of ours where locks of caches are.
-    pub locks: PathBuf,
-    /// Variables that scripts need to reach the network, such as proxies; no part of a step's meaning.
-    pub env: BTreeMap<String, String>,
-    /// `name:address` for the hosts file of the containers.
-    pub hosts: Vec<String>,
-    /// Certificates to trust besides the image's own, PEM.
-    pub ca: Option<Vec<u8>>,
-    /// The steps' network.
-    pub network: Network,
-    /// Cancelled when the user interrupts.
-    pub interrupt: CancellationToken,
-}
-
 /// A sandbox that a container engine keeps.
-pub struct DockerSandbox<'a> {
+pub(crate) struct DockerSandbox<'a> {
     docker: Docker,
     runtime: Handle,
     settings: SandboxSettings,
@@ -99,9 +76,7 @@ impl std::fmt::Debug for DockerSandbox<'_> {
 
 impl<'a> DockerSandbox<'a> {
     /// Makes a sandbox; nothing is done until a step runs.
-    ///
-    /// Steps are run on a thread that may block, never on one of the runtime's own.
-    pub fn new(
+    pub(crate) fn new(
         docker: Docker,
         runtime: Handle,
         settings: SandboxSettings,
@@ -128,8 +103,7 @@ impl<'a> DockerSandbox<'a> {
     }
 
     /// Has all files uploaded, as for an engine on another machine.
-    #[must_use]
-    pub fn uploading(self) -> Self {
+    pub(crate) fn uploading(self) -> Self {
         self.uploads.store(true, Ordering::Relaxed);
         self
     }
@@ -138,7 +112,7 @@ impl<'a> DockerSandbox<'a> {
     /// steps only.
     ///
     /// To be called when the finished image is in the engine: until then its layers are held by those names.
-    pub async fn clean(&self) -> Result<(), EngineError> {
+    pub(crate) async fn clean(&self) -> Result<(), EngineError> {
         let ending = {
             let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *ending)
@@ -158,22 +132,13 @@ impl<'a> DockerSandbox<'a> {
         outcome
     }
 
-    fn execute(
+    /// Runs a step in one way or the other.
+    pub(crate) fn execute(
         &self,
         request: &StepRequest<'_>,
         (mode, limit): (Mode, Option<Duration>),
         sinks: &mut Sinks<'_>,
     ) -> Result<(), SandboxError> {
-        let volumes = &request.image.config().value().config.volumes;
-        if !volumes.is_empty() && mode == Mode::Capture {
-            let paths: Vec<&str> = volumes.keys().map(String::as_str).collect();
-            let message = format!(
-                "the image declares volumes; what {} writes there is in no layer: {}",
-                request.title,
-                paths.join(", ")
-            );
-            self.reporter.event(Event::Warning { message: &message });
-        }
         let job = Job {
             limit,
             ..self.prepare(request, mode)?
@@ -199,13 +164,7 @@ impl<'a> DockerSandbox<'a> {
         mode: Mode,
     ) -> Result<Job<'r>, SandboxError> {
         std::thread::scope(|scope| {
-            let index = scope.spawn(|| match mode {
-                Mode::Capture => {
-                    let index = request.store.image_index(request.lock, request.image)?;
-                    Ok(index.to_bytes())
-                }
-                Mode::Query => Ok(Vec::new()),
-            });
+            let step = scope.spawn(|| StepJob::new(request, mode));
             let image = self.runtime.block_on(async {
                 tokio::select! {
                     biased;
@@ -213,15 +172,8 @@ impl<'a> DockerSandbox<'a> {
                     image = self.image(request) => image,
                 }
             });
-            let index = index
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             Ok(Job {
-                step: StepJob {
-                    request,
-                    mode,
-                    index: index.map_err(assembler::sandbox::CaptureError::Store)?,
-                },
+                step: joined(step)?,
                 image: image.map_err(|error| self.failed(error))?,
                 limit: None,
             })
@@ -289,18 +241,6 @@ impl<'a> DockerSandbox<'a> {
 
     /// Decides what becomes of the step's mounts.
     fn mounts(&self, job: &Job<'_>, nonce: &Nonce) -> Result<Mounts, SandboxError> {
-        let Task::Instructions {
-            mounts, secrets, ..
-        } = job.step.request.task
-        else {
-            return Ok(Mounts::default());
-        };
-        if mounts.is_empty() {
-            return Ok(Mounts::default().with_variables(secrets));
-        }
-        let index = PathIndex::from_bytes(&job.step.index).map_err(|error| SandboxError::Step {
-            reason: error.to_string(),
-        })?;
         let shelf = Volumes {
             docker: &self.docker,
             runtime: &self.runtime,
@@ -308,18 +248,20 @@ impl<'a> DockerSandbox<'a> {
         let caches = Caches {
             shelf: &shelf,
             runtime: &self.runtime,
-            interrupt: &self.settings.interrupt,
-            locks: self.settings.locks.clone(),
+            settings: &self.settings,
             say: &|message| self.reporter.event(Event::Warning { message }),
         };
         let maker = Maker {
             docker: &self.docker,
-            caches,
-            scratch: self.settings.scratch.clone(),
-            index: &index,
-            unique: nonce.text().to_owned(),
+            scratch: &self.settings.scratch,
+            nonce,
         };
-        Ok(maker.make(mounts)?.with_variables(secrets))
+        maker.make(StepMounts::of(&job.step, nonce, &caches)?)
+    }
+
+    /// Names the engine, for records.
+    pub(crate) fn runner(&self) -> String {
+        runner(&self.docker)
     }
 
     fn failed(&self, error: EngineError) -> SandboxError {
@@ -331,43 +273,6 @@ impl<'a> DockerSandbox<'a> {
             what: "prepare the files of the step",
             source,
         })
-    }
-}
-
-impl Sandbox for DockerSandbox<'_> {
-    fn run(
-        &self,
-        request: &StepRequest<'_>,
-        log: &mut (dyn Write + Send),
-        consume: &mut Consume<'_>,
-    ) -> Result<(), SandboxError> {
-        let take: &mut Take<'_> = &mut |answer| Ok(consume(answer)?);
-        self.execute(request, (Mode::Capture, None), &mut Sinks { log, take })
-    }
-
-    fn query(
-        &self,
-        request: &StepRequest<'_>,
-        log: &mut (dyn Write + Send),
-        limit: Duration,
-    ) -> Result<Vec<u8>, SandboxError> {
-        let mut said = Vec::new();
-        let take: &mut Take<'_> = &mut |answer| {
-            let read = answer.take(QUERY_LIMIT).read_to_end(&mut said);
-            read.map(|_| ()).map_err(|source| SandboxError::Step {
-                reason: format!("the answer broke off: {source}"),
-            })
-        };
-        self.execute(
-            request,
-            (Mode::Query, Some(limit)),
-            &mut Sinks { log, take },
-        )?;
-        Ok(said)
-    }
-
-    fn runner(&self) -> String {
-        runner(&self.docker)
     }
 }
 

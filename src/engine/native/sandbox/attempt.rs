@@ -1,17 +1,12 @@
 //! A step in a cage, from the beginning to the verdict.
 //!
-//! Invariant: whoever stops reading keeps no cage waiting, and every cage is got to its end or handed to those that are being
-//! taken away.
+//! Invariant: every cage is got to its end or handed to those that are being taken away.
 
 use std::{
     ffi::OsString,
-    io::{self, BufReader, Read as _},
+    io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    path::PathBuf,
-    sync::{
-        Arc, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -36,11 +31,11 @@ use crate::engine::{
     },
     session::Network,
     step::{
-        Hold, Sinks,
-        answer::Answer,
-        broke_off,
+        Sinks,
         files::{Connected, Mode, Nonce, StepFiles, StepJob, Transport, Way},
-        log::{Log, Logged},
+        heard::{Heard, joined, unfinished},
+        log,
+        timer::Timer,
     },
 };
 
@@ -50,17 +45,6 @@ const HOSTNAME: &str = "aicage-step";
 const SHARED_MEMORY: u64 = 64 << 20;
 /// Most processes of a step: a bomb is to end before the machine does.
 const PROCESSES: u64 = 16_384;
-/// How long a cage may take to say why its layer broke off.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// A cage that runs, as the thread sees it that waits for its answer.
-struct Running {
-    helper: Arc<Helper>,
-    hold: Hold,
-    /// It was ended because it took too long.
-    rang: Arc<AtomicBool>,
-}
-
 impl NativeSandbox<'_> {
     /// Runs a step.
     pub(super) fn attempt(
@@ -100,118 +84,64 @@ impl NativeSandbox<'_> {
             output.as_fd(),
             lowers.held.as_fd(),
         ];
-        let running = self.begin(cage, &streams, &connected);
+        let helper = self.begin(cage, &streams);
         drop(output);
-        let running = running.map_err(|error| self.failed(error))?;
+        let helper = helper.map_err(|error| self.failed(error))?;
         let printed = OwnedFd::from(printed);
         let printed = fs_err::File::from_parts(printed.into(), "what the step prints");
-        let outcome = self.listen(&running, (connected, printed), (limit, sinks));
+        let outcome = self.listen(&helper, (connected, printed), (limit, sinks));
         // The last one who has it waits until it is gone.
-        self.leave(running.helper, scratch);
+        self.leave(helper, scratch);
         outcome
     }
 
-    fn begin(
-        &self,
-        cage: Cage,
-        streams: &[BorrowedFd<'_>],
-        connected: &Connected,
-    ) -> Result<Running, NativeError> {
+    fn begin(&self, cage: Cage, streams: &[BorrowedFd<'_>]) -> Result<Arc<Helper>, NativeError> {
         let helper = Helper::start(&self.native)?;
         helper.give(&Job::Cage(Box::new(cage)), streams)?;
-        let hold = match &connected.way {
-            Way::Bind { hold, .. } => hold.clone(),
-            Way::Upload { .. } => return Err(NativeError::Vanished),
-        };
-        Ok(Running {
-            helper: Arc::new(helper),
-            hold,
-            rang: Arc::default(),
-        })
+        Ok(Arc::new(helper))
     }
 
     /// Hears what it prints and answers, until its end.
     fn listen(
         &self,
-        running: &Running,
-        (connected, mut printed): (Connected, fs_err::File),
+        helper: &Arc<Helper>,
+        (connected, printed): (Connected, fs_err::File),
         (limit, sinks): (Option<Duration>, &mut Sinks<'_>),
     ) -> Result<(), SandboxError> {
+        let hold = connected.hold();
         let stop = self.settings.interrupt.child_token();
+        let timer = Timer::start(&self.runtime, limit, &stop);
         let killer = self.runtime.spawn({
-            let (helper, rang, stop) = (
-                Arc::downgrade(&running.helper),
-                Arc::clone(&running.rang),
-                stop.clone(),
-            );
+            let (helper, stop) = (Arc::downgrade(helper), stop.clone());
             async move {
-                let late = async {
-                    match limit {
-                        Some(limit) => tokio::time::sleep(limit).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = late => rang.store(true, Ordering::Relaxed),
-                }
+                stop.cancelled().await;
                 kill(&helper);
             }
         });
-        let outcome = std::thread::scope(|scope| {
+        let (heard, logged, ended) = std::thread::scope(|scope| {
             let log = &mut *sinks.log;
-            let logged = scope.spawn(move || {
-                let mut log = Log::new(log);
-                let mut piece = vec![0; 64 << 10];
-                loop {
-                    match printed.read(&mut piece) {
-                        Ok(0) => return log.finish(),
-                        Ok(length) => log.take(piece.get(..length).unwrap_or_default()),
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(_) => return log.finish(),
-                    }
-                }
-            });
-            let ended = scope.spawn({
-                let (helper, hold) = (Arc::clone(&running.helper), running.hold.clone());
-                move || {
-                    let status = helper.ended();
+            let logged = scope.spawn(move || log::copy(printed, log));
+            let ended = scope.spawn(|| {
+                let status = helper.ended();
+                if let Some(hold) = &hold {
                     // Nobody will answer any more.
                     hold.let_go();
-                    status
                 }
+                status
             });
-            let mut reader = BufReader::with_capacity(256 << 10, connected.answer);
-            let answer = Answer::read(&mut reader);
-            // From here on the program itself holds the FIFO open, and its end is the answer's.
-            running.hold.let_go();
-            let malformed = answer.is_err();
-            let answered = judged(answer, |reader| (sinks.take)(reader), &mut reader);
-            drop(reader);
-            if broke_off(&answered) {
-                // It is about to say why.
-                let helper = Arc::downgrade(&running.helper);
-                self.runtime.spawn(async move {
-                    tokio::time::sleep(LAST_WORDS).await;
-                    kill(&helper);
-                });
-            } else if matches!(answered, Err(SandboxError::Capture(_))) || malformed {
-                kill(&Arc::downgrade(&running.helper));
-            }
-            let logged = logged
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let ended = ended
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (answered, ended, logged)
+            let heard = Heard::listen(connected.answer, hold.as_ref(), sinks.take);
+            heard.stop_if_useless(&self.runtime, &stop);
+            (heard, joined(logged), joined(ended))
         });
         killer.abort();
         drop(connected.directory);
-        if let Some(limit) = limit.filter(|_| running.rang.load(Ordering::Relaxed)) {
-            return Err(SandboxError::TimeLimit { limit });
+        timer.judge()?;
+        let is_done = heard.judge(logged, &self.settings.interrupt)?;
+        match (is_done, ended) {
+            (true, Ok(0)) => Ok(()),
+            (_, Err(error)) => Err(self.failed(error)),
+            (_, Ok(status)) => Err(unfinished("the step", status)),
         }
-        self.judge(outcome)
     }
 
     /// Has a cage taken away while others work.
@@ -224,36 +154,6 @@ impl NativeSandbox<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(ending);
-    }
-
-    /// Makes one verdict of what was answered, how the cage ended and whether its output was kept.
-    fn judge(
-        &self,
-        (answered, ended, logged): (Result<bool, SandboxError>, Result<i32, NativeError>, Logged),
-    ) -> Result<(), SandboxError> {
-        if self.settings.interrupt.is_cancelled() {
-            return Err(SandboxError::Interrupted);
-        }
-        if broke_off(&answered)
-            && let Some(reason) = logged.last_words
-        {
-            return Err(SandboxError::Step { reason });
-        }
-        let answered = answered?;
-        logged.outcome.map_err(|source| SandboxError::Log {
-            path: PathBuf::from("of the step"),
-            source,
-        })?;
-        match (answered, ended) {
-            (true, Ok(0)) => Ok(()),
-            (_, Err(error)) => Err(self.failed(error)),
-            (_, Ok(137)) => Err(SandboxError::Step {
-                reason: "the step was killed; it may have run out of memory".to_owned(),
-            }),
-            (_, Ok(status)) => Err(SandboxError::Step {
-                reason: format!("the step ended with status {status} before its work was done"),
-            }),
-        }
     }
 
     fn cage(
@@ -319,25 +219,6 @@ fn processes() -> Limit {
         name: "nproc".to_owned(),
         soft: most,
         hard: most,
-    }
-}
-
-/// Says what an answer means; a good one's rest is taken.
-fn judged<R: io::BufRead>(
-    answer: Result<Option<Answer>, String>,
-    mut take: impl FnMut(&mut dyn io::Read) -> Result<(), SandboxError>,
-    rest: &mut R,
-) -> Result<bool, SandboxError> {
-    match answer {
-        Ok(Some(Answer::Ok)) => take(rest).map(|()| true),
-        Ok(Some(Answer::Failed { script, exit })) => Err(SandboxError::Script {
-            script,
-            status: exit,
-        }),
-        Ok(Some(Answer::Refused { message })) => Err(SandboxError::Instruction { reason: message }),
-        Ok(Some(Answer::Error { message })) => Err(SandboxError::Step { reason: message }),
-        Ok(None) => Ok(false),
-        Err(reason) => Err(SandboxError::Step { reason }),
     }
 }
 

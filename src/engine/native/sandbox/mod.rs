@@ -7,7 +7,6 @@ mod attempt;
 mod mounts;
 
 use std::{
-    io::{Read as _, Write},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,22 +17,18 @@ use std::{
 
 use assembler::{
     reporter::{Event, Reporter},
-    sandbox::{CaptureError, Consume, Sandbox, SandboxError, StepRequest},
+    sandbox::{SandboxError, StepRequest},
 };
 use tokio::runtime::Handle;
 
 use super::{Native, error::NativeError, scratch};
-use crate::engine::{
-    docker::SandboxSettings,
-    step::{
-        Sinks, Take,
-        answer::QUERY_LIMIT,
-        files::{Mode, StepJob},
-    },
+use crate::engine::step::{
+    SandboxSettings, Sinks,
+    files::{Mode, StepJob},
 };
 
 /// A sandbox that this machine keeps by itself.
-pub struct NativeSandbox<'a> {
+pub(crate) struct NativeSandbox<'a> {
     native: Native,
     runtime: Handle,
     settings: SandboxSettings,
@@ -53,9 +48,7 @@ impl std::fmt::Debug for NativeSandbox<'_> {
 
 impl<'a> NativeSandbox<'a> {
     /// Makes a sandbox; nothing is done until a step runs.
-    ///
-    /// Steps are run on a thread that may block, never on one of the runtime's own.
-    pub fn new(
+    pub(crate) fn new(
         native: Native,
         runtime: Handle,
         settings: SandboxSettings,
@@ -72,7 +65,7 @@ impl<'a> NativeSandbox<'a> {
     }
 
     /// Waits until the cages of all steps are gone.
-    pub fn clean(&self) {
+    pub(crate) fn clean(&self) {
         let ending = {
             let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *ending)
@@ -83,7 +76,8 @@ impl<'a> NativeSandbox<'a> {
         }
     }
 
-    fn execute(
+    /// Runs a step.
+    pub(crate) fn execute(
         &self,
         request: &StepRequest<'_>,
         (mode, limit): (Mode, Option<Duration>),
@@ -96,33 +90,18 @@ impl<'a> NativeSandbox<'a> {
                 self.warn(&message);
             }
         }
-        let volumes = &request.image.config().value().config.volumes;
-        if !volumes.is_empty() && mode == Mode::Capture {
-            // An engine would put them elsewhere, and one image is to be the same whatever made it.
-            let paths: Vec<&str> = volumes.keys().map(String::as_str).collect();
-            self.warn(&format!(
-                "the image declares volumes; what {} writes there is in no layer: {}",
-                request.title,
-                paths.join(", ")
-            ));
-        }
-        let index = match mode {
-            Mode::Capture => {
-                let index = request.store.image_index(request.lock, request.image);
-                index.map_err(CaptureError::Store)?.to_bytes()
-            }
-            Mode::Query => Vec::new(),
-        };
-        let job = StepJob {
-            request,
-            mode,
-            index,
-        };
+        let job = StepJob::new(request, mode)?;
         self.attempt(&job, limit, sinks)
     }
 
     fn warn(&self, message: &str) {
         self.reporter.event(Event::Warning { message });
+    }
+
+    /// Names this machine's kernel, for records.
+    pub(crate) fn runner(&self) -> String {
+        let info = self.native.info();
+        format!("{} {}", info.name, info.version)
     }
 
     fn failed(&self, error: NativeError) -> SandboxError {
@@ -139,40 +118,5 @@ impl<'a> NativeSandbox<'a> {
 impl Drop for NativeSandbox<'_> {
     fn drop(&mut self) {
         self.clean();
-    }
-}
-
-impl Sandbox for NativeSandbox<'_> {
-    fn run(
-        &self,
-        request: &StepRequest<'_>,
-        log: &mut (dyn Write + Send),
-        consume: &mut Consume<'_>,
-    ) -> Result<(), SandboxError> {
-        let take: &mut Take<'_> = &mut |answer| Ok(consume(answer)?);
-        self.execute(request, (Mode::Capture, None), &mut Sinks { log, take })
-    }
-
-    fn query(
-        &self,
-        request: &StepRequest<'_>,
-        log: &mut (dyn Write + Send),
-        limit: Duration,
-    ) -> Result<Vec<u8>, SandboxError> {
-        let mut said = Vec::new();
-        let take: &mut Take<'_> = &mut |answer| {
-            let read = answer.take(QUERY_LIMIT).read_to_end(&mut said);
-            read.map(|_| ()).map_err(|source| SandboxError::Step {
-                reason: format!("the answer broke off: {source}"),
-            })
-        };
-        let how = (Mode::Query, Some(limit));
-        self.execute(request, how, &mut Sinks { log, take })?;
-        Ok(said)
-    }
-
-    fn runner(&self) -> String {
-        let info = self.native.info();
-        format!("{} {}", info.name, info.version)
     }
 }
