@@ -4,6 +4,7 @@
 
 mod caches;
 mod connect;
+mod given_up;
 mod instructions;
 mod load;
 mod mounts;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aicage::engine::docker::LoadRequest;
-use assembler::reporter::Silent;
+use assembler::{image::Image, reporter::Silent};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Ground, on_each_engine, on_this_machine};
@@ -27,18 +27,23 @@ pub(crate) fn program() -> PathBuf {
 
 /// Loads the ground's image, where that is needed, and makes the command of a session.
 fn session(ground: &Ground, kind: &str, more: &[&str]) -> Command {
+    session_of(ground, &ground.image, (kind, more))
+}
+
+/// The same with another image.
+pub(crate) fn session_of(ground: &Ground, image: &Image, (kind, more): (&str, &[&str])) -> Command {
     let (place, image) = if ground.is_native() {
         let store = ground.directory.path().join("store");
         let program = crate::support::program();
         let place = format!("native:{}:{}", store.display(), program.display());
-        (place, ground.image.manifest().digest().to_string())
+        (place, image.manifest().digest().to_string())
     } else {
         let reference = format!("aicage-test:session-{}", std::process::id());
         let reference = reference.parse().unwrap();
         let request = LoadRequest {
             store: &ground.store,
             lock: &ground.lock,
-            image: &ground.image,
+            image,
             reference: &reference,
             reporter: &Silent,
         };

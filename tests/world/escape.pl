@@ -85,6 +85,14 @@ attempt('read memory of the first process by call', sub {
     my $theirs = pack('QQ', 0x400000, 8);
     return call(310, 1, $ours, 1, $theirs, 1, 0) || $!{EFAULT};
 });
+attempt('take a descriptor of another process', sub {
+    my $process = syscall(434, $$, 0);
+    return $process >= 0 && call(438, $process, 0, 0);
+});
+attempt('advise the memory of another process', sub {
+    my $process = syscall(434, $$, 0);
+    return call(440, $process, "\0" x 16, 0, 4, 0) || $!{EINVAL};
+});
 attempt('see processes outside', sub {
     opendir(my $directory, '/proc');
     my @processes = grep { /^\d+$/ } readdir($directory);
@@ -119,6 +127,7 @@ attempt('reach an abstract socket outside', sub {
 attempt('a raw socket', sub { socket(my $socket, AF_INET, SOCK_RAW, 1) });
 attempt('a packet socket', sub { socket(my $socket, 17, SOCK_RAW, 0) });
 attempt('a socket to the hypervisor', sub { socket(my $socket, 40, SOCK_STREAM, 0) });
+attempt('a socket to the ciphers of the kernel', sub { socket(my $socket, 38, SOCK_SEQPACKET, 0) });
 attempt('bring the loopback down', sub {
     socket(my $socket, AF_INET, SOCK_DGRAM, 0) or return 0;
     my $request = pack('a16 s x22', 'lo', 0);

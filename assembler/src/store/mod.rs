@@ -56,6 +56,7 @@ mod lock;
 mod mark;
 mod name;
 mod notice;
+mod private;
 mod prune;
 mod reader;
 mod record;
@@ -83,6 +84,7 @@ pub use self::{
     ingest::{Ingest, PartWriter},
     lock::{ExclusiveLock, SharedLock},
     notice::{Listener, Notice},
+    private::make_private,
     prune::{Prunable, PruneKind, PrunePlan, PrunePolicy},
     reader::VerifiedReader,
     record::{ImageRecord, KeptLayer, LayerFacts, Parts, RemoteRecord},

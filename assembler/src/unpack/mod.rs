@@ -27,6 +27,7 @@ mod nodes;
 mod remove;
 mod settle;
 mod skipped;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,7 @@ pub use self::{
     remove::remove_tree,
     settle::settle,
     skipped::{SkipReason, Skipped, Skips},
+    wanted::Wanted,
 };
 
 /// What an opaque directory has.

@@ -33,11 +33,14 @@ pub fn remove_tree(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
-    let top = open(directory, name)?;
+    let Some(top) = gone_or(open(directory, name))? else {
+        return Ok(());
+    };
     let mut moved = 0;
     // What was moved up comes after what there was.
     while empty(top.as_fd(), &top, (0, &mut moved))? {}
-    Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?)
+    gone_or(unlinkat(directory, name, AtFlags::REMOVEDIR))?;
+    Ok(())
 }
 
 /// Removes all that a directory has; tells whether there was anything.
@@ -48,7 +51,7 @@ fn empty(
 ) -> Result<bool, Errno> {
     let mut had_any = false;
     loop {
-        let names = names(here)?;
+        let names = gone_or(names(here))?.unwrap_or_default();
         if names.is_empty() {
             return Ok(had_any);
         }
@@ -65,19 +68,29 @@ fn empty(
                     Err(error) => return Err(error),
                 }
             }
-            let below = open(here, &name)?;
+            stays = false;
+            let Some(below) = gone_or(open(here, &name))? else {
+                continue;
+            };
             if depth < DEPTH {
                 empty(below.as_fd(), top, (depth + 1, moved))?;
                 drop(below);
-                unlinkat(here, name.as_slice(), AtFlags::REMOVEDIR)?;
+                gone_or(unlinkat(here, name.as_slice(), AtFlags::REMOVEDIR))?;
             } else {
-                move_up(here, &name, (top, moved))?;
+                gone_or(move_up(here, &name, (top, moved)))?;
             }
-            stays = false;
         }
         if stays {
             return Err(Errno::NOTEMPTY);
         }
+    }
+}
+
+/// Somebody else may remove the same: what is gone is as it should be.
+fn gone_or<T>(outcome: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match outcome {
+        Err(Errno::NOENT) => Ok(None),
+        outcome => outcome.map(Some),
     }
 }
 

@@ -3,13 +3,14 @@
 //! Invariant: the end of the channel is the end of whoever had the other end.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut, Read as _, Seek as _, Write as _},
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
-    fs::{Mode, OFlags, open},
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{MemfdFlags, Mode, OFlags, memfd_create, open},
     io::fcntl_dupfd_cloexec,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -19,8 +20,10 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Longest message; what is longer goes as a file.
+/// Longest packet; what is longer goes as a file in memory.
 const LONGEST: usize = 32 << 10;
+/// Longest message at all.
+const LIMIT: u64 = 16 << 20;
 /// Most differences that are told.
 pub(super) const DIFFERENCES: usize = 20;
 /// Most descriptors of a message.
@@ -64,6 +67,8 @@ pub(super) enum Message {
         /// Its number.
         number: i32,
     },
+    /// What is said is longer than a packet: the last descriptor is a file with it.
+    Long,
 }
 
 /// One end.
@@ -97,6 +102,19 @@ impl Channel {
     /// Says something.
     pub(super) fn send(&self, message: &Message, with: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(message)?;
+        if text.len() <= LONGEST {
+            return self.send_packet(&text, with);
+        }
+        if text.len() as u64 > LIMIT || with.len() >= MOST {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let file = in_memory(&text)?;
+        let mut with = with.to_vec();
+        with.push(file.as_fd());
+        self.send_packet(&serde_json::to_vec(&Message::Long)?, &with)
+    }
+
+    fn send_packet(&self, text: &[u8], with: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !with.is_empty() && !control.push(SendAncillaryMessage::ScmRights(with)) {
@@ -104,7 +122,7 @@ impl Channel {
         }
         let sent = sendmsg(
             &self.0,
-            &[IoSlice::new(&text)],
+            &[IoSlice::new(text)],
             &mut control,
             SendFlags::NOSIGNAL,
         )?;
@@ -141,12 +159,66 @@ impl Channel {
             return Err(io::ErrorKind::InvalidData.into());
         }
         text.truncate(received.bytes);
-        Ok(Some((serde_json::from_slice(&text)?, with)))
+        match serde_json::from_slice(&text)? {
+            Message::Long => {
+                let file = with.pop().ok_or(io::ErrorKind::InvalidData)?;
+                let mut text = Vec::new();
+                let mut file = fs_err::File::from_parts(file.into(), "a message").take(LIMIT);
+                file.read_to_end(&mut text)?;
+                Ok(Some((serde_json::from_slice(&text)?, with)))
+            }
+            message => Ok(Some((message, with))),
+        }
     }
+
+    /// Waits for a while; tells whether there is something to hear, the end included.
+    pub(super) fn has_something(&self, wait: Timespec) -> io::Result<bool> {
+        let mut ready = [PollFd::new(&self.0, PollFlags::IN)];
+        match poll(&mut ready, Some(&wait)) {
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            polled => Ok(polled? > 0),
+        }
+    }
+}
+
+/// Keeps bytes in a file that no directory has.
+pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = memfd_create("aicage", MemfdFlags::CLOEXEC)?;
+    let mut file = fs_err::File::from_parts(file.into(), "memory");
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into_parts().0.into())
 }
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_any_length_arrives_whole_and_one_without_end_is_refused() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let null = open("/dev/null", OFlags::RDWR, Mode::empty()).unwrap();
+        for length in [1, LONGEST, 8 * LONGEST, 1 << 20] {
+            let message = Message::Differences {
+                found: vec!["x".repeat(length)],
+            };
+            ours.send(&message, &[null.as_fd()]).unwrap();
+            let (heard, with) = theirs.receive().unwrap().unwrap();
+            assert!(heard == message, "{length} bytes");
+            assert_eq!(with.len(), 1, "its own descriptors come along");
+        }
+        let endless = Message::Failed {
+            what: "x".repeat(17 << 20),
+            errno: 0,
+        };
+        assert!(ours.send(&endless, &[]).is_err());
+        drop(ours);
+        assert!(theirs.receive().unwrap().is_none(), "the end");
     }
 }

@@ -9,6 +9,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::event::Timespec;
+use tokio_util::sync::CancellationToken;
+
 use super::{
     Native,
     channel::{Channel, Message},
@@ -16,6 +19,12 @@ use super::{
     ids::{Extent, IdMaps, Writer, lines},
     job::Job,
     stage::{ENTER, NATIVE},
+};
+
+/// How long it may take until an interruption is noticed.
+const LISTEN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 50_000_000,
 };
 
 /// A process of ours in the caller's mapping.
@@ -118,15 +127,40 @@ impl Helper {
         }
     }
 
-    /// Does one job from beginning to end.
+    /// Waits for what it says next, unless the user interrupts.
+    pub(super) fn hear_unless(
+        &self,
+        interrupt: &CancellationToken,
+    ) -> Result<(Message, Vec<OwnedFd>), NativeError> {
+        let channel = self.channel.as_ref().ok_or(NativeError::Vanished)?;
+        let host = || NativeError::host("listen to the process that makes cages");
+        while !interrupt.is_cancelled() {
+            if channel.has_something(LISTEN).map_err(host())? {
+                return self.hear();
+            }
+        }
+        Err(NativeError::Interrupted)
+    }
+
+    /// Does one job from beginning to end, unless the user interrupts; then it is as if it had not been begun.
     pub(super) fn carry_out(
         native: &Native,
         job: &Job,
         with: &[BorrowedFd<'_>],
     ) -> Result<i32, NativeError> {
+        // Tidying up is done all the more.
+        let never = CancellationToken::new();
+        let interrupt = match job {
+            Job::Remove { .. } => &never,
+            _ => &native.interrupt,
+        };
         let helper = Self::start(native)?;
         helper.give(job, with)?;
-        helper.ended()
+        loop {
+            if let (Message::Ended { status }, _) = helper.hear_unless(interrupt)? {
+                return Ok(status);
+            }
+        }
     }
 }
 

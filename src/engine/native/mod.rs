@@ -34,6 +34,7 @@ mod stage;
 use std::path::PathBuf;
 
 use assembler::platform::Platform;
+use tokio_util::sync::CancellationToken;
 
 pub use self::error::NativeError;
 #[cfg(target_os = "linux")]
@@ -66,6 +67,8 @@ pub struct Native {
     ours: session::Ours,
     /// The program that makes cages: this one.
     pub program: PathBuf,
+    /// Long work in the caller's mapping breaks off when this is cancelled.
+    interrupt: CancellationToken,
     info: EngineInfo,
 }
 
@@ -81,6 +84,7 @@ impl Native {
             #[cfg(target_os = "linux")]
             ours: session::Ours::default(),
             program: PathBuf::from("/proc/self/exe"),
+            interrupt: CancellationToken::new(),
             info: EngineInfo {
                 id: "native".to_owned(),
                 version: kernel.release().to_string_lossy().into_owned(),
@@ -100,6 +104,13 @@ impl Native {
     /// Tells what kind of engine it is, in the words that are common to all.
     pub fn info(&self) -> &EngineInfo {
         &self.info
+    }
+
+    /// Has long work in the caller's mapping, such as unpacking, break off when the user interrupts.
+    #[must_use]
+    pub fn heeding(mut self, interrupt: CancellationToken) -> Self {
+        self.interrupt = interrupt;
+        self
     }
 
     /// Has another program make the cages, which has to be aicage: for tests, which are programs of their own.

@@ -17,7 +17,7 @@ use assembler::{
 
 use super::{
     Native,
-    channel::{MOST, Message},
+    channel::{MOST, Message, in_memory},
     error::NativeError,
     job::Job,
     launch::Helper,
@@ -131,7 +131,7 @@ impl InMapping for Upkeep<'_> {
         helper
             .give(&job, &[directory.as_fd(), tree.as_fd()])
             .map_err(failed)?;
-        match helper.hear().map_err(failed)? {
+        match helper.hear_unless(&self.native.interrupt).map_err(failed)? {
             (Message::Differences { found }, _) => Ok(found),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -141,18 +141,7 @@ impl InMapping for Upkeep<'_> {
 fn failed(error: NativeError) -> io::Error {
     match error {
         NativeError::Cage { source, .. } | NativeError::Host { source, .. } => source,
+        NativeError::Interrupted => io::ErrorKind::Interrupted.into(),
         other => io::Error::other(other),
     }
-}
-
-/// Keeps bytes in a file that no directory has.
-pub(super) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
-    use std::io::{Seek as _, Write as _};
-
-    use rustix::fs::{MemfdFlags, memfd_create};
-    let file = memfd_create("aicage", MemfdFlags::CLOEXEC)?;
-    let mut file = fs_err::File::from_parts(file.into(), "memory");
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file.into_parts().0.into())
 }

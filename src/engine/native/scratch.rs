@@ -1,12 +1,15 @@
 //! Where a cage keeps what is changed in it: a directory in the store's filesystem, for as long as it runs.
 //!
-//! Invariant: a directory whose lock nobody holds is of a killed run, and the next run that makes one takes it away.
+//! Invariant: a directory whose lock nobody holds is of a killed run, and the next run that makes one takes it away. Whoever
+//! has a cage, and whoever tidies up after it, shares its lock, so that the last one of them lets it go.
 
 use std::{
     ffi::OsString,
     io,
     path::{Path, PathBuf},
 };
+
+use assembler::store::make_private;
 
 use super::{Native, error::NativeError, job::Job, launch::Helper};
 
@@ -30,11 +33,11 @@ impl Scratch {
     pub(super) fn new(native: &Native, nonce: &str) -> Result<Self, NativeError> {
         let cages = native.store.join(CAGES);
         let made = || {
-            private(&cages)?;
+            make_private(&cages)?;
             let path = cages.join(nonce);
             let lock = path.with_extension(LOCK);
             let file = locked(&lock)?;
-            private(&path)?;
+            make_private(&path)?;
             Ok(Self {
                 path,
                 lock,
@@ -45,11 +48,14 @@ impl Scratch {
     }
 }
 
-/// Makes a directory that is nothing for other users: programs in it may have set-id.
-pub(super) fn private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let mut builder = std::fs::DirBuilder::new();
-    builder.mode(0o700).recursive(true).create(path)
+/// Takes a share of a cage's lock, if it has one: whoever made the cage holds one too, unless it is gone already.
+pub(super) fn share(path: &Path) -> io::Result<Option<fs_err::File>> {
+    let file = match fs_err::File::open(path.with_extension(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    file.try_lock_shared()?;
+    Ok(Some(file))
 }
 
 /// Makes a file and takes its lock, which a sweep may just be trying.
@@ -60,7 +66,7 @@ fn locked(path: &Path) -> io::Result<fs_err::File> {
             .create(true)
             .append(true)
             .open(path)?;
-        file.lock()?;
+        file.lock_shared()?;
         if file.metadata()?.nlink() > 0 {
             return Ok(file);
         }

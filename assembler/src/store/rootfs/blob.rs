@@ -9,7 +9,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, sync_channel},
     },
 };
@@ -34,7 +34,8 @@ use crate::{
         tree::{chains, tar_error, tree_bytes, tree_of_bytes},
     },
     unpack::{
-        Difference, UnpackError, UnpackLimits, Unpacked, check_tree, remove_tree, settle, unpack,
+        Difference, UnpackError, UnpackLimits, Unpacked, Wanted, check_tree, remove_tree, settle,
+        unpack,
     },
 };
 
@@ -62,9 +63,12 @@ pub struct Part<'a> {
 }
 
 /// Unpacks all of these layers of one image, the lowest first, two at a time; `directory` is [`super::Rootfs::directory`].
+///
+/// Once `is_over` is set, whoever wanted them is gone: the work ends with an error and leaves nothing.
 pub fn unpack_layers(
     directory: BorrowedFd<'_>,
     work: Vec<(UnpackJob, fs::File)>,
+    is_over: &AtomicBool,
 ) -> Result<Vec<UnpackedLayer>, RootfsError> {
     let count = work.len();
     let work: Mutex<Vec<Option<(UnpackJob, fs::File)>>> =
@@ -76,7 +80,7 @@ pub fn unpack_layers(
             let at = next.fetch_add(1, Ordering::Relaxed);
             let taken = locked(&work).get_mut(at).and_then(Option::take);
             let Some((job, blob)) = taken else { return };
-            let part = unpack_blob(directory, &job, blob);
+            let part = unpack_blob(directory, &job, (blob, is_over));
             if part.is_err() {
                 // The others would be thrown away.
                 next.store(count, Ordering::Relaxed);
@@ -100,11 +104,12 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Unpacks a layer's blob under a name of its own in `directory`, reading the blob to its end and checking all of it.
+/// Unpacks a layer's blob under a name of its own in `directory`, reading the blob to its end and checking all of it; fails
+/// once `is_over` is set.
 pub fn unpack_blob<'a>(
     directory: BorrowedFd<'a>,
     job: &UnpackJob,
-    blob: fs::File,
+    (blob, is_over): (fs::File, &AtomicBool),
 ) -> Result<Part<'a>, RootfsError> {
     let digest = job.layer.descriptor.digest;
     let reader = VerifiedReader::of(blob, &job.layer.descriptor)?;
@@ -114,7 +119,8 @@ pub fn unpack_blob<'a>(
     let root = openat(directory, name.as_str(), DIRECTORY, Mode::empty()).map_err(failed)?;
     let done = AtomicU64::new(0);
     let result = read_ahead(tar, &done, |tar| {
-        unpack(tar, root.as_fd(), &UnpackLimits::default())
+        let mut tar = Wanted::new(tar, is_over);
+        unpack(&mut tar, root.as_fd(), &UnpackLimits::default())
     });
     match result {
         Ok(unpacked) => Ok(Part {

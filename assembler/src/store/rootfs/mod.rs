@@ -41,7 +41,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BlobStore, Doing, SharedLock, StoreError, name,
+    BlobStore, Doing, SharedLock, StoreError, make_private, name,
     record::{Look, look_at_record, touch},
     tree::{CHAIN, chains, look_at_tree},
 };
@@ -367,18 +367,4 @@ fn name_of_layer(diff_id: &DiffId) -> String {
 
 fn name_of_chain(chain: &ChainId) -> String {
     format!("{CHAIN}{}", name::of_digest(chain.digest()))
-}
-
-/// Makes a directory that is nothing for other users.
-fn make_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-                fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-            }
-            Ok(())
-        }
-        other => other,
-    }
 }

@@ -1,7 +1,7 @@
 //! Unpacked layers in the store: made whole or not at all, shared, counted, checked and removed.
 #![cfg(target_os = "linux")]
 
-use std::{collections::BTreeSet, os::fd::AsFd as _, time::SystemTime};
+use std::{collections::BTreeSet, os::fd::AsFd as _, sync::atomic::AtomicBool, time::SystemTime};
 
 use super::*;
 use crate::{
@@ -38,7 +38,7 @@ fn unpack_all(store: &BlobStore, image: &Image) -> Result<Vec<UnpackedLayer>, Ro
         })
         .collect();
     let directory = fs::File::open(rootfs.directory()).unwrap();
-    unpack_layers(directory.file().as_fd(), work)
+    unpack_layers(directory.file().as_fd(), work, &AtomicBool::new(false))
 }
 
 fn stack(store: &BlobStore, image: &Image) -> Option<RootfsStack> {
@@ -178,7 +178,12 @@ fn a_layer_whose_tar_is_not_the_one_that_was_named_leaves_nothing() {
             below: Vec::new(),
         };
         let blob = rootfs.open_blob(&job).unwrap();
-        let error = unpack_blob(directory.file().as_fd(), &job, blob).unwrap_err();
+        let error = unpack_blob(
+            directory.file().as_fd(),
+            &job,
+            (blob, &AtomicBool::new(false)),
+        )
+        .unwrap_err();
         assert_eq!(fs::read_dir(rootfs.directory()).unwrap().count(), 0);
         error
     };
@@ -215,7 +220,12 @@ fn two_processes_may_unpack_the_same_layer() {
     let directory = fs::File::open(rootfs.directory()).unwrap();
     let part = || {
         let blob = rootfs.open_blob(&jobs[0]).unwrap();
-        unpack_blob(directory.file().as_fd(), &jobs[0], blob).unwrap()
+        unpack_blob(
+            directory.file().as_fd(),
+            &jobs[0],
+            (blob, &AtomicBool::new(false)),
+        )
+        .unwrap()
     };
     let (first, second, third) = (part(), part(), part());
     drop(third);

@@ -55,7 +55,7 @@ impl<'a> NativeSandbox<'a> {
         reporter: impl Reporter + 'a,
     ) -> Self {
         Self {
-            native,
+            native: native.heeding(settings.interrupt.clone()),
             runtime,
             settings,
             reporter: Box::new(reporter),

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use assembler::{instruction::Access, sandbox::SandboxError};
+use assembler::{instruction::Access, sandbox::SandboxError, store::make_private};
 use layer::LayerPath;
 
 use super::NativeSandbox;
@@ -17,7 +17,6 @@ use crate::engine::{
         error::NativeError,
         job::Job,
         launch::Helper,
-        scratch::private,
     },
     step::{
         caches::{Caches, NewCache, Shelf},
@@ -162,7 +161,7 @@ impl Shelf for Directories<'_> {
     fn has(&self, name: &str) -> Result<bool, SandboxError> {
         let cache = self.sandbox.cache(name);
         if let Some(caches) = cache.parent() {
-            private(caches).map_err(|error| self.sandbox.host(error))?;
+            make_private(caches).map_err(|error| self.sandbox.host(error))?;
         }
         Ok(cache.exists())
     }

@@ -1,5 +1,7 @@
 //! The kernel's calls that programs in a cage may make: those that Docker allows by default.
 //!
+//! Docker leaves `kcmp`, `pidfd_getfd` and `process_madvise`, which look into other processes, to those with `SYS_PTRACE`;
+//! nobody has that in a cage. Fewer than Docker's are the sockets, see [`super::filter`].
 //! What is refused as such gets `EPERM`; what nobody has thought of gets `ENOSYS`, so that programs fall back to older calls.
 
 /// Allowed on every architecture.
@@ -140,7 +142,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_openat,
     libc::SYS_openat2,
     libc::SYS_personality,
-    libc::SYS_pidfd_getfd,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
     libc::SYS_pipe2,
@@ -153,7 +154,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_preadv,
     libc::SYS_preadv2,
     libc::SYS_prlimit64,
-    libc::SYS_process_madvise,
     libc::SYS_process_mrelease,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -363,7 +363,9 @@ const REFUSED: &[i64] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_open_tree,
     libc::SYS_perf_event_open,
+    libc::SYS_pidfd_getfd,
     libc::SYS_pivot_root,
+    libc::SYS_process_madvise,
     libc::SYS_quotactl,
     libc::SYS_reboot,
     libc::SYS_request_key,

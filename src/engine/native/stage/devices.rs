@@ -3,14 +3,14 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::{
-    fs::{Mode, OFlags, openat, symlinkat},
+    fs::{OFlags, symlinkat},
     io::Errno,
     mount::{MountFlags, mount_bind},
 };
 
 use super::{
     StageError, mounts,
-    place::{Kind, existing, open_or_make, path_of},
+    place::{Kind, existing, open_as, open_or_make, path_of},
     tried,
 };
 use crate::engine::native::cage::CageNetwork;
@@ -99,7 +99,7 @@ fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
             format!("show /dev/{name}")
         })?;
         // Root may be the node's owner outside too; it is written to all the same.
-        let (shown, _) = existing(root, &format!("dev/{name}"))
+        let (shown, _) = existing(root, &format!("dev/{name}"))?
             .ok_or_else(|| StageError::new(format!("find /dev/{name}"), Errno::NOENT))?;
         let at = fs_err::read_link(path_of(&shown));
         mounts::read_only(&tried(at, || format!("find /dev/{name}"))?)?;
@@ -134,7 +134,7 @@ fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
 fn hide(root: BorrowedFd<'_>) -> Result<(), StageError> {
     let null = mounts::open("/dev/null".as_ref(), OFlags::empty())?;
     for path in MASKED {
-        match existing(root, path) {
+        match existing(root, path)? {
             Some((target, Kind::Directory)) => mounts::new(
                 "tmpfs",
                 &target,
@@ -145,9 +145,9 @@ fn hide(root: BorrowedFd<'_>) -> Result<(), StageError> {
         }
     }
     for path in READ_ONLY {
-        if let Some((target, _)) = existing(root, path) {
+        if let Some((target, _)) = existing(root, path)? {
             mounts::bind(&target, &target)?;
-            let (mounted, _) = existing(root, path)
+            let (mounted, _) = existing(root, path)?
                 .ok_or_else(|| StageError::new(format!("find /{path}"), Errno::NOENT))?;
             let at = fs_err::read_link(path_of(&mounted));
             mounts::read_only(&tried(at, || format!("find /{path}"))?)?;
@@ -160,8 +160,8 @@ fn hide(root: BorrowedFd<'_>) -> Result<(), StageError> {
 pub(super) fn terminal(root: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd), StageError> {
     use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
     let what = || "open a terminal".to_owned();
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let ours = tried(openat(root, "dev/pts/ptmx", flags, Mode::empty()), what)?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let ours = tried(open_as(root, "dev/pts/ptmx".as_ref(), flags), what)?;
     tried(unlockpt(&ours), what)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let theirs = tried(ioctl_tiocgptpeer(&ours, flags), what)?;

@@ -16,7 +16,11 @@ use rustix::{
     thread::{UnshareFlags, set_thread_res_gid, set_thread_res_uid},
 };
 
-use super::{CAGE, NATIVE, StageError, kernel, read_job, scratch, tried};
+use super::{
+    CAGE, NATIVE, StageError, kernel,
+    lifeline::{Over, watch},
+    read_job, scratch, tried,
+};
 use crate::engine::native::{
     cage::{Cage, CageNetwork},
     channel::{Channel, Message},
@@ -30,10 +34,7 @@ pub(super) fn run() -> ExitCode {
     };
     let message = match work(&channel) {
         Ok(status) => Message::Ended { status },
-        Err(error) => Message::Failed {
-            what: error.what,
-            errno: error.source.raw_os_error().unwrap_or(0),
-        },
+        Err(error) => error.into(),
     };
     channel.send(&message, &[]).unwrap_or_default();
     ExitCode::SUCCESS
@@ -73,6 +74,7 @@ pub(super) fn become_root() -> Result<(), StageError> {
 fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32, StageError> {
     match job {
         Job::Cage(cage) => {
+            let _share = scratch::share(&cage)?;
             scratch::make(&cage)?;
             let streams = if cage.program.terminal { 0 } else { 3 };
             // What is not the program's own is kept open until its end.
@@ -90,9 +92,16 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             scratch::remove(&cage.scratch)?;
             ended
         }
-        Job::Unpack(jobs) => scratch::unpack(jobs, with).map(|()| 0),
-        Job::Fill { directory } => scratch::fill(&directory, with).map(|()| 0),
+        Job::Unpack(jobs) => {
+            let is_over = watch(channel, Over::Told)?;
+            scratch::unpack(jobs, with, &is_over).map(|()| 0)
+        }
+        Job::Fill { directory } => {
+            let is_over = watch(channel, Over::Told)?;
+            scratch::fill(&directory, with, &is_over).map(|()| 0)
+        }
         Job::Check { name } => {
+            watch(channel, Over::Ended)?;
             let found = scratch::check(&name, with)?;
             let told = channel.send(&Message::Differences { found }, &[]);
             tried(told, || "tell what differs".to_owned())?;
@@ -100,6 +109,7 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
         }
         Job::Beside(_) => Err(StageError::new("do a job of others", Errno::INVAL)),
         Job::Remove { paths } => {
+            watch(channel, Over::Ended)?;
             for path in &paths {
                 scratch::remove(path)?;
             }

@@ -15,8 +15,9 @@ const NAMESPACES: u64 = 0x7e02_0000;
 const TERMINAL: [u64; 2] = [0x5412, 0x541c];
 /// Ways to run that are harmless.
 const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
-/// Sockets to a hypervisor.
-const VSOCK: u64 = 40;
+/// Families of sockets that are refused. Docker refuses the first one, to a hypervisor; the other one has the kernel
+/// encipher, which every library does by itself, and mistakes there have let programs write to files that they may only read.
+const FAMILIES: [u64; 2] = [40, 38];
 
 /// Installs the filters; the second one's answer counts where both refuse.
 pub(super) fn install() -> io::Result<()> {
@@ -53,10 +54,11 @@ fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     refused.insert(libc::SYS_ioctl, rules);
     let others = PERSONALITIES.map(|one| (0, SeccompCmpOp::Ne, one));
     refused.insert(libc::SYS_personality, vec![when(&others)?]);
-    refused.insert(
-        libc::SYS_socket,
-        vec![when(&[(0, SeccompCmpOp::Eq, VSOCK)])?],
-    );
+    let mut rules = Vec::new();
+    for family in FAMILIES {
+        rules.push(when(&[(0, SeccompCmpOp::Eq, family)])?);
+    }
+    refused.insert(libc::SYS_socket, rules);
     let architecture = std::env::consts::ARCH.try_into()?;
     Ok([
         SeccompFilter::new(

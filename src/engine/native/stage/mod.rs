@@ -14,6 +14,7 @@ mod devices;
 mod enter;
 mod filter;
 mod kernel;
+mod lifeline;
 mod loopback;
 mod mounts;
 mod place;
@@ -22,7 +23,7 @@ mod scratch;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
-use super::job::Job;
+use super::{channel::Message, job::Job};
 
 /// The hidden first argument.
 pub const NATIVE: &str = "__native";
@@ -51,6 +52,20 @@ impl StageError {
             what: what.into(),
             source: source.into(),
         }
+    }
+}
+
+impl From<StageError> for Message {
+    fn from(error: StageError) -> Self {
+        let StageError { mut what, source } = error;
+        let errno = source.raw_os_error().unwrap_or(0);
+        // What has no number has words, if it says more than of what kind it is.
+        if errno == 0
+            && let Some(inner) = source.get_ref()
+        {
+            what = format!("{what}: {inner}");
+        }
+        Self::Failed { what, errno }
     }
 }
 

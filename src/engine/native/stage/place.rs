@@ -79,24 +79,36 @@ pub(super) fn open_or_make(
     }
 }
 
-/// Opens what is there already, if it is.
-pub(super) fn existing(root: BorrowedFd<'_>, path: &str) -> Option<(OwnedFd, Kind)> {
-    let found = open_in(root, OsStr::new(path)).ok()?;
-    let kind = FileType::from_raw_mode(fstat(&found).ok()?.st_mode);
+/// Opens what is there already, if it is; whatever else keeps it from being seen is an error.
+pub(super) fn existing(
+    root: BorrowedFd<'_>,
+    path: &str,
+) -> Result<Option<(OwnedFd, Kind)>, StageError> {
+    let what = || format!("look at {path} in the image");
+    let found = match open_in(root, OsStr::new(path)) {
+        Err(Errno::NOENT) => return Ok(None),
+        found => tried(found, what)?,
+    };
+    let kind = FileType::from_raw_mode(tried(fstat(&found), what)?.st_mode);
     let kind = if kind == FileType::Directory {
         Kind::Directory
     } else {
         Kind::File
     };
-    Some((found, kind))
+    Ok(Some((found, kind)))
 }
 
 fn open_in(root: BorrowedFd<'_>, path: &OsStr) -> Result<OwnedFd, Errno> {
+    open_as(root, path, OFlags::PATH)
+}
+
+/// Opens something in the tree; links lead nowhere but into it.
+pub(super) fn open_as(root: BorrowedFd<'_>, path: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     loop {
         match openat2(
             root,
             path.as_bytes(),
-            OFlags::PATH | OFlags::CLOEXEC,
+            flags | OFlags::CLOEXEC,
             Mode::empty(),
             ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
         ) {

@@ -39,17 +39,16 @@ use crate::engine::native::{
     job::Job,
 };
 
+/// How much more than their content the small files may come to have: `/etc/hosts` and its like are edited.
+const FILES_MORE: usize = 1 << 20;
+
 /// Runs the stage; returns only if it failed.
 pub(super) fn run() -> ExitCode {
     let Ok(voice) = Channel::of_stdin() else {
         return ExitCode::from(125);
     };
     let Err(error) = become_program(&voice);
-    let message = Message::Failed {
-        what: error.what,
-        errno: error.source.raw_os_error().unwrap_or(0),
-    };
-    voice.send(&message, &[]).unwrap_or_default();
+    voice.send(&error.into(), &[]).unwrap_or_default();
     ExitCode::from(125)
 }
 
@@ -186,7 +185,7 @@ fn sources(cage: &Cage) -> Result<Vec<Option<OwnedFd>>, StageError> {
             directory, path, ..
         } => {
             let whole = mounts::open(directory, OFlags::DIRECTORY)?;
-            let part = existing(whole.as_fd(), &format!("./{path}"));
+            let part = existing(whole.as_fd(), &format!("./{path}"))?;
             let part = part.map(|(part, _)| part).ok_or(Errno::NOENT);
             tried(part, || format!("find {path} among what is shown")).map(Some)
         }
@@ -241,10 +240,13 @@ fn files(root: BorrowedFd<'_>, cage: &Cage) -> Result<(), StageError> {
     let memory = Path::new(&cage.scratch).join("files");
     let what = || "keep files in memory".to_owned();
     let place = mounts::open(memory.as_os_str(), OFlags::DIRECTORY)?;
+    // Whoever may write to one of the files is not to fill the machine's memory with it.
+    let content: usize = cage.files.iter().map(|file| file.content.len()).sum();
+    let options = format!("mode=755,size={}", content + FILES_MORE);
     mounts::new(
         "tmpfs",
         &place,
-        (MountFlags::NOSUID | MountFlags::NODEV, "mode=755"),
+        (MountFlags::NOSUID | MountFlags::NODEV, &options),
     )?;
     for (number, file) in cage.files.iter().enumerate() {
         let path = memory.join(number.to_string());

@@ -11,16 +11,17 @@ use std::{
         },
     },
     path::Path,
+    sync::atomic::AtomicBool,
 };
 
 use assembler::{
     store::rootfs::{UnpackJob, check_unpacked, unpack_layers},
-    unpack::{self, UnpackLimits, remove_tree},
+    unpack::{self, UnpackLimits, Wanted, remove_tree},
 };
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use super::{StageError, tried};
-use crate::engine::native::{cage::Cage, channel::DIFFERENCES};
+use crate::engine::native::{cage::Cage, channel::DIFFERENCES, scratch};
 
 /// An empty directory, for images without layers.
 pub(super) const NOTHING: &str = "nothing";
@@ -67,8 +68,19 @@ pub(super) fn remove(path: &OsStr) -> Result<(), StageError> {
     }
 }
 
-/// Unpacks layers.
-pub(super) fn unpack(jobs: Vec<UnpackJob>, mut with: Vec<OwnedFd>) -> Result<(), StageError> {
+/// Takes a share of the lock of the cage's directory, for as long as the cage is there.
+pub(super) fn share(cage: &Cage) -> Result<Option<fs_err::File>, StageError> {
+    tried(scratch::share(Path::new(&cage.scratch)), || {
+        "share the lock of the cage's directory".to_owned()
+    })
+}
+
+/// Unpacks layers, as long as that is wanted.
+pub(super) fn unpack(
+    jobs: Vec<UnpackJob>,
+    mut with: Vec<OwnedFd>,
+    is_over: &AtomicBool,
+) -> Result<(), StageError> {
     let what = || "unpack layers".to_owned();
     if with.len() != jobs.len() + 1 {
         return Err(StageError::new(what(), io::ErrorKind::InvalidInput));
@@ -76,21 +88,28 @@ pub(super) fn unpack(jobs: Vec<UnpackJob>, mut with: Vec<OwnedFd>) -> Result<(),
     let directory = with.remove(0);
     let blobs = with.into_iter().map(|blob| file(blob, "a layer's blob"));
     let work = jobs.into_iter().zip(blobs).collect();
-    unpack_layers(directory.as_fd(), work).map_err(|error| StageError::told(&error))?;
+    unpack_layers(directory.as_fd(), work, is_over).map_err(|error| StageError::told(&error))?;
     Ok(())
 }
 
-/// Fills a new directory.
-pub(super) fn fill(directory: &OsStr, mut with: Vec<OwnedFd>) -> Result<(), StageError> {
+/// Fills a new directory, as long as that is wanted; what cannot be filled is not there.
+pub(super) fn fill(
+    directory: &OsStr,
+    mut with: Vec<OwnedFd>,
+    is_over: &AtomicBool,
+) -> Result<(), StageError> {
     let what = || format!("fill {}", Path::new(directory).display());
     let Some(tar) = with.pop() else {
         return Err(StageError::new(what(), io::ErrorKind::InvalidInput));
     };
     tried(fs_err::create_dir(Path::new(directory)), what)?;
     let opened = tried(fs_err::File::open(Path::new(directory)), what)?;
-    let mut tar = file(tar, "the files of a mount");
-    unpack::unpack(&mut tar, opened.as_fd(), &UnpackLimits::default())
-        .map_err(|error| StageError::told(&error))?;
+    let mut tar = Wanted::new(file(tar, "the files of a mount"), is_over);
+    let filled = unpack::unpack(&mut tar, opened.as_fd(), &UnpackLimits::default());
+    if let Err(error) = filled {
+        remove(directory)?;
+        return Err(StageError::told(&error));
+    }
     Ok(())
 }
 
