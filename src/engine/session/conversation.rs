@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::{
     Ending, Memory, Talk,
     found::SessionState,
-    link::Link,
+    link::{Exit, Link},
     modes::TerminalModes,
     signals::{EndingSignal, GRACE, INSISTENT, Received, Signals, stop_ourselves},
     spec::SessionInput,
@@ -109,7 +109,9 @@ impl<'a> Conversation<'a> {
                 Talked::Ended(ending) => {
                     self.leave_terminal(match ending {
                         Ending::Exited { .. } => Behind::Ended,
-                        Ending::Left | Ending::Lost | Ending::Unknown => Behind::Alive,
+                        Ending::Left | Ending::LeftBehind | Ending::Lost | Ending::Unknown => {
+                            Behind::Alive
+                        }
                     });
                     return ending;
                 }
@@ -142,7 +144,7 @@ impl<'a> Conversation<'a> {
         while status.is_none() || drained.is_none() {
             tokio::select! {
                 answer = &mut exit, if status.is_none() => match answer {
-                    Ok(code) => status = Some(code),
+                    Ok(exit) => status = Some(exit),
                     Err(_) => return Talked::Broken,
                 },
                 end = &mut output.0, if drained.is_none() => {
@@ -183,7 +185,11 @@ impl<'a> Conversation<'a> {
                 }
             }
         }
-        let status = status.unwrap_or(125);
+        let status = match status {
+            Some(Exit::Ended(status)) => status,
+            Some(Exit::LeftBehind) => return Talked::Ended(Ending::LeftBehind),
+            None => 125,
+        };
         let memory = if status == KILLED {
             self.engine.memory_of(self.id).await
         } else {

@@ -16,6 +16,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 pub(crate) struct Link {
     /// Its streams.
     pub(crate) stream: Box<dyn Bytes>,
-    /// What is going to tell its exit status.
-    pub(crate) exit: Pin<Box<dyn Future<Output = Result<i32, EngineError>> + Send>>,
+    /// What is going to tell how it ends.
+    pub(crate) exit: Pin<Box<dyn Future<Output = Result<Exit, EngineError>> + Send>>,
+}
+
+/// How the talking over a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The container has ended, with this status.
+    Ended(i32),
+    /// It runs, and nothing more of what it prints comes here: it was read too slowly.
+    LeftBehind,
 }

@@ -42,7 +42,7 @@ pub(crate) use self::{
     exec::Program,
     found::{AGENT, PROJECT, SESSION, UID, VERSION},
     frames::{Frames, Stream},
-    link::{Bytes, Link},
+    link::{Bytes, Exit, Link},
     modes::TerminalModes,
     terminal::size as terminal_size,
 };
@@ -79,6 +79,8 @@ pub enum Ending {
     },
     /// The user left, and it runs on.
     Left,
+    /// It runs on, and prints faster than what it printed was read here.
+    LeftBehind,
     /// The engine went away for a while, and the container is not there any more.
     Lost,
     /// The engine went away and did not come back while we waited. The container may run on.
@@ -150,7 +152,13 @@ impl Created {
             () = self.signals.ending() => Err(EngineError::Interrupted),
         };
         match started {
-            Ok(()) => self.engine.leave_session(&self.id).await,
+            Ok(()) => {
+                self.engine.leave_session(&self.id).await?;
+                // What killed runs left is no reason for anybody to wait long, nor to tell of a failure.
+                let swept = tokio::time::timeout(signals::BRIEF, self.engine.sweep_sessions());
+                drop(swept.await);
+                Ok(())
+            }
             Err(error) => {
                 let removed = self.engine.remove_session(&self.id).await;
                 EngineError::and_removed(&self.id, Err(error), removed)

@@ -5,6 +5,7 @@ mod background;
 mod beside;
 mod ends;
 mod refused;
+mod slow;
 mod terminals;
 
 use std::{

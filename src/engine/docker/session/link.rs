@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::engine::{
     docker::{Docker, WireError, attach::Attach, error::EngineError, wire},
-    session::{Link, SessionInput, WhenEnded},
+    session::{Exit, Link, SessionInput, WhenEnded},
 };
 
 /// Longest answer that tells of an exit.
@@ -13,7 +13,7 @@ const EXIT_LIMIT: usize = 64 << 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Exit {
+struct Answer {
     status_code: i32,
 }
 
@@ -58,7 +58,7 @@ async fn exit(
     docker: Docker,
     begun: Option<Response<Incoming>>,
     wait: String,
-) -> Result<i32, EngineError> {
+) -> Result<Exit, EngineError> {
     let failed = |error| docker.failed("wait for the container", error);
     let answer = match begun {
         Some(answer) => answer,
@@ -66,7 +66,7 @@ async fn exit(
     };
     let body = answer.into_body();
     let bytes = wire::collect(body, EXIT_LIMIT).await.map_err(failed)?;
-    let exit: Exit =
+    let answer: Answer =
         serde_json::from_slice(&bytes).map_err(|error| failed(WireError::Json(error)))?;
-    Ok(exit.status_code)
+    Ok(Exit::Ended(answer.status_code))
 }

@@ -12,7 +12,8 @@ use super::{
 use crate::engine::{
     docker::EngineError,
     native::{Native, error::NativeError},
-    session::{ExecSpec, Link, LogsWanted, SessionInput, WhenEnded},
+    session::{ExecSpec, Exit, Link, LogsWanted, SessionInput, WhenEnded},
+    step::files::Nonce,
 };
 
 impl Native {
@@ -24,23 +25,26 @@ impl Native {
     ) -> Result<Link, EngineError> {
         let what = "attach to the session";
         let found = self.found(id)?.ok_or(NativeError::Vanished)?;
+        let number = number().map_err(EngineError::host("make up a number"))?;
         let request = Request::Attach {
             starter: self.ours.has(id),
             input: input != SessionInput::Empty,
+            number,
         };
         let attach = async {
             let mut stream = wire::ask(&found.path, &request).await?;
             let attached = wire::hear::<Answer>(&mut stream).await?;
             attached.ok_or(io::ErrorKind::UnexpectedEof)?;
-            let wait = wire::ask(&found.path, &Request::Wait).await?;
+            let wait = wire::ask(&found.path, &Request::Wait { number }).await?;
             Ok((stream, wait))
         };
         let (stream, mut wait) = attach.await.map_err(EngineError::host(what))?;
         let exit = async move {
             match wire::hear::<Answer>(&mut wait).await {
-                Ok(Some(Answer::Ended { status })) => Ok(status),
+                Ok(Some(Answer::Ended { status })) => Ok(Exit::Ended(status)),
+                Ok(Some(Answer::LeftBehind)) => Ok(Exit::LeftBehind),
                 // Whoever ends a session's keeper ends the session.
-                _ => Ok(128 + Signal::KILL.as_raw()),
+                _ => Ok(Exit::Ended(128 + Signal::KILL.as_raw())),
             }
         };
         Ok(Link {
@@ -91,6 +95,12 @@ impl Native {
         let found = self.found(id)?.ok_or(NativeError::Vanished)?;
         NativeProgram::new(self, &found.record, spec)
     }
+}
+
+/// Makes up a number for a connection.
+fn number() -> io::Result<u64> {
+    let nonce = Nonce::new()?;
+    u64::from_str_radix(nonce.text(), 16).map_err(io::Error::other)
 }
 
 /// Finds a signal by its name, with or without `SIG`.

@@ -32,9 +32,11 @@ pub(super) enum Request {
         starter: bool,
         /// Whether there is anything to read for the agent.
         input: bool,
+        /// A number that no other connection has.
+        number: u64,
     },
-    /// The exit status, once there is one.
-    Wait,
+    /// The exit status, once there is one, or that the connection with this number was left behind.
+    Wait { number: u64 },
     /// Another size of the terminal: height and width.
     Resize { size: (u16, u16) },
     /// A signal for the first process.
@@ -53,6 +55,8 @@ pub(super) enum Answer {
         /// Its exit status.
         status: i32,
     },
+    /// It runs, and prints faster than what it printed was read over that connection.
+    LeftBehind,
 }
 
 /// What whoever created a session says.

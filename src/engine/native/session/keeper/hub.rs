@@ -1,9 +1,10 @@
 //! Where what the agent prints goes: to its log, and to whoever looks on.
 //!
 //! Invariant: nothing is lost for whoever started the session, who holds the agent up by reading slowly; nobody else does,
-//! and who is too slow is left behind.
+//! and who is too slow is left behind, and remembered.
 
 use std::{
+    collections::BTreeSet,
     io,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
@@ -13,10 +14,13 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::unix::pipe,
-    sync::{mpsc, watch},
+    sync::watch,
 };
 
-use super::inside::{self, Streams};
+use super::{
+    inside::{self, Streams},
+    viewer::{Offered, Part, View, Viewer, look_on},
+};
 use crate::engine::{
     native::session::log::{Writer, header},
     session::Stream,
@@ -24,10 +28,6 @@ use crate::engine::{
 
 /// Longest piece that is read at once.
 const PIECE: usize = 64 << 10;
-/// How many pieces may wait for whoever started the session.
-const WAITING: usize = 2;
-/// How many may wait for anybody else, before that one is left behind.
-const PATIENCE: usize = 512;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,15 +37,8 @@ pub(super) struct Hub {
     terminal: Mutex<Option<OwnedFd>>,
     /// How many of the agent's streams are open.
     open: watch::Sender<usize>,
-}
-
-/// Who looks on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Whoever started the session.
-    Starter,
-    /// Anybody else.
-    Visitor,
+    /// Who was too slow, by number.
+    behind: watch::Sender<BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,12 +46,6 @@ struct State {
     log: Option<Writer>,
     viewers: Vec<Viewer>,
     is_over: bool,
-}
-
-#[derive(Debug)]
-struct Viewer {
-    queue: mpsc::Sender<Bytes>,
-    is_starter: bool,
 }
 
 /// Makes an end of a pipe or terminal one that is read.
@@ -92,6 +79,7 @@ impl Hub {
             input: Arc::default(),
             terminal: Mutex::default(),
             open: watch::Sender::new(0),
+            behind: watch::Sender::default(),
         }
     }
 
@@ -111,9 +99,10 @@ impl Hub {
         self.open.send_replace(streams.outputs.len());
         for (stream, output) in streams.outputs {
             let (state, open) = (Arc::clone(&self.state), self.open.clone());
+            let behind = self.behind.clone();
             tokio::spawn(async move {
                 let kind = (!terminal).then_some(stream);
-                hand_on(&state, output, (stream, kind))
+                hand_on((&state, &behind), output, (stream, kind))
                     .await
                     .unwrap_or_default();
                 open.send_modify(|open| *open -= 1);
@@ -136,15 +125,20 @@ impl Hub {
         drop(terminal.take());
     }
 
-    /// Begins to look on.
-    pub(super) fn view(&self, part: Part) -> mpsc::Receiver<Bytes> {
-        let is_starter = part == Part::Starter;
-        let (queue, pieces) = mpsc::channel(if is_starter { WAITING } else { PATIENCE });
+    /// Begins to look on, under a number.
+    pub(super) fn view(&self, part: Part, number: u64) -> View {
+        let (viewer, view) = look_on(part, number);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_over {
-            state.viewers.push(Viewer { queue, is_starter });
+            state.viewers.push(viewer);
         }
-        pieces
+        view
+    }
+
+    /// Waits until whoever has this number is left behind, which most never are.
+    pub(super) async fn left_behind(&self, number: u64) {
+        let mut behind = self.behind.subscribe();
+        drop(behind.wait_for(|behind| behind.contains(&number)).await);
     }
 
     /// Gives the agent something to read.
@@ -176,7 +170,7 @@ impl Hub {
 }
 
 async fn hand_on(
-    state: &Mutex<State>,
+    (state, behind): (&Mutex<State>, &watch::Sender<BTreeSet<u64>>),
     output: OwnedFd,
     (stream, kind): (Stream, Option<Stream>),
 ) -> io::Result<()> {
@@ -189,29 +183,38 @@ async fn hand_on(
         }
         let framed = kind.map(|stream| header(stream, piece.len()));
         let whole = [framed.as_ref().map_or(&[][..], |header| header), piece].concat();
-        deliver(state, (stream, piece), Bytes::from(whole)).await;
+        deliver((state, behind), (stream, piece), Bytes::from(whole)).await;
     }
 }
 
-async fn deliver(state: &Mutex<State>, (stream, piece): (Stream, &[u8]), whole: Bytes) {
-    let starters: Vec<mpsc::Sender<Bytes>> = {
+async fn deliver(
+    (state, behind): (&Mutex<State>, &watch::Sender<BTreeSet<u64>>),
+    (stream, piece): (Stream, &[u8]),
+    whole: Bytes,
+) {
+    let starters: Vec<Viewer> = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = &mut state.log {
             // A full disk is no reason to hold an agent up.
             log.keep(stream, piece).unwrap_or_default();
         }
-        state.viewers.retain(|viewer| {
-            if viewer.is_starter {
-                !viewer.queue.is_closed()
-            } else {
-                viewer.queue.try_send(whole.clone()).is_ok()
+        state.viewers.retain(|viewer| match viewer.part {
+            Part::Starter => !viewer.is_gone(),
+            Part::Visitor => {
+                let offered = viewer.offer(&whole);
+                if offered == Offered::Full {
+                    behind.send_modify(|behind| {
+                        behind.insert(viewer.number);
+                    });
+                }
+                offered == Offered::Taken
             }
         });
-        let starters = state.viewers.iter().filter(|viewer| viewer.is_starter);
-        starters.map(|viewer| viewer.queue.clone()).collect()
+        let starters = state.viewers.iter();
+        let starters = starters.filter(|viewer| viewer.part == Part::Starter);
+        starters.cloned().collect()
     };
     for starter in starters {
-        // One that went away in the meantime needs nothing.
-        starter.send(whole.clone()).await.unwrap_or_default();
+        starter.give(&whole).await;
     }
 }

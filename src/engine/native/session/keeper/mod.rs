@@ -10,6 +10,7 @@
 mod hub;
 mod inside;
 mod serve;
+mod viewer;
 
 use std::{
     os::fd::OwnedFd,

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Keeper, Wish, hub::Part};
+use super::{Keeper, Wish, viewer::Part};
 use crate::engine::native::session::wire::{self, Answer, Request};
 
 /// How much of what somebody types is read at once.
@@ -51,12 +51,17 @@ async fn one(mut stream: UnixStream, keeper: &Keeper) -> std::io::Result<()> {
         return Ok(());
     };
     let answer = match request {
-        Request::Attach { starter, input } => {
-            attach(stream, keeper, (starter, input)).await;
+        Request::Attach {
+            starter,
+            input,
+            number,
+        } => {
+            attach(stream, keeper, (starter, input), number).await;
             return Ok(());
         }
-        Request::Wait => Answer::Ended {
-            status: over(keeper).await,
+        Request::Wait { number } => tokio::select! {
+            () = keeper.hub.left_behind(number) => Answer::LeftBehind,
+            status = over(keeper) => Answer::Ended { status },
         },
         Request::Resize { size } => {
             keeper.hub.resize(size);
@@ -92,21 +97,26 @@ async fn stop(keeper: &Keeper, seconds: u32) {
     }
 }
 
-async fn attach(stream: UnixStream, keeper: &Keeper, (is_starter, input): (bool, bool)) {
-    let mut stream = stream;
-    let mut pieces = keeper.hub.view(if is_starter {
+async fn attach(
+    mut stream: UnixStream,
+    keeper: &Keeper,
+    (is_starter, input): (bool, bool),
+    number: u64,
+) {
+    let part = if is_starter {
         Part::Starter
     } else {
         Part::Visitor
-    });
+    };
+    let mut pieces = keeper.hub.view(part, number);
     // From here on nothing is missed.
     if wire::say(&mut stream, &Answer::Done).await.is_err() {
         return;
     }
     let (mut from, mut to) = stream.into_split();
     let printing = async {
-        while let Some(piece) = pieces.recv().await {
-            if to.write_all(&piece).await.is_err() {
+        while let Some(waiting) = pieces.next().await {
+            if to.write_all(&waiting.piece).await.is_err() {
                 return;
             }
         }

@@ -1,0 +1,80 @@
+//! Whoever looks on without an engine and reads slowly holds no agent up, misses nothing that fits, and is told otherwise.
+
+use std::{
+    io::Read as _,
+    process::{Child, Stdio},
+};
+
+use super::{background, listed, runs_arguments};
+use crate::{
+    ground::{Ground, Said, on_this_machine},
+    session::until,
+};
+
+/// Looks on, and after a first line reads nothing yet.
+fn looks_on(ground: &Ground) -> Child {
+    let mut child = ground
+        .aicage(&["attach"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 5];
+    let stdout = child.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"tick\n");
+    child
+}
+
+/// Lets the agent print, and waits until it has.
+fn goes(ground: &Ground) {
+    let sign = ground.project().join("done");
+    fs_err::write(ground.project().join("go"), "").unwrap();
+    until("end of the printing", || sign.exists().then_some(()));
+}
+
+const WAIT: &str = "while [ ! -e go ]; do echo tick; sleep 0.1; done";
+
+#[test]
+fn a_slow_visitor_sees_every_one_of_many_small_pieces() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let lines = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done";
+        let end = "echo >done; while [ ! -e end ]; do sleep 0.1; done; exit 5";
+        background(ground, &format!("{WAIT}; {lines}; {end}"));
+        let child = looks_on(ground);
+        goes(ground);
+        fs_err::write(ground.project().join("end"), "").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = Said::judge(&output, 5, "attach");
+        let lines: Vec<&str> = said.stdout.lines().filter(|line| *line != "tick").collect();
+        assert_eq!((lines.len(), lines.last()), (30_000, Some(&"line 29999")));
+        ground.run(&["stop"], 0);
+    });
+}
+
+#[test]
+fn a_visitor_who_is_much_too_slow_is_told_and_the_agent_runs_on() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let flood = "head -c 100000000 /dev/zero; echo >done";
+        let name = background(
+            ground,
+            &format!("{WAIT}; {flood}; while :; do sleep 0.1; done"),
+        );
+        let mut child = looks_on(ground);
+        goes(ground);
+        let mut seen = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut seen).unwrap();
+        let said = Said::judge(&child.wait_with_output().unwrap(), 125, "attach");
+        said.tells("prints faster than");
+        said.tells(&format!("aicage logs {name}"));
+        assert!(
+            (10_000_000..90_000_000).contains(&seen.len()),
+            "{}",
+            seen.len()
+        );
+        assert_eq!(listed(ground)[0]["status"], "running");
+        ground.run(&["stop", "-t", "0"], 0);
+    });
+}
