@@ -9,10 +9,11 @@ use crate::{
     context::Context,
     diagnostic::Diagnostic,
     engine::{
-        Engine,
+        Engine, EngineChoice,
         session::{EngineSession, SessionState, stop_session},
     },
     exit_status::ExitStatus,
+    settings::Origin,
 };
 
 /// How long a session in the background that has ended is kept, in seconds: a week.
@@ -55,12 +56,17 @@ pub async fn all(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
 }
 
 /// Lists the sessions of the engine that is used, and those that this machine keeps by itself: they are only files, and may
-/// be older than the engine.
+/// be older than the engine. Where the command line names an engine, only its sessions are meant.
 async fn listed(context: &Context) -> Result<Vec<EngineSession>, Diagnostic> {
     let uid = context.settings.account.uid;
+    let is_said = matches!(context.settings.origin("engine"), Origin::Flag);
+    let is_engines = matches!(
+        context.settings.config.engine,
+        EngineChoice::Docker | EngineChoice::Podman
+    );
     let own = match context.settings.native().engine() {
-        Some(native) => native.sessions(uid).await?,
-        None => Vec::new(),
+        Some(native) if !(is_said && is_engines) => native.sessions(uid).await?,
+        Some(_) | None => Vec::new(),
     };
     let mut sessions = match context.engine().await {
         Ok(Engine::Native(_)) => return Ok(own),
@@ -118,7 +124,17 @@ pub fn named(
     let is_meant = |session: &&EngineSession| {
         session.name == name || (name.len() >= SHORTEST_ID && session.id.starts_with(name))
     };
-    let Some(found) = sessions.iter().find(is_meant) else {
+    let mut meant: Vec<&EngineSession> = sessions.iter().filter(is_meant).collect();
+    if meant.len() > 1 {
+        // One that has ended cannot be joined, and so is not meant.
+        meant.retain(|session| wanted.fits(session));
+    }
+    let found = match meant.as_slice() {
+        [] => sessions.iter().find(is_meant),
+        [only] => Some(*only),
+        several => return Err(shared(name, several)),
+    };
+    let Some(found) = found else {
         return Err(unknown(sessions, name));
     };
     if !wanted.fits(found) {
@@ -179,6 +195,27 @@ fn only(
             "start one with `aicage AGENT`"
         })),
     }
+}
+
+/// Two engines may each have a session of that name, or two ids begin alike.
+fn shared(name: &str, sessions: &[&EngineSession]) -> Diagnostic {
+    let each: Vec<String> = sessions
+        .iter()
+        .map(|session| {
+            let id: String = session.id.chars().take(12).collect();
+            format!("`{id}` of {}", session.engine.info().name)
+        })
+        .collect();
+    Diagnostic::new(
+        "session-ambiguous",
+        ExitStatus::Usage,
+        format!(
+            "{} sessions are called `{name}`: {}",
+            each.len(),
+            each.join(", ")
+        ),
+    )
+    .hint("say which one by its id, or its engine with `--engine`")
 }
 
 fn unknown(sessions: &[EngineSession], name: &str) -> Diagnostic {
@@ -245,6 +282,16 @@ mod tests {
         let refused = |name| named(&sessions(), name, Wanted::Running).unwrap_err();
         assert_eq!(refused("0123").code(), "unknown-session");
         assert_eq!(refused("codex-old").code(), "session-ended");
+        let twice = [sessions(), sessions()].concat();
+        let error = named(&twice, "codex-app", Wanted::Running).unwrap_err();
+        assert_eq!(error.code(), "session-ambiguous");
+        let text = format!("{error:?}");
+        assert!(
+            text.contains("`0123abcd0123` of native, `0123abcd0123`"),
+            "{text}"
+        );
+        let error = named(&twice, "codex-old", Wanted::Running).unwrap_err();
+        assert_eq!(error.code(), "session-ended");
         let text = format!("{:?}", refused("codex-ap"));
         assert!(text.contains("did you mean `codex-app`?"), "{text}");
     }

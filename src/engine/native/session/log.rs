@@ -107,14 +107,22 @@ struct Reader {
 
 impl Reader {
     fn open(directory: &Path) -> io::Result<Self> {
-        let number = numbers(directory)?.into_iter().min();
-        let number = number.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            number,
-            file: fs_err::File::open(path(directory, number))?,
-            rest: Vec::new(),
-        })
+        loop {
+            let number = numbers(directory)?.into_iter().min();
+            let number = number.ok_or(io::ErrorKind::NotFound)?;
+            match fs_err::File::open(path(directory, number)) {
+                // Another came just then, and it was one too many.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => {
+                    return Ok(Self {
+                        directory: directory.to_owned(),
+                        number,
+                        file: opened?,
+                        rest: Vec::new(),
+                    });
+                }
+            }
+        }
     }
 
     /// Returns all that is there by now.
@@ -133,8 +141,11 @@ impl Reader {
                 return Ok(pieces);
             };
             self.rest.clear();
-            self.number = next;
-            self.file = fs_err::File::open(path(&self.directory, next))?;
+            match fs_err::File::open(path(&self.directory, next)) {
+                // Of one that is gone already nothing was read; a later one is there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => (self.number, self.file) = (next, opened?),
+            }
         }
     }
 
