@@ -11,7 +11,7 @@ use std::{
         unix::process::ExitStatusExt as _,
     },
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use landlock::Scope;
@@ -33,23 +33,8 @@ use crate::engine::native::{
     job::{Beside, Job},
 };
 
-/// Runs the stage.
-pub(super) fn run() -> ExitCode {
-    let Ok(channel) = Channel::of_stdin() else {
-        return ExitCode::from(125);
-    };
-    let message = match work(&channel) {
-        Ok(status) => Message::Ended { status },
-        Err(error) => Message::Failed {
-            what: error.what,
-            errno: error.source.raw_os_error().unwrap_or(0),
-        },
-    };
-    channel.send(&message, &[]).unwrap_or_default();
-    ExitCode::SUCCESS
-}
-
-fn work(channel: &Channel) -> Result<i32, StageError> {
+/// Runs a program, and returns how it ended.
+pub(super) fn work(channel: &Channel) -> Result<i32, StageError> {
     tried(setsid(), || "leave the terminal".to_owned())?;
     tried(set_dumpable_behavior(DumpableBehavior::NotDumpable), || {
         "keep others from looking into this process".to_owned()

@@ -6,7 +6,7 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::process::ExitStatusExt as _,
     },
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use rustix::{
@@ -27,20 +27,8 @@ use crate::engine::native::{
     job::Job,
 };
 
-/// Runs the stage.
-pub(super) fn run() -> ExitCode {
-    let Ok(channel) = Channel::of_stdin() else {
-        return ExitCode::from(125);
-    };
-    let message = match work(&channel) {
-        Ok(status) => Message::Ended { status },
-        Err(error) => error.into(),
-    };
-    channel.send(&message, &[]).unwrap_or_default();
-    ExitCode::SUCCESS
-}
-
-fn work(channel: &Channel) -> Result<i32, StageError> {
+/// Does one job, and returns how it ended.
+pub(super) fn work(channel: &Channel) -> Result<i32, StageError> {
     // A key that ends aicage is not to end this process before it has tidied up.
     tried(setsid(), || "leave the terminal".to_owned())?;
     tried(kernel::unshare(UnshareFlags::NEWUSER), || {

@@ -23,7 +23,10 @@ mod scratch;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
-use super::{channel::Message, job::Job};
+use super::{
+    channel::{Channel, Message},
+    job::Job,
+};
 
 /// The hidden first argument.
 pub const NATIVE: &str = "__native";
@@ -109,10 +112,10 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         return ExitCode::from(125);
     }
     match arguments {
-        [stage] if stage == ENTER => enter::run(),
+        [stage] if stage == ENTER => answer(enter::work),
         [stage] if stage == CAGE => root::run(),
         [stage] if stage == KEEP => super::session::keeper::main(),
-        [stage] if stage == BESIDE => beside::run(),
+        [stage] if stage == BESIDE => answer(beside::work),
         _ => {
             use std::io::Write as _;
             drop(writeln!(
@@ -122,6 +125,20 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Runs a stage that tells whoever started it how its work ended.
+fn answer(work: impl FnOnce(&Channel) -> Result<i32, StageError>) -> ExitCode {
+    let Ok(channel) = Channel::of_stdin() else {
+        return ExitCode::from(125);
+    };
+    let message = match work(&channel) {
+        Ok(status) => Message::Ended { status },
+        Err(error) => error.into(),
+    };
+    // Nobody may be there any more.
+    channel.send(&message, &[]).unwrap_or_default();
+    ExitCode::SUCCESS
 }
 
 /// Reads the job from the file that came with it.
