@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    #[cfg(target_os = "linux")]
     if let [_, verb, rest @ ..] = arguments.as_slice()
         && verb == aicage::engine::native::NATIVE
     {

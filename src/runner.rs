@@ -67,7 +67,7 @@ impl<'a> Runner<'a> {
             interrupt: self.context.interrupt.token(),
         };
         let reporter = Arc::clone(&self.context.reporter);
-        let sandbox = EngineSandbox::new(engine, runtime, settings, reporter).map_err(none)?;
+        let sandbox = EngineSandbox::new(engine, runtime, settings, reporter);
         Ok(self.context.sandbox.get_or_init(|| sandbox))
     }
 }

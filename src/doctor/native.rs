@@ -80,7 +80,6 @@ pub(super) enum Use {
 }
 
 /// Makes a container, the smallest there is, which is gone at the end.
-#[cfg(target_os = "linux")]
 fn tried(settings: &Settings) -> Option<Result<(), String>> {
     let Some(Engine::Native(native)) = settings.native().engine() else {
         return None;
@@ -88,11 +87,6 @@ fn tried(settings: &Settings) -> Option<Result<(), String>> {
     let program = init_program::init_for(std::env::consts::ARCH).ok()?;
     let made = engine::native::probe(&native, program);
     Some(made.map_err(|error| crate::diagnostic::sentence(&error)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn tried(_settings: &Settings) -> Option<Result<(), String>> {
-    None
 }
 
 /// Looks at files, and tries.

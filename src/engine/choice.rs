@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Engine,
     docker::{self, EngineError, EngineInfo, EngineSettings},
-    native::Native,
+    native,
 };
 
 /// What runs steps and sessions, as it can be asked for.
@@ -57,9 +57,7 @@ pub struct NativeSettings {
 impl NativeSettings {
     /// Returns the machine as an engine, where it can be one.
     pub fn engine(&self) -> Option<Engine> {
-        let (uid, gid) = self.ids;
-        let native = || Native::new(self.store.clone(), (&self.name, uid, gid));
-        cfg!(target_os = "linux").then(|| Engine::Native(native()))
+        native::here(self).map(Engine::Native)
     }
 }
 

@@ -5,6 +5,10 @@
 
 mod choice;
 pub mod docker;
+#[cfg(target_os = "linux")]
+pub mod native;
+#[cfg(not(target_os = "linux"))]
+#[path = "native/elsewhere.rs"]
 pub mod native;
 mod sandbox;
 pub mod session;

@@ -10,11 +10,10 @@ use assembler::{
 };
 use tokio::runtime::Handle;
 
-#[cfg(target_os = "linux")]
-use super::native::NativeSandbox;
 use super::{
     Engine, SandboxSettings,
     docker::{DockerSandbox, EngineError},
+    native::NativeSandbox,
     step::{Sinks, Take, files::Mode, heard::printed},
 };
 
@@ -29,7 +28,6 @@ enum Kind<'a> {
     /// Docker's or Podman's.
     Docker(DockerSandbox<'a>),
     /// This machine's own.
-    #[cfg(target_os = "linux")]
     Native(NativeSandbox<'a>),
 }
 
@@ -43,32 +41,22 @@ impl<'a> EngineSandbox<'a> {
     /// Makes the sandbox of an engine; nothing is done until a step runs.
     ///
     /// Steps are run on a thread that may block, never on one of the runtime's own.
-    #[cfg_attr(
-        target_os = "linux",
-        expect(
-            clippy::unnecessary_wraps,
-            reason = "elsewhere not every engine has one"
-        )
-    )]
     pub fn new(
         engine: &Engine,
         runtime: Handle,
         settings: SandboxSettings,
         reporter: Arc<dyn Reporter + 'a>,
-    ) -> Result<Self, EngineError> {
+    ) -> Self {
         let told = Arc::clone(&reporter);
         let kind = match engine {
             Engine::Docker(docker) => {
                 Kind::Docker(DockerSandbox::new(docker.clone(), runtime, settings, told))
             }
-            #[cfg(target_os = "linux")]
             Engine::Native(native) => {
                 Kind::Native(NativeSandbox::new(native.clone(), runtime, settings, told))
             }
-            #[cfg(not(target_os = "linux"))]
-            Engine::Native(_) => return Err(EngineError::NativeElsewhere),
         };
-        Ok(Self { kind, reporter })
+        Self { kind, reporter }
     }
 
     /// Has all files uploaded, as for an engine on another machine; this machine by itself has no such way.
@@ -76,7 +64,6 @@ impl<'a> EngineSandbox<'a> {
     pub fn uploading(self) -> Self {
         let kind = match self.kind {
             Kind::Docker(sandbox) => Kind::Docker(sandbox.uploading()),
-            #[cfg(target_os = "linux")]
             native @ Kind::Native(_) => native,
         };
         Self { kind, ..self }
@@ -88,7 +75,6 @@ impl<'a> EngineSandbox<'a> {
     pub async fn clean(&self) -> Result<(), EngineError> {
         match &self.kind {
             Kind::Docker(sandbox) => sandbox.clean().await,
-            #[cfg(target_os = "linux")]
             Kind::Native(sandbox) => {
                 tokio::task::block_in_place(|| sandbox.clean());
                 Ok(())
@@ -104,7 +90,6 @@ impl<'a> EngineSandbox<'a> {
     ) -> Result<(), SandboxError> {
         match &self.kind {
             Kind::Docker(sandbox) => sandbox.execute(request, how, sinks),
-            #[cfg(target_os = "linux")]
             Kind::Native(sandbox) => sandbox.execute(request, how, sinks),
         }
     }
@@ -154,7 +139,6 @@ impl Sandbox for EngineSandbox<'_> {
     fn runner(&self) -> String {
         match &self.kind {
             Kind::Docker(sandbox) => sandbox.runner(),
-            #[cfg(target_os = "linux")]
             Kind::Native(sandbox) => sandbox.runner(),
         }
     }

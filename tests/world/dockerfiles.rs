@@ -222,7 +222,7 @@ impl Yard {
         };
         let runtime = self.runtime.handle().clone();
         let engine = Engine::from(&docker);
-        let sandbox = EngineSandbox::new(&engine, runtime, settings, Arc::new(Silent)).unwrap();
+        let sandbox = EngineSandbox::new(&engine, runtime, settings, Arc::new(Silent));
         let world = World {
             store: &self.store,
             lock: &self.lock,

@@ -4,11 +4,17 @@ pub mod du;
 pub mod prune;
 pub mod verify;
 
-use assembler::store::rootfs::InMapping;
+use assembler::store::rootfs::{Directly, InMapping};
 use clap::Subcommand;
 
 use crate::{
-    context::Context, diagnostic::Diagnostic, engine::NativeSettings, exit_status::ExitStatus,
+    context::Context,
+    diagnostic::Diagnostic,
+    engine::{
+        NativeSettings,
+        native::{self, Upkeep},
+    },
+    exit_status::ExitStatus,
 };
 
 /// What `aicage cache` can do.
@@ -33,16 +39,8 @@ pub async fn cache(context: &Context, command: CacheCommand) -> Result<ExitStatu
 
 /// Does something for which unpacked layers may have to be removed or looked into, whoever owns their files.
 fn with_unpacked<T>(settings: &NativeSettings, does: impl FnOnce(&dyn InMapping) -> T) -> T {
-    #[cfg(target_os = "linux")]
-    {
-        use crate::engine::native::{Native, Upkeep};
-        let (uid, gid) = settings.ids;
-        let native = Native::new(settings.store.clone(), (&settings.name, uid, gid));
-        does(&Upkeep::new(&native))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = settings;
-        does(&assembler::store::rootfs::Directly)
+    match native::here(settings) {
+        Some(native) => does(&Upkeep::new(&native)),
+        None => does(&Directly),
     }
 }

@@ -81,7 +81,7 @@ pub enum NativeError {
 
 impl NativeError {
     /// Says what was tried on this machine when the system refused.
-    pub(crate) fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub fn host(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Host { what, source }
     }

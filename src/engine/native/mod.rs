@@ -1,34 +1,21 @@
 //! Linux itself as the engine: no service, no root, only the kernel's namespaces.
 //!
 //! Invariant: nothing here needs another right than the caller's own, and what ends, however it ends, leaves no process
-//! and no mount behind.
+//! and no mount behind. Elsewhere `elsewhere` is in this room's place.
 
-#[cfg(target_os = "linux")]
 mod cage;
-#[cfg(target_os = "linux")]
 mod channel;
-#[cfg(target_os = "linux")]
 mod environment;
 mod error;
-#[cfg(target_os = "linux")]
 mod ids;
-#[cfg(target_os = "linux")]
 mod job;
-#[cfg(target_os = "linux")]
 mod launch;
-#[cfg(target_os = "linux")]
 mod network_files;
-#[cfg(target_os = "linux")]
 mod probe;
-#[cfg(target_os = "linux")]
 mod rootfs;
-#[cfg(target_os = "linux")]
 mod sandbox;
-#[cfg(target_os = "linux")]
 mod scratch;
-#[cfg(target_os = "linux")]
 mod session;
-#[cfg(target_os = "linux")]
 mod stage;
 
 use std::path::PathBuf;
@@ -37,18 +24,17 @@ use assembler::platform::Platform;
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::NativeError;
-#[cfg(target_os = "linux")]
 pub use self::{
     ids::{Extent, IdMaps},
     rootfs::Upkeep,
     stage::{NATIVE, run},
 };
-use super::docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers};
-#[cfg(target_os = "linux")]
+use super::{
+    NativeSettings,
+    docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
+};
 pub(crate) use probe::probe;
-#[cfg(target_os = "linux")]
 pub(crate) use sandbox::NativeSandbox;
-#[cfg(target_os = "linux")]
 pub(crate) use session::NativeProgram;
 
 /// This machine, as it is to run steps and sessions by itself; cheap to clone.
@@ -63,13 +49,22 @@ pub struct Native {
     /// The caller's name, by which sub-ids are listed.
     pub name: String,
     /// Sessions that we created and have not left.
-    #[cfg(target_os = "linux")]
     ours: session::Ours,
     /// The program that makes cages: this one.
     pub program: PathBuf,
     /// Long work in the caller's mapping breaks off when this is cancelled.
     interrupt: CancellationToken,
     info: EngineInfo,
+}
+
+/// Returns this machine, if it can be an engine.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it cannot be one")]
+pub(crate) fn here(settings: &NativeSettings) -> Option<Native> {
+    let (uid, gid) = settings.ids;
+    Some(Native::new(
+        settings.store.clone(),
+        (&settings.name, uid, gid),
+    ))
 }
 
 impl Native {
@@ -81,7 +76,6 @@ impl Native {
             uid,
             gid,
             name: name.to_owned(),
-            #[cfg(target_os = "linux")]
             ours: session::Ours::default(),
             program: PathBuf::from("/proc/self/exe"),
             interrupt: CancellationToken::new(),
@@ -121,7 +115,6 @@ impl Native {
     }
 
     /// Finds out how the caller's ids are mapped.
-    #[cfg(target_os = "linux")]
     pub fn maps(&self) -> Result<IdMaps, NativeError> {
         IdMaps::of_caller(&self.name)
     }

@@ -1,15 +1,12 @@
 //! Writes what scripts print, up to a limit.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 /// Most that is kept of what a step prints.
 const LIMIT: usize = 64 << 20;
-
-/// How much is read at once.
-const PIECE: usize = 64 << 10;
 
 /// What our own program's lines begin with; the last one says why it could not answer in full.
 const OURS: &[u8] = b"aicage: ";
@@ -34,16 +31,8 @@ pub(crate) fn write(mut printed: mpsc::Receiver<Bytes>, log: &mut (dyn Write + S
     log.finish()
 }
 
-/// Writes all that comes from a pipe until nobody has its other end, in the same way.
-pub(crate) fn copy(printed: fs_err::File, log: &mut (dyn Write + Send)) -> Logged {
-    let mut log = Log::new(log);
-    // What cannot be read any more is its end.
-    io::copy(&mut BufReader::with_capacity(PIECE, printed), &mut log).unwrap_or_default();
-    log.finish()
-}
-
 /// A log that is being written.
-struct Log<'a> {
+pub(crate) struct Log<'a> {
     to: &'a mut (dyn Write + Send),
     end: Vec<u8>,
     room: usize,
@@ -52,7 +41,7 @@ struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    fn new(to: &'a mut (dyn Write + Send)) -> Self {
+    pub(crate) fn new(to: &'a mut (dyn Write + Send)) -> Self {
         Self {
             to,
             end: Vec::new(),
@@ -74,7 +63,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn finish(self) -> Logged {
+    pub(crate) fn finish(self) -> Logged {
         let mut outcome = self.outcome;
         if outcome.is_ok() && self.dropped > 0 {
             let dropped = self.dropped;

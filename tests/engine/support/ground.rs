@@ -143,7 +143,7 @@ impl Ground {
         recorder: &'a Recorder,
     ) -> EngineSandbox<'a> {
         let runtime = self.runtime.handle().clone();
-        EngineSandbox::new(&self.engine, runtime, settings, Arc::new(recorder)).unwrap()
+        EngineSandbox::new(&self.engine, runtime, settings, Arc::new(recorder))
     }
 
     pub(crate) fn scratch(&self) -> PathBuf {

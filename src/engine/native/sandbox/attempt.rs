@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsString,
-    io,
+    io::{self, BufReader},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{Arc, PoisonError, Weak},
     time::Duration,
@@ -34,7 +34,7 @@ use crate::engine::{
         Sinks,
         files::{Connected, Mode, Nonce, StepFiles, StepJob, Transport, Way},
         heard::{Heard, joined, unfinished},
-        log,
+        log::Log,
         timer::Timer,
     },
 };
@@ -89,6 +89,7 @@ impl NativeSandbox<'_> {
         let helper = helper.map_err(|error| self.failed(error))?;
         let printed = OwnedFd::from(printed);
         let printed = fs_err::File::from_parts(printed.into(), "what the step prints");
+        let printed = BufReader::with_capacity(64 << 10, printed);
         let outcome = self.listen(&helper, (connected, printed), (limit, sinks));
         // The last one who has it waits until it is gone.
         self.leave(helper, scratch);
@@ -105,7 +106,7 @@ impl NativeSandbox<'_> {
     fn listen(
         &self,
         helper: &Arc<Helper>,
-        (connected, printed): (Connected, fs_err::File),
+        (connected, mut printed): (Connected, BufReader<fs_err::File>),
         (limit, sinks): (Option<Duration>, &mut Sinks<'_>),
     ) -> Result<(), SandboxError> {
         let hold = connected.hold();
@@ -120,7 +121,12 @@ impl NativeSandbox<'_> {
         });
         let (heard, logged, ended) = std::thread::scope(|scope| {
             let log = &mut *sinks.log;
-            let logged = scope.spawn(move || log::copy(printed, log));
+            let logged = scope.spawn(move || {
+                let mut log = Log::new(log);
+                // What cannot be read any more is its end.
+                io::copy(&mut printed, &mut log).unwrap_or_default();
+                log.finish()
+            });
             let ended = scope.spawn(|| {
                 let status = helper.ended();
                 if let Some(hold) = &hold {
