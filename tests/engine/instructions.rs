@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aicage::{
-    engine::{SandboxSettings, session::Network},
-    init_program::init_for,
-};
+use aicage::engine::{SandboxSettings, session::Network};
 use assembler::{
     image::Image,
     instruction::{
@@ -71,14 +68,8 @@ impl<'a> Step<'a> {
 
     pub(crate) fn run(&self) -> Ran {
         let settings = SandboxSettings {
-            init: init_for("amd64").unwrap(),
-            scratch: self.ground.scratch(),
-            locks: self.ground.directory.path().join("locks"),
-            env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
-            hosts: Vec::new(),
-            ca: None,
             network: self.network.clone(),
-            interrupt: self.interrupt.clone(),
+            ..self.ground.settings(&self.interrupt)
         };
         let recorder = Recorder::default();
         let sandbox = self.ground.sandbox(settings, &recorder);

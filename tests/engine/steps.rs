@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 
-use aicage::{
-    engine::{EngineSandbox, SandboxSettings, session::Network},
-    init_program::init_for,
-};
+use aicage::engine::{EngineSandbox, SandboxSettings};
 use assembler::{
     image::Image,
     recipe::{ScriptFile, ScriptFiles},
@@ -68,14 +65,8 @@ impl<'a> Step<'a> {
         work: impl FnOnce(&EngineSandbox<'_>, &StepRequest<'_>) -> T,
     ) -> T {
         let settings = SandboxSettings {
-            init: init_for("amd64").unwrap(),
-            scratch: self.ground.scratch(),
-            locks: self.ground.directory.path().join("locks"),
-            env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
-            hosts: Vec::new(),
             ca: self.ca.clone(),
-            network: Network::None,
-            interrupt: self.interrupt.clone(),
+            ..self.ground.settings(&self.interrupt)
         };
         let sandbox = self.ground.sandbox(settings, recorder);
         let sandbox = match self.way {

@@ -5,14 +5,12 @@
 //! not ours, because the engine sees other files at that path.
 
 use std::{
-    collections::BTreeMap,
     io::{self, BufWriter, Read as _, Seek as _},
     os::fd::OwnedFd,
     path::Path,
 };
 
 use assembler::{
-    instruction::{Action, Conflict, Destination, Instruction, TarSource},
     recipe::ScriptFiles,
     sandbox::{CaptureError, SandboxError, StepRequest, Task},
 };
@@ -23,7 +21,8 @@ use tokio::net::unix::pipe;
 
 use super::{
     Hold, SandboxSettings,
-    inside::{Inside, Placed, SecretFile, SecretVariable},
+    inside::Inside,
+    spec::{Spec, spelled},
 };
 
 /// A step that is to be run, with what it takes whatever runs it.
@@ -66,7 +65,7 @@ pub(crate) struct StepFiles<'a> {
 
 /// What is in a file.
 #[derive(Clone, Copy, Debug)]
-enum Content<'a> {
+pub(super) enum Content<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
     /// What is in another file.
@@ -101,53 +100,6 @@ pub(crate) enum Way {
         archive: tokio::fs::File,
         /// Where the answer is written to.
         answer: pipe::Sender,
-    },
-}
-
-#[derive(Serialize)]
-struct Spec<'a> {
-    nonce: &'a str,
-    scripts: &'a [String],
-    instructions: Vec<StepInstruction<'a>>,
-    env: &'a BTreeMap<String, String>,
-    placed: &'a [Placed],
-    secrets: &'a [SecretFile],
-    variables: &'a [SecretVariable],
-    mode: Mode,
-    output: &'a str,
-    ca: bool,
-    source_date_epoch: Option<i64>,
-    exclude: &'a [&'a str],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upper: Option<i32>,
-}
-
-#[derive(Serialize)]
-struct StepInstruction<'a> {
-    label: &'a str,
-    action: StepAction<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum StepAction<'a> {
-    Run {
-        argv: &'a [String],
-        env: &'a BTreeMap<String, String>,
-        user: Option<&'a str>,
-        directory: &'a str,
-    },
-    Unpack {
-        tar: String,
-        to: &'a str,
-        destination: &'a str,
-        conflict: &'a str,
-        owner: Option<&'a str>,
-        mode: Option<u32>,
-    },
-    Directory {
-        path: &'a str,
-        owner: Option<&'a str>,
     },
 }
 
@@ -407,63 +359,6 @@ fn script_files(scripts: &ScriptFiles) -> Result<Vec<(String, u32, Content<'_>)>
         }
     }
     Ok(files)
-}
-
-/// Spells the instructions for the program in the container; their tars become files.
-fn spelled<'a>(
-    instructions: &'a [Instruction],
-    files: &mut Vec<(String, u32, Content<'a>)>,
-) -> Vec<StepInstruction<'a>> {
-    let spell = |(number, instruction): (usize, &'a Instruction)| StepInstruction {
-        label: &instruction.label,
-        action: match &instruction.action {
-            Action::Run {
-                argv,
-                env,
-                user,
-                directory,
-            } => StepAction::Run {
-                argv,
-                env,
-                user: user.as_deref(),
-                directory,
-            },
-            Action::Unpack {
-                tar,
-                to,
-                destination,
-                conflict,
-                owner,
-                mode,
-            } => {
-                let name = format!("tars/{number}");
-                let content = match tar {
-                    TarSource::Bytes(bytes) => Content::Bytes(bytes),
-                    TarSource::File(path) => Content::File(path),
-                };
-                files.push((name.clone(), 0o644, content));
-                StepAction::Unpack {
-                    tar: name,
-                    to,
-                    destination: match destination {
-                        Destination::Auto => "auto",
-                        Destination::Directory => "directory",
-                    },
-                    conflict: match conflict {
-                        Conflict::Refuse => "refuse",
-                        Conflict::Replace => "replace",
-                    },
-                    owner: owner.as_deref(),
-                    mode: *mode,
-                }
-            }
-            Action::Directory { path, owner } => StepAction::Directory {
-                path,
-                owner: owner.as_deref(),
-            },
-        },
-    };
-    instructions.iter().enumerate().map(spell).collect()
 }
 
 /// Makes a FIFO and opens both ends: the reader waits for a program that has not opened it yet.

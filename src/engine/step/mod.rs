@@ -12,6 +12,7 @@ pub(crate) mod inside;
 pub(crate) mod log;
 pub(crate) mod mounts;
 mod settings;
+mod spec;
 pub(crate) mod timer;
 
 use std::sync::{Arc, Mutex};

@@ -1,14 +1,19 @@
 //! What a test works on: an engine, a store and an image; and what is left in them.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use aicage::engine::{
-    Engine, EngineSandbox, SandboxSettings,
-    docker::{Docker, EngineInfo, EngineSettings, connect},
-    native::{Native, Upkeep},
+use aicage::{
+    engine::{
+        Engine, EngineSandbox, SandboxSettings,
+        docker::{Docker, EngineInfo, EngineSettings, connect},
+        native::{Native, Upkeep},
+        session::Network,
+    },
+    init_program::init_for,
 };
 use assembler::{
     image::Image,
@@ -16,6 +21,7 @@ use assembler::{
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     engines::{NATIVE, native},
@@ -134,6 +140,20 @@ impl Ground {
 
     fn native_caches(&self) -> PathBuf {
         self.native.store.join("caches")
+    }
+
+    /// The settings of a sandbox without a network, which ends when `interrupt` says so.
+    pub(crate) fn settings(&self, interrupt: &CancellationToken) -> SandboxSettings {
+        SandboxSettings {
+            init: init_for("amd64").unwrap(),
+            scratch: self.scratch(),
+            locks: self.directory.path().join("locks"),
+            env: BTreeMap::from([("FROM_SETTINGS".to_owned(), "yes".to_owned())]),
+            hosts: Vec::new(),
+            ca: None,
+            network: Network::None,
+            interrupt: interrupt.clone(),
+        }
     }
 
     /// What runs steps here.
