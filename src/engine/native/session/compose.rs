@@ -1,9 +1,6 @@
 //! What a session is in a cage: from the words that engines have for it to what the kernel has.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, path::Path};
 
 use assembler::image::Image;
 use rustix::{
@@ -11,6 +8,7 @@ use rustix::{
     thread::CapabilitySet,
 };
 
+use super::users;
 use crate::{
     container_options::{
         Flags,
@@ -36,8 +34,6 @@ use crate::{
 
 /// What `/dev/shm` holds unless something else is asked for: Docker's.
 const SHARED_MEMORY: u64 = 64 << 20;
-/// The largest list of users that is read.
-const USERS_LIMIT: u64 = 1 << 20;
 
 /// Composes the cage of a session; its place for changes is not known yet.
 pub(super) fn cage(
@@ -63,7 +59,7 @@ pub(super) fn cage(
         lowers: lowers.directories.clone(),
         like: lowers.root.clone(),
         scratch: OsString::new(),
-        mounts: mounts(spec)?,
+        mounts: mounts(spec, lowers)?,
         files,
         network,
         root: if flags.read_only == Some(true) {
@@ -91,7 +87,7 @@ fn size(size: Option<&Size>) -> Option<u64> {
     u64::try_from(size?.bytes).ok().filter(|bytes| *bytes > 0)
 }
 
-fn mounts(spec: &SessionSpec) -> Result<Vec<CageMount>, NativeError> {
+fn mounts(spec: &SessionSpec, lowers: &Lowers) -> Result<Vec<CageMount>, NativeError> {
     let flags = &spec.options.flags;
     let bind = |source: &Path, target: &Path, read_only: bool| CageMount {
         target: target.into(),
@@ -114,9 +110,15 @@ fn mounts(spec: &SessionSpec) -> Result<Vec<CageMount>, NativeError> {
         }
         all.push(bind(source, volume.target.as_ref(), !volume.is_writable()));
     }
+    // What the image has there is the session's own anyway.
+    let is_missing = |target: &str| !users::has_directory(target, &lowers.directories);
+    let own = flags.volume.iter().filter(|volume| volume.source.is_none());
+    for volume in own.filter(|volume| is_missing(&volume.target)) {
+        all.push(memory(&volume.target, "exec,mode=0755"));
+    }
     all.extend(flags.mount.iter().filter_map(mount));
     for tmpfs in &flags.tmpfs {
-        all.push(memory(&tmpfs.target, tmpfs.options.clone()));
+        all.push(memory(&tmpfs.target, &tmpfs.options));
     }
     for device in &flags.device {
         if let Device::File { source, target, .. } = device {
@@ -128,10 +130,13 @@ fn mounts(spec: &SessionSpec) -> Result<Vec<CageMount>, NativeError> {
     Ok(all)
 }
 
-fn memory(target: &str, options: String) -> CageMount {
+/// As in engines, programs in it are not run unless somebody says so.
+fn memory(target: &str, options: &str) -> CageMount {
     CageMount {
         target: target.into(),
-        kind: CageMountKind::Memory { options },
+        kind: CageMountKind::Memory {
+            options: format!("noexec,{options}"),
+        },
     }
 }
 
@@ -155,7 +160,7 @@ fn mount(option: &MountOption) -> Option<CageMount> {
             if option.read_only {
                 options.push("ro".to_owned());
             }
-            Some(memory(&option.target, options.join(",")))
+            Some(memory(&option.target, &options.join(",")))
         }
         MountKind::Volume => None,
     }
@@ -237,13 +242,24 @@ fn program(
     }
     command.extend(spec.command.iter().cloned());
     let terminal = spec.input == SessionInput::Terminal;
+    let user = spec.user.clone().unwrap_or_else(|| config.user.clone());
+    let user = users::numbers(&user, &lowers.directories)?;
     let mut environment = environment::of_image(image, hostname, &spec.env);
+    let has_home = spec.env.contains_key("HOME")
+        || config
+            .env
+            .iter()
+            .any(|variable| variable.starts_with("HOME="));
+    if !has_home {
+        environment.retain(|(name, _)| name != "HOME");
+        let home = users::home(user.0, &lowers.directories);
+        environment.push(("HOME".into(), home.into()));
+    }
     if terminal && !environment.iter().any(|(name, _)| name == "TERM") {
         environment.push(("TERM".into(), "xterm".into()));
     }
     let directory = flags.workdir.clone().or_else(|| spec.working_dir.clone());
     let directory = directory.unwrap_or_else(|| config.working_dir.clone());
-    let user = spec.user.clone().unwrap_or_else(|| config.user.clone());
     let groups = flags
         .group_add
         .iter()
@@ -256,59 +272,9 @@ fn program(
         } else {
             directory.into()
         },
-        user: numbers(&user, lowers)?,
+        user,
         groups: groups.collect(),
         terminal,
         sees_changes: false,
-    })
-}
-
-/// Finds the numbers of `user[:group]`, as the image has them.
-fn numbers(text: &str, lowers: &Lowers) -> Result<(u32, u32), NativeError> {
-    let (user, group) = match text.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
-        None => (text, None),
-    };
-    let unknown = || NativeError::Unsupported {
-        what: format!("user `{text}`, whom the image does not know"),
-    };
-    let (uid, gid) = match (user, user.parse::<u32>()) {
-        ("" | "root", _) => (0, 0),
-        (_, Ok(uid)) => (
-            uid,
-            listed(lowers, "etc/passwd", (2, user)).map_or(0, |line| line.1),
-        ),
-        (name, Err(_)) => listed(lowers, "etc/passwd", (0, name)).ok_or_else(unknown)?,
-    };
-    let gid = match group.map(|group| (group, group.parse::<u32>())) {
-        None => gid,
-        Some((_, Ok(gid))) => gid,
-        Some((name, Err(_))) => {
-            listed(lowers, "etc/group", (0, name))
-                .ok_or_else(unknown)?
-                .0
-        }
-    };
-    Ok((uid, gid))
-}
-
-/// Reads the two numbers of a line of `passwd` or `group` whose field is this one.
-fn listed(lowers: &Lowers, file: &str, (field, value): (usize, &str)) -> Option<(u32, u32)> {
-    use crate::small_file::{SmallFile, read};
-    let is_file =
-        |path: &PathBuf| fs_err::symlink_metadata(path).is_ok_and(|found| found.is_file());
-    let layers = lowers.directories.iter().map(Path::new);
-    let path = layers.map(|layer| layer.join(file)).find(is_file)?;
-    let Ok(SmallFile::Content(bytes)) = read(&path, USERS_LIMIT) else {
-        return None;
-    };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    text.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        if fields.get(field) != Some(&value) {
-            return None;
-        }
-        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok());
-        Some((number(2)?, number(3).unwrap_or_default()))
     })
 }

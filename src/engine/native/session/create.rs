@@ -42,7 +42,7 @@ impl Native {
         spec: &SessionSpec,
         name: Option<String>,
     ) -> Result<String, EngineError> {
-        refused::refuse(&spec.options)?;
+        refused::refuse(&spec.options, &self.maps()?)?;
         let id = new_id().map_err(EngineError::host("make up a number"))?;
         let (errand, record, held) = {
             let (native, spec, id) = (self.clone(), spec.clone(), id.clone());
@@ -88,6 +88,7 @@ impl Native {
         let image = image(&store, &spec.image)?;
         let lowers = lowers(self, (&store, &lock), &image)?;
         let cage = compose::cage(spec, (&image, &lowers), id)?;
+        refused::refuse_init(&spec.options, &cage.program)?;
         let text = |text: &std::ffi::OsString| text.to_string_lossy().into_owned();
         let record = Record {
             id: id.to_owned(),
@@ -102,6 +103,7 @@ impl Native {
                 .map(|(name, value)| (text(name), text(value)))
                 .collect(),
             user: cage.program.user,
+            groups: cage.program.groups.clone(),
             terminal: cage.program.terminal,
             log: spec.log == SessionLog::Bounded,
             kept: spec.ended == WhenEnded::Kept,

@@ -13,6 +13,7 @@ mod log;
 mod program;
 mod record;
 mod refused;
+mod users;
 mod wire;
 
 use std::{

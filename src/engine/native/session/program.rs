@@ -79,7 +79,7 @@ impl NativeProgram {
                 .unwrap_or_else(|| "/".to_owned())
                 .into(),
             user: (uid.unwrap_or(record.user.0), gid.unwrap_or(record.user.1)),
-            groups: Vec::new(),
+            groups: record.groups.clone(),
             terminal: spec.input == SessionInput::Terminal,
             sees_changes: false,
         };

@@ -31,6 +31,9 @@ pub(super) struct Record {
     pub(super) env: BTreeMap<String, String>,
     /// As whom the first process runs, inside.
     pub(super) user: (u32, u32),
+    /// Groups besides the first that all its programs have.
+    #[serde(default)]
+    pub(super) groups: Vec<u32>,
     /// Whether it has a terminal.
     pub(super) terminal: bool,
     /// Whether what it prints is kept.

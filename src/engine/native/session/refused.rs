@@ -1,6 +1,7 @@
 //! Container options that only engines can carry out.
 
 use crate::{
+    compose::INIT,
     container_options::{
         Flags, Resolved,
         device::Device,
@@ -9,16 +10,54 @@ use crate::{
         security::{Privileged, SecurityOption},
         volume::Volume,
     },
-    engine::docker::EngineError,
+    engine::{
+        docker::EngineError,
+        native::{Extent, IdMaps, cage::Program},
+    },
 };
 
 /// Refuses a session with options that cannot be carried out; names all of them.
-pub(super) fn refuse(options: &Resolved) -> Result<(), EngineError> {
-    let options = refused(&options.flags);
-    if options.is_empty() {
+pub(super) fn refuse(options: &Resolved, maps: &IdMaps) -> Result<(), EngineError> {
+    let mut refused = refused(&options.flags);
+    refused.extend(groups(&options.flags, &maps.groups));
+    if refused.is_empty() {
         return Ok(());
     }
+    Err(EngineError::OptionsOfEngines { options: refused })
+}
+
+/// Our own init does what `--init` asks for; where something else comes first, nothing does.
+pub(super) fn refuse_init(options: &Resolved, program: &Program) -> Result<(), EngineError> {
+    let own = format!("/{INIT}");
+    let is_ours = program.command.first().is_some_and(|first| *first == *own);
+    if is_ours || options.flags.init != Some(true) {
+        return Ok(());
+    }
+    let options = vec!["--init where the first program is not aicage's".to_owned()];
     Err(EngineError::OptionsOfEngines { options })
+}
+
+/// Groups that nobody can have, or that are given for a device and are another group on this machine.
+fn groups<'a>(flags: &'a Flags, maps: &'a [Extent]) -> impl Iterator<Item = String> + 'a {
+    let numbers = flags
+        .group_add
+        .iter()
+        .filter_map(|group| group.parse().ok());
+    numbers.filter_map(move |group: u32| {
+        let extent = maps.iter().find(|extent| {
+            (extent.inside..extent.inside.saturating_add(extent.count)).contains(&group)
+        });
+        let device = flags.device.first();
+        match (extent, device) {
+            (None, _) => Some(format!(
+                "--group-add {group}, whom no subordinate id stands for"
+            )),
+            (Some(extent), Some(device)) if extent.inside != extent.outside => Some(format!(
+                "--group-add {group} for --device {device}: it is another group on this machine"
+            )),
+            (Some(_), _) => None,
+        }
+    })
 }
 
 fn refused(flags: &Flags) -> Vec<String> {
@@ -49,6 +88,20 @@ fn refused(flags: &Flags) -> Vec<String> {
     }
     for volume in flags.volume.iter().filter(|volume| !is_plain(volume)) {
         value("--volume", volume.to_string());
+    }
+    if flags
+        .network
+        .as_ref()
+        .is_some_and(|network| network.name == "none")
+    {
+        for publish in flags.publish.iter().filter(|publish| is_there(publish)) {
+            value("--publish", format!("{publish} with --network none"));
+        }
+    }
+    if flags.read_only == Some(true) {
+        for volume in flags.volume.iter().filter(|volume| volume.source.is_none()) {
+            value("--volume", format!("{volume} with --read-only"));
+        }
     }
     for mount in flags.mount.iter().filter(|mount| !can_be_mounted(mount)) {
         value("--mount", mount.to_string());
@@ -148,9 +201,40 @@ mod tests {
     }
 
     #[test]
+    fn what_would_have_no_effect_is_refused_with_what_it_is_beside() {
+        check(
+            "--network none -p 3000:3000 --read-only -v /own -v /data:/data",
+            &[
+                "--publish 3000:3000 with --network none",
+                "--volume /own with --read-only",
+            ],
+        );
+        let groups = |typed: &str| {
+            let flags = Flags::parse(&split(typed).unwrap()).unwrap();
+            let extent = |(inside, outside, count)| Extent {
+                inside,
+                outside,
+                count,
+            };
+            let maps = [(0, 100_000, 1000), (1000, 1000, 1), (1001, 101_000, 64_535)].map(extent);
+            super::groups(&flags, &maps).collect::<Vec<_>>()
+        };
+        let none = Vec::<String>::new();
+        assert_eq!(groups("--group-add 44 --group-add 1000"), none);
+        assert_eq!(groups("--group-add 1000 --device /dev/fuse"), none);
+        let other = groups("--group-add 44 --device /dev/fuse");
+        assert!(
+            other[0].contains("--group-add 44 for --device /dev/fuse"),
+            "{other:?}"
+        );
+        let unmapped = groups("--group-add 70000");
+        assert!(unmapped[0].contains("--group-add 70000"), "{unmapped:?}");
+    }
+
+    #[test]
     fn what_linux_can_do_by_itself_is_done() {
         check(
-            "-p 3000:3000 -v /data:/data:ro -v /own --tmpfs /tmp:size=64m --network none --read-only --init \
+            "-p 3000:3000 -v /data:/data:ro -v /own --tmpfs /tmp:size=64m --network host --init \
              --mount type=bind,source=/a,target=/b,readonly --device /dev/fuse --group-add 44 --ulimit nofile=10:20 \
              --cap-add SYS_PTRACE --cap-drop KILL --security-opt seccomp=unconfined --shm-size 1g --pids-limit 10",
             &[],
