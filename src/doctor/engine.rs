@@ -9,6 +9,7 @@ use crate::{
 };
 
 use super::{
+    distribution::Distribution,
     finding::{Check, Finding},
     native,
 };
@@ -53,6 +54,7 @@ pub(super) async fn look(context: &Context) -> (Vec<Finding>, Option<Docker>, na
     let caller = Caller {
         name: &context.settings.account.name,
         group_file: &group_file,
+        system: Distribution::here(),
     };
     let native = match (&used, instead) {
         (None, Instead::Machine) => native::Use::Chosen,
@@ -85,6 +87,7 @@ fn of_machine(asked: &[Asked]) -> Vec<Finding> {
 pub(super) struct Caller<'a> {
     pub(super) name: &'a str,
     pub(super) group_file: &'a str,
+    pub(super) system: Distribution,
 }
 
 impl Caller<'_> {
@@ -230,7 +233,7 @@ fn none(asked: &[Asked], caller: &Caller<'_>) -> Finding {
             format!("the engine at {place} is too old: it speaks interface {api}"),
             "1.41 (Docker 20.10, Podman 3) is the oldest that is spoken.",
         )
-        .next("sudo apt-get install --only-upgrade docker.io"),
+        .next(caller.system.newer_engine()),
         EngineError::Absent { podman, .. } => {
             let places: Vec<&str> = asked.iter().map(|(place, _)| place.as_str()).collect();
             Finding::problem(
@@ -244,7 +247,7 @@ fn none(asked: &[Asked], caller: &Caller<'_>) -> Finding {
             .next(if *podman {
                 "systemctl --user enable --now podman.socket"
             } else {
-                "sudo apt-get install docker.io"
+                caller.system.engine()
             })
         }
         error => Finding::problem(Check::Engine, crate::diagnostic::sentence(error), WHY)
@@ -264,6 +267,7 @@ mod tests {
     const CALLER: Caller<'static> = Caller {
         name: "me",
         group_file: "root:x:0:\ndocker:x:998:you\nengine:x:997:you,me\n",
+        system: Distribution::Debian,
     };
 
     fn info(name: &'static str, users: EngineUsers) -> EngineInfo {

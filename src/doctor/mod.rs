@@ -13,6 +13,7 @@ mod credentials;
 mod defaults;
 mod definitions;
 mod disk;
+mod distribution;
 mod engine;
 pub mod finding;
 mod git;

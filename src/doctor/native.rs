@@ -12,6 +12,7 @@ use crate::{
 };
 
 use super::{
+    distribution::Distribution,
     finding::{Check, Finding, State},
     sub_ids,
 };
@@ -54,6 +55,8 @@ pub(super) struct Seen {
     pub(super) seccomp: Option<String>,
     /// The kernel's security modules.
     pub(super) modules: Option<String>,
+    /// Which distribution it is.
+    pub(super) system: Distribution,
     /// What came of making a container; nothing if it was not tried.
     pub(super) tried: Option<Result<(), String>>,
 }
@@ -121,6 +124,7 @@ pub(super) fn look(settings: &Settings) -> Seen {
         masked: masked(&mounts).map(str::to_owned),
         seccomp: read("/proc/sys/kernel/seccomp/actions_avail"),
         modules: read("/sys/kernel/security/lsm"),
+        system: Distribution::here(),
         tried: tried(settings),
     }
 }
@@ -255,7 +259,7 @@ fn of_tools(seen: &Seen) -> Vec<Finding> {
         match tool {
             Tool::Missing => found.push(problem(
                 format!("`{name}` is not installed"),
-                "sudo apt-get install uidmap",
+                seen.system.id_tools(),
             )),
             Tool::Plain => found.push(problem(
                 format!(
@@ -458,7 +462,9 @@ mod tests {
         );
         let mut tools = seen();
         tools.tools[1].1 = Tool::Missing;
-        check(&tools, "`newgidmap` is not installed", "uidmap");
+        check(&tools, "`newgidmap` is not installed", "`uidmap` or");
+        tools.system = Distribution::Alpine;
+        check(&tools, "`newgidmap` is not installed", "apk add");
         tools.tools[1].1 = Tool::Plain;
         check(&tools, "`newgidmap` has lost its rights", "chmod u+s");
         check(

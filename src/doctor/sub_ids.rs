@@ -7,7 +7,10 @@ use crate::{
     settings::{Account, Settings},
 };
 
-use super::finding::{Check, Finding};
+use super::{
+    distribution::Distribution,
+    finding::{Check, Finding},
+};
 
 const WHY: &str = "Without them a rootless engine has one user for everything: images with users of their own cannot \
                    be unpacked, and `apt` fails.";
@@ -20,6 +23,7 @@ pub(super) struct Seen {
     pub(super) subuid: String,
     pub(super) subgid: String,
     pub(super) missing: Vec<&'static str>,
+    pub(super) system: Distribution,
 }
 
 /// Looks, if the engine is rootless or if there is none yet.
@@ -41,6 +45,7 @@ pub(super) fn look(settings: &Settings, info: Option<&EngineInfo>) -> Finding {
             .into_iter()
             .filter(|name| !there(name))
             .collect(),
+        system: Distribution::here(),
     };
     judge(&settings.account, info, &seen)
 }
@@ -65,12 +70,12 @@ pub(super) fn judge(account: &Account, info: Option<&EngineInfo>, seen: &Seen) -
         .next(finding.next.unwrap_or_default());
     }
     if let Some(program) = seen.missing.first() {
-        let seen = format!("`{program}` is not installed");
+        let what = format!("`{program}` is not installed");
         return match info {
-            Some(_) => Finding::problem(Check::SubIds, seen, WHY),
-            None => Finding::note(Check::SubIds, seen).why(WHY),
+            Some(_) => Finding::problem(Check::SubIds, what, WHY),
+            None => Finding::note(Check::SubIds, what).why(WHY),
         }
-        .next("sudo apt-get install uidmap");
+        .next(seen.system.id_tools());
     }
     let (uids, gids) = (count(&seen.subuid, account), count(&seen.subgid, account));
     Finding::ok(
@@ -85,7 +90,7 @@ pub(super) fn short(account: &Account) -> Option<Finding> {
     let seen = Seen {
         subuid: read("/etc/subuid"),
         subgid: read("/etc/subgid"),
-        missing: Vec::new(),
+        ..Seen::default()
     };
     lacking(account, &seen).filter(|_| account.uid != 0)
 }
@@ -161,7 +166,7 @@ mod tests {
         let seen = |subuid: &str| Seen {
             subuid: subuid.to_owned(),
             subgid: "me:1:65536\n".to_owned(),
-            missing: Vec::new(),
+            ..Seen::default()
         };
         let rootless = Some(EngineUsers::Rootless);
         check(
