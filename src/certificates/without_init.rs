@@ -26,27 +26,31 @@ pub async fn settle(
     else {
         return Ok(());
     };
-    let Some(docker) = engine.docker() else {
-        return Ok(());
+    let (id, entrypoint) = match engine {
+        Engine::Docker(docker) => match docker.image(&spec.image).await? {
+            Some(image) => (image.id, image.entrypoint),
+            // Starting it will tell.
+            None => return Ok(()),
+        },
+        Engine::Native(native) => native.image_facts(&spec.image)?,
     };
-    let Some(image) = docker.image(&spec.image).await? else {
-        // Starting it will tell.
-        return Ok(());
-    };
-    let first = spec
-        .entrypoint
-        .as_ref()
-        .unwrap_or(&image.entrypoint)
-        .first();
-    if first.is_some_and(|program| program.trim_start_matches('/') == compose::INIT) {
+    let asked = spec.options.flags.entrypoint.as_ref();
+    let own = spec.entrypoint.as_ref().unwrap_or(&entrypoint).first();
+    if asked
+        .or(own)
+        .is_some_and(|program| program.trim_start_matches('/') == compose::INIT)
+    {
         return Ok(());
     }
     let authorities = super::configured(context)?.unwrap_or_default();
-    let name = Digest::of(format!("{}\n{authorities}", image.id).as_bytes());
+    let name = Digest::of(format!("{id}\n{authorities}").as_bytes());
     mount.source = if let Some(path) = bundle::kept(context, &name) {
         path
     } else {
-        let own = docker.file_of_image(&spec.image, &BUNDLES, BYTES).await?;
+        let own = match engine {
+            Engine::Docker(docker) => docker.file_of_image(&spec.image, &BUNDLES, BYTES).await?,
+            Engine::Native(native) => native.file_of_image(&spec.image, &BUNDLES, BYTES)?,
+        };
         bundle::keep(context, &name, own.unwrap_or_default(), &authorities)?
     };
     mount.target = bundle::BUNDLE.into();

@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::Command};
 
-use crate::ground::{BASE, Ground, Said, on_every_engine, shell, variable};
+use crate::ground::{BASE, Ground, Said, on_every_engine, on_this_machine, shell, variable};
 
 /// What a company gives its people.
 struct Company {
@@ -253,12 +253,17 @@ fn a_mirror_with_a_path_a_password_and_the_companys_certificate_stands_in_for_ot
     );
 }
 
+fn on_every_engine_and_this_machine(test: impl Fn(&Ground)) {
+    on_every_engine(&test);
+    on_this_machine(&test);
+}
+
 #[test]
 fn a_variable_of_the_users_own_wins_and_a_read_only_root_is_no_hindrance() {
     let Some(ca) = variable("AICAGE_TEST_COMPANY_CA") else {
         return;
     };
-    on_every_engine(|ground| {
+    on_every_engine_and_this_machine(|ground| {
         ground.base("library/busybox:latest");
         ground.define_program(r#"exec "$@""#);
         fs_err::write(
@@ -281,11 +286,17 @@ fn a_variable_of_the_users_own_wins_and_a_read_only_root_is_no_hindrance() {
         ];
         let said = ground.run(&run, 0);
         let text = fs_err::read_to_string(&ca).unwrap();
+        // Without an engine this machine has no other name.
+        let machine = if ground.is_native() {
+            ""
+        } else {
+            ",host.docker.internal,host.containers.internal"
+        };
         assert_eq!(
             said.stdout,
             format!(
                 "/mine.pem /run/aicage/ca-bundle.pem\n{text}http://other:1  http://me:s3cr3t@proxy.example:3128 \
-                 corp.example,localhost,127.0.0.1,::1,host.docker.internal,host.containers.internal\n"
+                 corp.example,localhost,127.0.0.1,::1{machine}\n"
             )
         );
         assert!(!said.stderr.contains("s3cr3t"), "{}", said.stderr);
@@ -447,7 +458,7 @@ fn a_session_of_an_image_with_an_entrypoint_of_its_own_has_both_kinds_of_authori
     let Some(ca) = variable("AICAGE_TEST_COMPANY_CA") else {
         return;
     };
-    on_every_engine(|ground| {
+    on_every_engine_and_this_machine(|ground| {
         ground.base("library/busybox:latest");
         let base = ground.aicage_home().join("custom/image-base").join(BASE);
         let dockerfile = r#"ARG FROM_IMAGE

@@ -4,7 +4,7 @@
 mod background;
 mod beside;
 mod ends;
-mod refused;
+mod options;
 mod slow;
 mod terminals;
 

@@ -8,7 +8,7 @@ use rustix::{
     thread::CapabilitySet,
 };
 
-use super::users;
+use super::{image_file, users};
 use crate::{
     container_options::{
         Flags,
@@ -111,7 +111,7 @@ fn mounts(spec: &SessionSpec, lowers: &Lowers) -> Result<Vec<CageMount>, NativeE
         all.push(bind(source, volume.target.as_ref(), !volume.is_writable()));
     }
     // What the image has there is the session's own anyway.
-    let is_missing = |target: &str| !users::has_directory(target, &lowers.directories);
+    let is_missing = |target: &str| !image_file::has_directory(&lowers.directories, target);
     let own = flags.volume.iter().filter(|volume| volume.source.is_none());
     for volume in own.filter(|volume| is_missing(&volume.target)) {
         all.push(memory(&volume.target, "exec,mode=0755"));

@@ -195,7 +195,7 @@ impl Native {
 }
 
 /// Finds an image by its name in the store, or by its manifest's digest.
-fn image(store: &BlobStore, name: &str) -> Result<Image, EngineError> {
+pub(super) fn image(store: &BlobStore, name: &str) -> Result<Image, EngineError> {
     let missing = || EngineError::Start {
         message: format!("there is no image {name} in the store"),
         status: 125,

@@ -7,6 +7,7 @@ mod compose;
 mod create;
 mod directory;
 mod end;
+mod image_file;
 mod join;
 pub(super) mod keeper;
 mod log;

@@ -1,0 +1,103 @@
+//! What a session is given, the same with an engine and without; what it cannot have is refused before anything runs.
+
+use super::{as_root_everywhere, runs_arguments};
+use crate::{
+    ground::{BASE, on_each_engine_and_this_machine, on_this_machine},
+    session::until,
+};
+
+#[test]
+fn without_an_engine_what_only_engines_can_do_is_refused_before_anything_runs() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let said = ground.run(
+            &[
+                "-m",
+                "1g",
+                "-v",
+                "cache:/cache",
+                "--base",
+                BASE,
+                &ground.agent,
+                "true",
+            ],
+            3,
+        );
+        said.tells("there is no --memory, no --volume cache:/cache");
+        said.tells("--engine docker");
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn without_an_engine_what_would_have_no_effect_is_refused_by_name() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let refused = |options: &[&str], words: &str| {
+            let more = ["--base", BASE, &ground.agent, "true"];
+            ground.run(&[options, &more].concat(), 3).tells(words);
+        };
+        refused(
+            &["--init", "--entrypoint", "sh"],
+            "there is no --init where the first program is not aicage's",
+        );
+        refused(
+            &["--network", "none", "-p", "3000:3000"],
+            "there is no --publish 3000:3000 with --network none",
+        );
+        refused(
+            &["--read-only", "-v", "/own"],
+            "there is no --volume /own with --read-only",
+        );
+        if ground.caller.is_some() {
+            refused(&["--group-add", "70000"], "there is no --group-add 70000");
+        }
+        ground.start(&["true"], 0);
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn memory_is_for_data_unless_it_is_said_and_an_own_directory_is_there() {
+    on_each_engine_and_this_machine(|ground| {
+        runs_arguments(ground);
+        let script = "grep -E ' /(a|b|c) ' /proc/mounts; test -d /own/directory && echo own";
+        let mut options = vec!["--tmpfs", "/a", "--tmpfs", "/b:exec"];
+        options.extend(["--mount", "type=tmpfs,target=/c", "-v", "/own/directory"]);
+        options.extend(["--base", BASE, &ground.agent, "sh", "-c", script]);
+        let said = ground.run(&options, 0);
+        let flags = |place: &str| {
+            let line = said
+                .stdout
+                .lines()
+                .find(|line| line.contains(place))
+                .unwrap();
+            ["nosuid", "nodev", "noexec"].map(|flag| line.contains(flag))
+        };
+        // Podman runs programs there.
+        let noexec = !ground.name.contains("PODMAN");
+        assert_eq!(flags(" /a "), [true, true, noexec], "{}", said.stdout);
+        assert_eq!(flags(" /b "), [true, true, false], "{}", said.stdout);
+        assert_eq!(flags(" /c "), [true, true, noexec], "{}", said.stdout);
+        assert!(said.stdout.ends_with("own\n"), "{}", said.stdout);
+    });
+}
+
+#[test]
+fn groups_that_were_added_are_those_of_what_runs_beside_the_agent_too() {
+    as_root_everywhere(|ground| {
+        runs_arguments(ground);
+        let mut start = vec!["-d", "--group-add", "1234", "--base", BASE, &ground.agent];
+        start.extend(["sh", "-c", "id -G; while :; do sleep 0.1; done"]);
+        ground.run(&start, 0);
+        let said = ground.run(&["exec", "--", "id", "-G"], 0).stdout;
+        assert!(
+            said.split_whitespace().any(|group| group == "1234"),
+            "{said}"
+        );
+        until("agent's groups", || {
+            (ground.run(&["logs"], 0).stdout == said).then_some(())
+        });
+        ground.run(&["stop", "-t", "0"], 0);
+    });
+}
