@@ -40,8 +40,9 @@ impl Distribution {
     /// Reads what a distribution says of itself: its name, else those of what it is like.
     fn of(text: &str) -> Self {
         let value = |key: &str| {
-            let lines = text.lines().filter_map(|line| line.split_once('='));
-            let value = lines.filter(|(name, _)| *name == key).last();
+            let mut lines = text.lines().filter_map(|line| line.split_once('='));
+            // As in a shell, the last one counts.
+            let value = lines.rfind(|(name, _)| *name == key);
             value.map_or("", |(_, value)| value.trim().trim_matches(['"', '\'']))
         };
         let names = value("ID").split(' ').chain(value("ID_LIKE").split(' '));

@@ -7,6 +7,7 @@ mod ends;
 mod options;
 mod slow;
 mod terminals;
+mod two_kinds;
 
 use std::{
     io::{BufRead as _, BufReader},

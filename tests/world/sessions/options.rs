@@ -101,3 +101,23 @@ fn groups_that_were_added_are_those_of_what_runs_beside_the_agent_too() {
         ground.run(&["stop", "-t", "0"], 0);
     });
 }
+
+#[test]
+fn an_image_with_a_user_and_an_entrypoint_of_its_own_has_that_users_home() {
+    as_root_everywhere(|ground| {
+        ground.base("library/busybox:latest");
+        let base = ground.aicage_home().join("custom/image-base").join(BASE);
+        let dockerfile = r#"ARG FROM_IMAGE
+FROM ${FROM_IMAGE}
+ENV AICAGE_ENTRYPOINT_CMD=sh
+RUN echo 'node:x:1234:1235::/home/node:/bin/sh' >>/etc/passwd \
+ && printf '#!/bin/sh\nexec "$AICAGE_ENTRYPOINT_CMD" "$@"\n' >/entrypoint.sh && chmod 755 /entrypoint.sh
+USER node
+ENTRYPOINT ["/entrypoint.sh"]
+"#;
+        fs_err::write(base.join("Dockerfile"), dockerfile).unwrap();
+        ground.define_program(r#"exec "$@""#);
+        let said = ground.start(&["sh", "-c", "echo $HOME; id -u; id -g"], 0);
+        assert_eq!(said.stdout, "/home/node\n1234\n1235\n", "{}", said.stderr);
+    });
+}

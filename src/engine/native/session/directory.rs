@@ -260,8 +260,10 @@ fn is_locked(directory: &Path) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::session::WhenEnded::{self, Kept, Removed};
 
-    fn record(id: &str, kept: bool) -> Record {
+    fn record(id: &str, when: WhenEnded) -> Record {
+        let kept = when == WhenEnded::Kept;
         let text = serde_json::json!({
             "id": id, "image": "", "created": 1, "labels": {}, "command": [], "env": {}, "user": [0, 0],
             "terminal": false, "log": true, "kept": kept, "limits": [], "process": {"pid": 1, "start": 0}, "ended": null,
@@ -282,12 +284,12 @@ mod tests {
     #[test]
     fn the_name_of_a_session_whose_keeper_was_killed_is_free_unless_it_was_to_stay() {
         let sessions = tempfile::tempdir().unwrap();
-        let make = |id: &str, kept| make(sessions.path(), ("app", &record(id, kept))).unwrap();
-        let keeper = make("1", false).unwrap();
-        assert!(make("2", false).is_none(), "its keeper lives");
+        let make = |id: &str, when| make(sessions.path(), ("app", &record(id, when))).unwrap();
+        let keeper = make("1", Removed).unwrap();
+        assert!(make("2", Removed).is_none(), "its keeper lives");
         drop(keeper);
-        drop(make("2", true).expect("its keeper is dead"));
-        assert!(make("3", false).is_none(), "its log may be read");
+        drop(make("2", Kept).expect("its keeper is dead"));
+        assert!(make("3", Removed).is_none(), "its log may be read");
         assert_eq!(names(sessions.path()), ["app"]);
         remove(&sessions.path().join("app"), "1").unwrap();
         assert_eq!(
@@ -301,7 +303,7 @@ mod tests {
     #[test]
     fn an_end_that_nobody_saw_was_not_before_the_last_of_it_was_written() {
         let sessions = tempfile::tempdir().unwrap();
-        drop(make(sessions.path(), ("app", &record("1", true))).unwrap());
+        drop(make(sessions.path(), ("app", &record("1", Kept))).unwrap());
         let path = sessions.path().join("app");
         let log = fs_err::File::create(path.join("log.1")).unwrap();
         let found = look(&path).unwrap();
@@ -321,8 +323,8 @@ mod tests {
         }
         let old = fs_err::File::open(sessions.path().join(".new-old")).unwrap();
         old.set_modified(std::time::UNIX_EPOCH).unwrap();
-        let alive = make(sessions.path(), ("alive", &record("3", false))).unwrap();
-        drop(make(sessions.path(), ("kept", &record("4", true))).unwrap());
+        let alive = make(sessions.path(), ("alive", &record("3", Removed))).unwrap();
+        drop(make(sessions.path(), ("kept", &record("4", Kept))).unwrap());
         sweep(sessions.path()).unwrap();
         assert_eq!(names(sessions.path()), [".new-now", "alive", "kept"]);
         drop(alive);
