@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 
+use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 /// A cage.
@@ -121,6 +122,23 @@ pub(crate) struct Limit {
     /// What it may be raised to; `None` for no limit.
     pub hard: Option<u64>,
 }
+
+impl Limit {
+    /// Limits how many processes the user may have, to no more than is allowed here: nobody may raise what this machine gave
+    /// them.
+    pub(super) fn processes(most: u64) -> Self {
+        let allowed = getrlimit(Resource::Nproc).maximum;
+        let most = Some(allowed.map_or(most, |allowed| allowed.min(most)));
+        Self {
+            name: "nproc".to_owned(),
+            soft: most,
+            hard: most,
+        }
+    }
+}
+
+/// What `/dev/shm` holds unless something else is asked for: Docker's.
+pub(crate) const SHARED_MEMORY: u64 = 64 << 20;
 
 /// What runs in a cage, as its first process.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -11,14 +11,14 @@ use std::{
 };
 
 use assembler::sandbox::{SandboxError, StepNetwork};
-use rustix::process::{Resource, Signal, getrlimit};
+use rustix::process::Signal;
 
 use super::{NativeSandbox, mounts::Mounts};
 use crate::engine::{
     native::{
         cage::{
             Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit, Program, RootAccess,
-            UPPER,
+            SHARED_MEMORY, UPPER,
         },
         channel::{Message, in_memory},
         environment,
@@ -41,8 +41,6 @@ use crate::engine::{
 
 /// How a step's machine is called.
 const HOSTNAME: &str = "aicage-step";
-/// Docker's size of `/dev/shm`.
-const SHARED_MEMORY: u64 = 64 << 20;
 /// Most processes of a step: a bomb is to end before the machine does.
 const PROCESSES: u64 = 16_384;
 impl NativeSandbox<'_> {
@@ -202,7 +200,7 @@ impl NativeSandbox<'_> {
             network,
             root: RootAccess::ReadWrite,
             confinement: Confinement::default(),
-            limits: vec![processes()],
+            limits: vec![Limit::processes(PROCESSES)],
             shared_memory: SHARED_MEMORY,
             program: Program {
                 command: nonce.command().into_iter().map(OsString::from).collect(),
@@ -214,17 +212,6 @@ impl NativeSandbox<'_> {
                 sees_changes: job.mode == Mode::Capture,
             },
         }
-    }
-}
-
-/// Limits a step's processes, to no more than is allowed here: raising the limit takes another right.
-fn processes() -> Limit {
-    let allowed = getrlimit(Resource::Nproc).maximum;
-    let most = Some(allowed.map_or(PROCESSES, |allowed| allowed.min(PROCESSES)));
-    Limit {
-        name: "nproc".to_owned(),
-        soft: most,
-        hard: most,
     }
 }
 

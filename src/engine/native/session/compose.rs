@@ -3,10 +3,7 @@
 use std::{ffi::OsString, path::Path};
 
 use assembler::image::Image;
-use rustix::{
-    process::{Resource, getrlimit},
-    thread::CapabilitySet,
-};
+use rustix::thread::CapabilitySet;
 
 use super::{image_file, users};
 use crate::{
@@ -21,7 +18,7 @@ use crate::{
         native::{
             cage::{
                 CAPABILITIES, Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit,
-                Program, RootAccess,
+                Program, RootAccess, SHARED_MEMORY,
             },
             environment,
             error::NativeError,
@@ -31,9 +28,6 @@ use crate::{
         session::{Access, Network, SessionInput, SessionSpec},
     },
 };
-
-/// What `/dev/shm` holds unless something else is asked for: Docker's.
-const SHARED_MEMORY: u64 = 64 << 20;
 
 /// Composes the cage of a session; its place for changes is not known yet.
 pub(super) fn cage(
@@ -210,14 +204,7 @@ fn limits(flags: &Flags) -> Vec<Limit> {
         .collect();
     let is_said = all.iter().any(|limit| limit.name == "nproc");
     if let Some(number) = flags.pids_limit.filter(|number| *number > 0 && !is_said) {
-        // Nobody may raise what this machine gave them.
-        let most = getrlimit(Resource::Nproc).maximum;
-        let number = bound(number).map(|number| most.map_or(number, |most| number.min(most)));
-        all.push(Limit {
-            name: "nproc".to_owned(),
-            soft: number,
-            hard: number,
-        });
+        all.extend(bound(number).map(Limit::processes));
     }
     all
 }
