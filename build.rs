@@ -47,6 +47,7 @@ fn main() {
         cargo: told("CARGO"),
         rustc: told("RUSTC"),
     };
+    say_whether_native(&told("CARGO_CFG_TARGET_OS"));
     let own = told("CARGO_CFG_TARGET_ARCH");
     for architecture in ARCHITECTURES {
         let wanted = architecture == own || told("PROFILE") == "release";
@@ -61,6 +62,17 @@ fn main() {
             None => fs_err::write(place, b""),
         };
         laid.expect("the output directory can be written");
+    }
+}
+
+/// Tells the program whether it can run containers by itself. What it is without that can be compiled here, too, so that
+/// somebody does.
+fn say_whether_native(system: &str) {
+    const WITHOUT: &str = "AICAGE_WITHOUT_NATIVE";
+    println!("cargo::rustc-check-cfg=cfg(native)");
+    println!("cargo::rerun-if-env-changed={WITHOUT}");
+    if system == "linux" && var(WITHOUT).is_err() {
+        println!("cargo::rustc-cfg=native");
     }
 }
 

@@ -5,9 +5,9 @@
 
 mod choice;
 pub mod docker;
-#[cfg(target_os = "linux")]
+#[cfg(native)]
 pub mod native;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(native))]
 #[path = "native/elsewhere.rs"]
 pub mod native;
 mod sandbox;

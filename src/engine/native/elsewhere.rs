@@ -63,6 +63,19 @@ impl Native {
         match self.0 {}
     }
 
+    pub(crate) fn image_facts(&self, _image: &str) -> Result<(String, Vec<String>), EngineError> {
+        match self.0 {}
+    }
+
+    pub(crate) fn file_of_image(
+        &self,
+        _image: &str,
+        _paths: &[&str],
+        _limit: u64,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        match self.0 {}
+    }
+
     pub(crate) async fn create_session(
         &self,
         _spec: &SessionSpec,
