@@ -2,14 +2,15 @@
 
 use std::{
     io::{Read as _, Write as _},
+    process::Command,
     time::Duration,
 };
 
 use serde_json::Value;
 
-use super::{at_a_pipe, listed, runs_arguments};
+use super::{at_a_pipe, background, listed, runs_arguments};
 use crate::{
-    ground::{on_each_engine, on_each_engine_and_this_machine, on_this_machine},
+    ground::{Said, on_each_engine, on_each_engine_and_this_machine, on_this_machine},
     session::signal,
 };
 
@@ -98,5 +99,25 @@ fn without_an_engine_a_session_ends_with_whoever_started_it_and_leaves_nothing()
         stdout.read_to_end(&mut rest).unwrap();
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
         assert_eq!(listed(ground), Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn without_an_engine_a_session_whose_keeper_was_killed_leaves_its_name_and_nothing_else() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let (mut child, _stdout) = at_a_pipe(ground, "echo up; while :; do sleep 0.1; done");
+        let name = listed(ground)[0]["name"].as_str().unwrap().to_owned();
+        let parent = child.id().to_string();
+        let said = Said::of(Command::new("pgrep").args(["-P", &parent]), 0);
+        for keeper in said.stdout.split_whitespace() {
+            Said::of(Command::new("kill").args(["-KILL", keeper]), 0);
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(137));
+        let next = background(ground, "while :; do sleep 0.1; done");
+        assert_eq!(next, name, "nobody has it any more");
+        assert_eq!(listed(ground).len(), 1);
+        ground.run(&["stop", "-t", "0"], 0);
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });
 }
