@@ -236,6 +236,7 @@ impl Context {
                 &self.settings.native(),
             )
             .await
+            .map(|chosen| chosen.heeding(self.interrupt.token()))
         };
         self.engine.get_or_try_init(choose).await
     }

@@ -45,6 +45,7 @@ pub mod progress;
 pub mod project;
 pub mod prompt;
 pub mod proxy;
+pub mod root_directory;
 pub mod root_image;
 pub mod root_memory;
 pub mod runner;

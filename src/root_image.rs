@@ -5,7 +5,7 @@
 //! | `oci:DIR[:TAG]` | an OCI image layout |
 //! | `oci-archive:FILE` | the same as a tar archive |
 //! | `docker-archive:FILE[:REF]` | what `docker save` writes |
-//! | `rootfs:FILE` | a tarball of a root file system |
+//! | `rootfs:FILE` | a tarball of a root file system, or a directory with one |
 //! | `docker-daemon:REF` | an image in Docker |
 //! | a name of ours, such as `aicage-image-base:debian` | an image that was made here |
 //! | anything else | a registry reference |

@@ -10,6 +10,7 @@ use assembler::{
 
 use crate::{
     aside::aside, context::Context, diagnostic::Diagnostic, image_source::owned_store, leftovers,
+    root_directory,
 };
 
 const DAEMON: &str = "docker-daemon:";
@@ -74,6 +75,11 @@ pub fn export(
 }
 
 async fn read(context: &Context, source: Source) -> Result<Image, Diagnostic> {
+    if let Source::Rootfs { file } = &source
+        && file.is_dir()
+    {
+        return root_directory::read(context, file).await;
+    }
     let (store, lock) = owned_store(context)?;
     let platform = context.platform();
     Ok(aside(move || transport::import(&store, &lock, &source, &platform)).await?)

@@ -31,7 +31,7 @@ pub enum BaseCommand {
     Show(ShowArgs),
     /// Assemble a base here, from its root image with its own scripts.
     Build(BuildArgs),
-    /// Make a base of your own from a tarball of a root file system.
+    /// Make a base of your own from a root file system: a tarball or a directory.
     Import(ImportArgs),
     /// Write a base to begin with, commented, that works as it is.
     #[command(after_help = "Example: aicage base new mine")]
@@ -61,7 +61,7 @@ pub struct BuildArgs {
     /// The base.
     pub base: String,
     /// The root image instead of the definition's: a registry reference, or `oci:DIR[:TAG]`, `oci-archive:FILE`,
-    /// `docker-archive:FILE[:REF]`, `rootfs:FILE` or `docker-daemon:REF`.
+    /// `docker-archive:FILE[:REF]`, `rootfs:FILE|DIR` or `docker-daemon:REF`.
     #[arg(long, value_name = "REF")]
     pub from: Option<String>,
 }
@@ -69,13 +69,16 @@ pub struct BuildArgs {
 /// What `aicage base import` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-    debootstrap --variant=minbase bookworm ./root && tar -C ./root -cf root.tar .\n  \
+    mmdebstrap --variant=minbase stable root.tar\n  \
     aicage base import mine root.tar --distro Debian\n  \
-    aicage --base mine codex")]
+    aicage --base mine codex\n\n\
+    Of a directory, owners are those that root or the user namespace has that made it; what is mounted in it, and what is\n\
+    in its /proc and /sys, is left out.")]
 pub struct ImportArgs {
     /// The new base's name.
     pub base: String,
-    /// A tarball of a root file system, plain, gzip or zstd.
+    /// A root file system: a tarball, plain, gzip or zstd, or a directory.
+    #[arg(value_name = "TARBALL|DIRECTORY")]
     pub tarball: PathBuf,
     /// The distribution it is, such as `Debian`.
     #[arg(long, default_value = "Linux", value_name = "NAME")]

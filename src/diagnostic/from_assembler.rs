@@ -194,7 +194,10 @@ impl Explain for TreeError {
 
 /// The engine's error comes through the sandbox's contract without its type.
 fn engine(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Verdict {
-    match source.downcast_ref::<crate::engine::docker::EngineError>() {
+    if let Some(error) = source.downcast_ref::<crate::engine::docker::EngineError>() {
+        return error.verdict();
+    }
+    match source.downcast_ref::<crate::engine::native::NativeError>() {
         Some(error) => error.verdict(),
         None => Verdict::system("engine", source),
     }

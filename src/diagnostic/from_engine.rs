@@ -1,5 +1,7 @@
 //! Words for the errors of container engines.
 
+use std::{io, path::Path};
+
 use super::verdict::{Explain, Verdict};
 use crate::{
     engine::{docker::EngineError, native::NativeError},
@@ -86,16 +88,47 @@ impl Explain for NativeError {
             Self::Tool { .. } => not_started("native-tool")
                 .hint("install it (on Debian or Ubuntu: `sudo apt-get install uidmap`), or use an engine: `--engine docker`"),
             Self::Mapping { .. } => not_started("native-mapping").hint(NATIVE),
-            Self::Host { source, .. } => Verdict::system("native-host", source),
+            Self::Host { source, .. } => {
+                let verdict = Verdict::system("native-host", source);
+                if verdict.has_hint() { verdict } else { verdict.hint(NATIVE) }
+            }
+            Self::Ground { .. } => not_started("native-ground").hint(
+                "give aicage a directory on a local disk: export AICAGE_HOME=DIRECTORY; or use an engine: `--engine docker`",
+            ),
+            Self::TreeOwner { directory, .. } => Verdict::usage("root-owner").hint(packing(directory)),
+            Self::TreeInside { directory, .. } => {
+                Verdict::failed("root-directory").hint(packing(directory))
+            }
+            #[cfg(target_os = "linux")]
+            Self::Tree { directory, .. } => {
+                Verdict::failed("root-directory").hint(packing(directory))
+            }
+            Self::Cage { source, .. } if is_full(source) => Verdict::system("native-cage", source),
             Self::Cage { .. } | Self::Job { .. } => not_started("native-cage").hint(NATIVE),
             Self::Vanished => not_started("native-vanished").hint(NATIVE),
             Self::Store(error) => error.verdict(),
             Self::Unsupported { .. } => Verdict::ending("native-unsupported", ExitStatus::Refused)
                 .hint("use an engine: `--engine docker`"),
-            Self::TimeLimit { .. } => Verdict::failed("native-time-limit"),
+            Self::TimeLimit { .. } => Verdict::failed("native-time-limit")
+                .hint("try again when the machine has less to do; `aicage doctor` tells whether it can make containers at all"),
             Self::Interrupted => Verdict::ending("interrupted", ExitStatus::Interrupted),
         }
     }
+}
+
+/// The command that packs a tree of somebody else's with its owners.
+fn packing(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        "have root pack it, and import that: sudo tar -C {directory} --one-file-system --numeric-owner --xattrs -cf root.tar ."
+    )
+}
+
+fn is_full(source: &io::Error) -> bool {
+    matches!(
+        source.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Says how an engine that is installed is started.

@@ -64,6 +64,11 @@ impl Verdict {
         }
     }
 
+    /// Tells whether there is a next step.
+    pub(crate) fn has_hint(&self) -> bool {
+        self.hint.is_some()
+    }
+
     /// Sets the next step.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    engine::{self, Engine},
+    engine::{
+        self, Engine,
+        native::{filesystem, takes_no_overlay},
+    },
     init_program,
     settings::{Account, Settings},
 };
@@ -120,7 +123,7 @@ pub(super) fn look(settings: &Settings) -> Seen {
             words.next() == Some("NoNewPrivs:") && words.next() == Some("1")
         }),
         ids: sub_ids::short(&settings.account),
-        files: files(&settings.store()),
+        files: filesystem(&settings.store()),
         masked: masked(&mounts).map(str::to_owned),
         seccomp: read("/proc/sys/kernel/seccomp/actions_avail"),
         modules: read("/sys/kernel/security/lsm"),
@@ -141,27 +144,6 @@ fn tool(path: Option<&Path>) -> Tool {
         Tool::Able
     } else {
         Tool::Plain
-    }
-}
-
-/// Names the file system that a path is on, or will be.
-fn files(path: &Path) -> &'static str {
-    let there = path.ancestors().find(|path| path.exists());
-    let Ok(found) = rustix::fs::statfs(there.unwrap_or(Path::new("/"))) else {
-        return "";
-    };
-    // As in Linux' `magic.h`; the type has another width on each architecture.
-    match u64::try_from(found.f_type).unwrap_or_default() & 0xffff_ffff {
-        0x794c_7630 => "overlay",
-        0x6969 => "nfs",
-        0xf15f => "ecryptfs",
-        0x0102_1994 => "tmpfs",
-        0x0102_1997 => "9p",
-        0x6573_5546 => "fuse",
-        0xff53_4d42 | 0xfe53_4d42 => "smb",
-        0x4d44 => "vfat",
-        0x2011_bab0 => "exfat",
-        _ => "",
     }
 }
 
@@ -289,7 +271,7 @@ fn of_place(seen: &Seen) -> Vec<Finding> {
         ));
     }
     match seen.files {
-        "overlay" | "nfs" | "ecryptfs" | "9p" | "fuse" | "smb" | "vfat" | "exfat" => {
+        files if takes_no_overlay(files) => {
             found.push(problem(
                 format!(
                     "the store is on {}, which no overlay can be laid over",

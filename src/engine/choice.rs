@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Engine,
@@ -71,6 +72,16 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// Has long work of this machine's own break off when the user interrupts.
+    #[must_use]
+    pub fn heeding(self, interrupt: CancellationToken) -> Self {
+        let engine = match self.engine {
+            Engine::Native(native) => Engine::Native(native.heeding(interrupt)),
+            engine @ Engine::Docker(_) => engine,
+        };
+        Self { engine, ..self }
+    }
+
     /// Says which one it is and why, in one line.
     pub fn in_words(&self) -> String {
         let EngineInfo { name, version, .. } = self.engine.info();

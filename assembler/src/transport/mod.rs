@@ -5,7 +5,7 @@
 //! | `oci:DIR[:TAG]` | an OCI image layout; TAG is a name in its index |
 //! | `oci-archive:FILE[:TAG]` | the same as a tar |
 //! | `docker-archive:FILE[:REF]` | what `docker save` writes, old and new |
-//! | `rootfs:FILE` | a root filesystem as a tar, maybe gzip or zstd |
+//! | `rootfs:FILE` | a root filesystem as a tar, maybe gzip or zstd; of a directory the caller makes one ([`import_tree`]) |
 //!
 //! Invariant: what is read is untrusted. Names inside an archive are looked up in a table and never become paths; sizes are
 //! bounded; a blob is stored only under the digest of its bytes, and bytes that have no digest only if the image config
@@ -25,6 +25,7 @@ mod tests;
 
 use std::{
     fmt,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -197,6 +198,22 @@ pub fn import(
         }
         Source::Rootfs { .. } => importer.rootfs(),
     }
+}
+
+/// Makes an image of a root filesystem's tar, uncompressed, that is being written by somebody; `name` is what it is made of.
+pub fn import_tree(
+    store: &BlobStore,
+    lock: &SharedLock,
+    (name, tar): (&Path, impl Read),
+    platform: &Platform,
+) -> Result<Image, TransportError> {
+    let importer = Importer {
+        store,
+        lock,
+        platform,
+        path: name,
+    };
+    importer.rootfs_of(tar)
 }
 
 /// What every import needs.

@@ -30,7 +30,12 @@ impl Importer<'_> {
             return Err(failed(error));
         }
         let packed = BufReader::with_capacity(256 << 10, file);
-        let tar = Decoder::new(packed).map_err(failed)?;
+        self.rootfs_of(Decoder::new(packed).map_err(failed)?)
+    }
+
+    /// Makes it of a tar that is being read.
+    pub(super) fn rootfs_of(&self, tar: impl Read) -> Result<Image, TransportError> {
+        let failed = |error| TransportError::read(self.path, error);
         let mut index = IndexBuilder::default();
         let stored = store_tar(
             self.store,

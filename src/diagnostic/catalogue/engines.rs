@@ -69,6 +69,31 @@ pub(super) fn engines() -> Vec<Diagnostic> {
             source: denied(),
         })
         .into(),
+        EngineError::Native(NativeError::TreeOwner {
+            directory: "/srv/root".into(),
+            owner: 1001,
+        })
+        .into(),
+        EngineError::Native(NativeError::TreeInside {
+            directory: "/home/me/root".into(),
+            what: "var/spool/x belongs to somebody who has no number in the image".to_owned(),
+        })
+        .into(),
+        #[cfg(target_os = "linux")]
+        EngineError::Native(NativeError::Tree {
+            directory: "/srv/root".into(),
+            source: layer::capture::CaptureError::Io {
+                action: "open",
+                path: layer::LayerPath::new("etc/shadow").expect("it is a plain path"),
+                source: denied(),
+            },
+        })
+        .into(),
+        EngineError::Native(NativeError::Ground {
+            store: "/mnt/home/me/.aicage/store".into(),
+            filesystem: "nfs",
+        })
+        .into(),
         EngineError::Native(NativeError::Vanished).into(),
         EngineError::Native(NativeError::Unsupported {
             what: "user `agent`, whom the image does not know".to_owned(),

@@ -57,6 +57,11 @@ pub(super) enum Message {
         /// In words; at most [`DIFFERENCES`] of them.
         found: Vec<String>,
     },
+    /// What a tree has that was not packed.
+    LeftOut {
+        /// In words; at most [`DIFFERENCES`] of them.
+        found: Vec<String>,
+    },
     /// It is done, or the program ended with this status.
     Ended {
         /// Its exit status; 128 + n for signal n.

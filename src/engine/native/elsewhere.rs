@@ -5,7 +5,10 @@
 #[path = "error.rs"]
 mod error;
 
-use std::{convert::Infallible, ffi::OsString, io, path::Path, process::ExitCode, time::Duration};
+use std::{
+    convert::Infallible, ffi::OsString, io, os::fd::OwnedFd, path::Path, process::ExitCode,
+    time::Duration,
+};
 
 use assembler::{
     reporter::Reporter,
@@ -13,6 +16,7 @@ use assembler::{
     store::rootfs::{InMapping, MappingName},
 };
 use tokio::{io::AsyncRead, runtime::Handle};
+use tokio_util::sync::CancellationToken;
 
 pub use self::error::NativeError;
 use super::{
@@ -44,12 +48,37 @@ pub(crate) fn here(_settings: &NativeSettings) -> Option<Native> {
     None
 }
 
+/// Names the file system that a path is on: none is special here.
+pub(crate) fn filesystem(_path: &Path) -> &'static str {
+    ""
+}
+
+/// Tells whether no overlay can be laid over a file system.
+pub(crate) fn takes_no_overlay(_filesystem: &str) -> bool {
+    false
+}
+
+/// Packs a directory with a root file system.
+pub(crate) fn pack(
+    native: &Native,
+    _directory: &Path,
+    _to: OwnedFd,
+) -> Result<Vec<String>, NativeError> {
+    match native.0 {}
+}
+
 /// Makes the smallest cage there is.
 pub(crate) fn probe(native: &Native, _program: &[u8]) -> Result<(), NativeError> {
     match native.0 {}
 }
 
 impl Native {
+    /// Has long work break off when the user interrupts.
+    #[must_use]
+    pub fn heeding(self, _interrupt: CancellationToken) -> Self {
+        match self.0 {}
+    }
+
     /// Tells what kind of engine it is.
     pub fn info(&self) -> &EngineInfo {
         match self.0 {}

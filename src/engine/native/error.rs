@@ -1,6 +1,6 @@
 //! Why this machine cannot run a cage, or a cage did not work.
 
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 /// What went wrong in the native engine.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,40 @@ pub enum NativeError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// The store is where no cage can stand.
+    #[error("the store {} is on {filesystem}, over which no other directories can be laid", store.display())]
+    Ground {
+        /// The store.
+        store: PathBuf,
+        /// What it is on.
+        filesystem: &'static str,
+    },
+    /// A directory is not the caller's to read as a root file system.
+    #[error("{} belongs to user {owner}, who is neither you nor one of your subordinate ids", directory.display())]
+    TreeOwner {
+        /// The directory.
+        directory: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The same, read in the mapping in which it was made.
+    #[error("cannot take {} as a root file system: {what}", directory.display())]
+    TreeInside {
+        /// The directory.
+        directory: PathBuf,
+        /// What in it, and why.
+        what: String,
+    },
+    /// A directory cannot be read as a root file system.
+    #[cfg(target_os = "linux")]
+    #[error("cannot take {} as a root file system", directory.display())]
+    Tree {
+        /// The directory.
+        directory: PathBuf,
+        /// What in it, and why.
+        #[source]
+        source: layer::capture::CaptureError,
     },
     /// The cage could not be made.
     #[error("cannot {what}")]

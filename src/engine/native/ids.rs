@@ -65,24 +65,33 @@ impl IdMaps {
                 writer: Writer::Ourselves,
             });
         }
-        let ranges = |file: &'static str| {
-            let text = read(Path::new(file)).unwrap_or_default();
-            let ranges = subordinate(&text, name, uid);
-            let found: u64 = ranges.iter().map(|(_, count)| u64::from(*count)).sum();
-            if found < u64::from(FEWEST) {
-                return Err(NativeError::SubIds {
-                    file,
-                    user: name.to_owned(),
-                    found,
-                });
-            }
-            Ok(ranges)
-        };
         Ok(Self {
-            users: around(uid, &ranges("/etc/subuid")?),
-            groups: around(gid, &ranges("/etc/subgid")?),
+            users: around(uid, &ranges_of("/etc/subuid", (name, uid))?),
+            groups: around(gid, &ranges_of("/etc/subgid", (name, uid))?),
             writer: Writer::Tools,
         })
+    }
+
+    /// Finds out the mapping in which a tree was made that an ordinary user has, by the owner of its top; nothing where that
+    /// is neither he himself nor the first of his subordinate ids.
+    pub(super) fn of_tree(name: &str, owner: u32) -> Result<Option<Self>, NativeError> {
+        let own = rustix::process::geteuid().as_raw();
+        let own_group = rustix::process::getegid().as_raw();
+        let users = ranges_of("/etc/subuid", (name, own))?;
+        let groups = ranges_of("/etc/subgid", (name, own))?;
+        let made = |own: u32, ranges: &[Range]| match ranges.first() {
+            // As `unshare --map-root-user --map-auto` and Podman do: he is root.
+            _ if owner == rustix::process::geteuid().as_raw() => Some(below(own, ranges)),
+            // As `mmdebstrap` does: all are subordinate, and he is nobody of them.
+            Some((first, _)) if is_first(&users, owner) => Some(above((*first, own), ranges)),
+            _ => None,
+        };
+        let maps = made(own, &users).zip(made(own_group, &groups));
+        Ok(maps.map(|(users, groups)| Self {
+            users,
+            groups,
+            writer: Writer::Tools,
+        }))
     }
 
     /// Names the mapping: what was unpacked under another one has other owners.
@@ -90,6 +99,51 @@ impl IdMaps {
         let text = |extents: &[Extent]| lines(extents).replace('\n', ",");
         MappingName::of(&format!("u{}g{}", text(&self.users), text(&self.groups)))
     }
+}
+
+/// Reads a user's subordinate ids, which are enough for an image.
+fn ranges_of(file: &'static str, (name, uid): (&str, u32)) -> Result<Vec<Range>, NativeError> {
+    let text = read(Path::new(file)).unwrap_or_default();
+    let ranges = subordinate(&text, name, uid);
+    let found: u64 = ranges.iter().map(|(_, count)| u64::from(*count)).sum();
+    if found < u64::from(FEWEST) {
+        return Err(NativeError::SubIds {
+            file,
+            user: name.to_owned(),
+            found,
+        });
+    }
+    Ok(ranges)
+}
+
+fn is_first(ranges: &[Range], id: u32) -> bool {
+    ranges.first().is_some_and(|(first, _)| *first == id)
+}
+
+/// Lays the first range of subordinate ids after one's own id, which is root's.
+fn below(own: u32, ranges: &[Range]) -> Vec<Extent> {
+    let root = Extent {
+        inside: 0,
+        outside: own,
+        count: 1,
+    };
+    let rest = ranges.first().map(|&(first, count)| Extent {
+        inside: 1,
+        outside: first,
+        count: count.min(IDS - 1),
+    });
+    std::iter::once(root).chain(rest).collect()
+}
+
+/// Lays the first range of subordinate ids from root on, and one's own id, which no file of the tree has, behind it.
+fn above((first, own): (u32, u32), ranges: &[Range]) -> Vec<Extent> {
+    let count = ranges.first().map_or(1, |(_, count)| (*count).min(IDS));
+    let extent = |inside, outside, count| Extent {
+        inside,
+        outside,
+        count,
+    };
+    vec![extent(0, first, count), extent(count, own, 1)]
 }
 
 /// Spells a mapping as the kernel takes it.
@@ -210,6 +264,16 @@ mod tests {
         assert_eq!(
             spelled(1000, &[(100_000, 1000)]),
             "0 100000 1000\n1000 1000 1\n"
+        );
+    }
+
+    #[test]
+    fn a_tree_is_read_with_the_numbers_that_it_was_made_with() {
+        let ranges = [(100_000, 65_536)];
+        assert_eq!(lines(&below(1000, &ranges)), "0 1000 1\n1 100000 65535\n");
+        assert_eq!(
+            lines(&above((100_000, 1000), &ranges)),
+            "0 100000 65536\n65536 1000 1\n"
         );
     }
 

@@ -33,6 +33,11 @@ pub(super) enum Job {
     /// Runs another program in a cage that runs; with it come the program's three standard streams, or none if it gets a
     /// terminal.
     Beside(Box<Beside>),
+    /// Packs a root file system as a tar; with it comes what that is written to.
+    Pack {
+        /// Its absolute path.
+        directory: OsString,
+    },
     /// Removes trees.
     Remove {
         /// Absolute paths.

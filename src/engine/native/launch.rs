@@ -37,7 +37,11 @@ pub(super) struct Helper {
 impl Helper {
     /// Starts it and has its ids mapped.
     pub(super) fn start(native: &Native) -> Result<Self, NativeError> {
-        let maps = native.maps()?;
+        Self::start_as(native, &native.maps()?)
+    }
+
+    /// The same with another mapping.
+    pub(super) fn start_as(native: &Native, maps: &IdMaps) -> Result<Self, NativeError> {
         let what = "start the process that makes cages";
         let (channel, theirs) = Channel::pair().map_err(NativeError::host(what))?;
         let child = Command::new(&native.program)
@@ -56,7 +60,7 @@ impl Helper {
             (Message::Unshared, _) => {}
             _ => return Err(NativeError::Vanished),
         }
-        helper.map(&maps)?;
+        helper.map(maps)?;
         helper.say(&Message::Mapped, &[])?;
         Ok(helper)
     }

@@ -7,10 +7,12 @@ mod cage;
 mod channel;
 mod environment;
 mod error;
+mod ground;
 mod ids;
 mod job;
 mod launch;
 mod network_files;
+mod pack;
 mod probe;
 mod rootfs;
 mod sandbox;
@@ -24,6 +26,7 @@ use assembler::platform::Platform;
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::NativeError;
+pub(crate) use self::ground::{filesystem, takes_no_overlay};
 pub use self::{
     ids::{Extent, IdMaps},
     rootfs::Upkeep,
@@ -33,6 +36,7 @@ use super::{
     NativeSettings,
     docker::{EngineFiles, EngineInfo, EngineStore, EngineUsers},
 };
+pub(crate) use pack::pack;
 pub(crate) use probe::probe;
 pub(crate) use sandbox::NativeSandbox;
 pub(crate) use session::NativeProgram;

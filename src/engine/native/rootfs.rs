@@ -19,6 +19,7 @@ use super::{
     Native,
     channel::{MOST, Message, in_memory},
     error::NativeError,
+    ground,
     job::Job,
     launch::Helper,
 };
@@ -40,6 +41,7 @@ pub(crate) fn lowers(
     (store, lock): (&BlobStore, &SharedLock),
     image: &Image,
 ) -> Result<Lowers, NativeError> {
+    ground::check(&native.store)?;
     let rootfs = store.rootfs(lock, &native.maps()?.mapping())?;
     let missing: Vec<UnpackJob> = rootfs
         .look(lock, image)?

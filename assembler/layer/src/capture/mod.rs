@@ -68,6 +68,12 @@ pub enum Extent<'a> {
     /// Only where an overlay filesystem keeps them: the root is one, mounted with `userxattr`, over what the index names
     /// and this upper directory, which held nothing of the index when the change began.
     Upper(BorrowedFd<'a>),
+    /// Everything, of a tree that nobody lives in. What is mounted in it, and `proc` and `sys` at its top, are directories with
+    /// nothing in them.
+    Tree {
+        /// The number that stands for all owners who have none here: what belongs to it is refused.
+        nobody: Option<u32>,
+    },
 }
 
 /// Something that a layer cannot hold and that is left out.
@@ -129,6 +135,12 @@ pub enum CaptureError {
         path: LayerPath,
         /// What about it.
         reason: &'static str,
+    },
+    /// A node belongs to somebody who has no number in the layer.
+    #[error("{path} belongs to somebody who has no number in the image")]
+    Owner {
+        /// The node.
+        path: LayerPath,
     },
     /// The filesystem was changed during the walk.
     #[error("{path} changed while it was captured")]

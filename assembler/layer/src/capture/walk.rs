@@ -79,7 +79,7 @@ impl<'a, W: Write> Walk<'a, W> {
                 let upper = Upper::new(upper, scope.index);
                 Some(upper.map_err(|error| failed("open", LayerPath::root(), error))?)
             }
-            Extent::Anywhere(_) => None,
+            Extent::Anywhere(_) | Extent::Tree { .. } => None,
         };
         Ok(Self {
             scope,
@@ -127,6 +127,10 @@ impl<'a, W: Write> Walk<'a, W> {
         let plain = |mode, uid, gid, xattrs: Option<[u8; 16]>| (mode, uid, gid, xattrs);
         let found = plain(entry.mode, entry.uid, entry.gid, hash_xattrs(&entry.xattrs));
         let usual = plain(0o755, 0, 0, None);
+        if matches!(self.scope.extent, Extent::Tree { .. }) {
+            self.writer.append(&LayerItem::Entry(entry), io::empty())?;
+            return self.list(look);
+        }
         // Podman's, where no layer has one.
         let other_usual = plain(0o555, 0, 0, None);
         let before = match self.scope.index.get_bytes(b"") {
@@ -184,6 +188,7 @@ impl<'a, W: Write> Walk<'a, W> {
             Extent::Anywhere(places) => places.is_another(&self.path, stat.st_ino),
             // It is not laid over the one that was here.
             Extent::Upper(_) => look.view == View::Whole && before.is_some(),
+            Extent::Tree { .. } => false,
         };
         if self.replaced.is_none() && self.is_recent(&stat) && is_another {
             self.replaced = Some(self.path.len());
@@ -209,7 +214,22 @@ impl<'a, W: Write> Walk<'a, W> {
         } else {
             self.put(&LayerItem::Entry(entry), io::empty())?;
         }
+        if self.is_closed(&stat) {
+            self.levels.push(Level {
+                names: Vec::new().into_iter(),
+                length: self.path.len(),
+                look,
+            });
+            return Ok(());
+        }
         self.list(look)
+    }
+
+    /// Tells whether what is in the directory here belongs to the machine and not to the tree.
+    fn is_closed(&self, stat: &Stat) -> bool {
+        let is_systems = matches!(self.path.as_slice(), b"proc" | b"sys");
+        matches!(self.scope.extent, Extent::Tree { .. })
+            && (is_systems || stat.st_dev != self.root.st_dev)
     }
 
     /// Writes what was put at the mountpoint here and below it.
@@ -276,7 +296,7 @@ impl<'a, W: Write> Walk<'a, W> {
     fn directory(&mut self, stat: &Stat) -> Result<Entry, CaptureError> {
         let xattrs = attributes::of_open(self.cursor.as_fd())
             .map_err(|error| self.failed("read attributes of", error))?;
-        Ok(self.entry(stat, EntryKind::Directory, xattrs))
+        self.entry(stat, EntryKind::Directory, xattrs)
     }
 
     fn entry(
@@ -284,8 +304,15 @@ impl<'a, W: Write> Walk<'a, W> {
         stat: &Stat,
         kind: EntryKind,
         mut xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    ) -> Entry {
+    ) -> Result<Entry, CaptureError> {
         let path = self.layer_path();
+        if let Extent::Tree {
+            nobody: Some(nobody),
+        } = self.scope.extent
+            && (stat.st_uid == nobody || stat.st_gid == nobody)
+        {
+            return Err(CaptureError::Owner { path });
+        }
         xattrs.retain(|name, _value| {
             let can_be_said = !name.contains(&b'=');
             if !can_be_said {
@@ -296,7 +323,7 @@ impl<'a, W: Write> Walk<'a, W> {
             }
             can_be_said
         });
-        Entry {
+        Ok(Entry {
             path,
             kind,
             mode: stat.st_mode & 0o7777,
@@ -307,7 +334,7 @@ impl<'a, W: Write> Walk<'a, W> {
                 .latest
                 .map_or(stat.st_mtime, |latest| stat.st_mtime.min(latest)),
             xattrs,
-        }
+        })
     }
 
     /// Writes an item, and before it the directories that lead to it.

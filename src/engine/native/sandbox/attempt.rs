@@ -17,12 +17,13 @@ use super::{NativeSandbox, mounts::Mounts};
 use crate::engine::{
     native::{
         cage::{
-            Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit, Program, RootAccess,
-            SHARED_MEMORY, UPPER,
+            Cage, CageFile, CageMount, CageMountKind, CageNetwork, Confinement, Limit, Program,
+            RootAccess, SHARED_MEMORY, UPPER,
         },
         channel::{Message, in_memory},
         environment,
         error::NativeError,
+        ground,
         job::Job,
         launch::Helper,
         network_files::{self, Names},
@@ -73,7 +74,15 @@ impl NativeSandbox<'_> {
         let connected = files
             .connect(&self.settings, &nonce, Transport::Bind)
             .map_err(host)?;
-        let cage = self.cage((job, &nonce), (&lowers, &scratch), (&connected, shown));
+        let mut cage = self.cage((job, &nonce), (&lowers, &scratch), (&connected, shown));
+        if ground::runs_nothing(&self.native.store) {
+            // The step's files are there, too: its program alone is to run, from memory.
+            cage.files.push(CageFile {
+                target: nonce.command().swap_remove(0).into(),
+                content: self.settings.init.to_vec(),
+                mode: 0o755,
+            });
+        }
         let (printed, output) = io::pipe().map_err(host)?;
         let input = in_memory(&inside.sealed.0).map_err(host)?;
         let streams = [

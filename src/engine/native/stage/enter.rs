@@ -95,6 +95,13 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             tried(told, || "tell what differs".to_owned())?;
             Ok(0)
         }
+        Job::Pack { directory } => {
+            watch(channel, Over::Ended)?;
+            let found = scratch::pack(&directory, with)?;
+            let told = channel.send(&Message::LeftOut { found }, &[]);
+            tried(told, || "tell what was left out".to_owned())?;
+            Ok(0)
+        }
         Job::Beside(_) => Err(StageError::new("do a job of others", Errno::INVAL)),
         Job::Remove { paths } => {
             watch(channel, Over::Ended)?;

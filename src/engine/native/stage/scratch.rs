@@ -21,7 +21,12 @@ use assembler::{
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use super::{StageError, tried};
-use crate::engine::native::{cage::Cage, channel::DIFFERENCES, scratch};
+use crate::engine::native::{
+    cage::Cage,
+    channel::DIFFERENCES,
+    pack::{NOBODY, tree},
+    scratch,
+};
 
 /// An empty directory, for images without layers.
 pub(super) const NOTHING: &str = "nothing";
@@ -111,6 +116,15 @@ pub(super) fn fill(
         return Err(StageError::told(&error));
     }
     Ok(())
+}
+
+/// Packs a root file system.
+pub(super) fn pack(directory: &OsStr, mut with: Vec<OwnedFd>) -> Result<Vec<String>, StageError> {
+    let what = || format!("pack {}", Path::new(directory).display());
+    let Some(to) = with.pop() else {
+        return Err(StageError::new(what(), io::ErrorKind::InvalidInput));
+    };
+    tree((Path::new(directory), Some(NOBODY)), to).map_err(|error| StageError::told(&error))
 }
 
 /// Compares an unpacked layer with what it was.

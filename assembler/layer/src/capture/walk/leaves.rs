@@ -39,7 +39,7 @@ impl<W: Write> Walk<'_, W> {
         let is_first = matches!(kind, EntryKind::File { .. });
         let xattrs = attributes::of_open(file.as_fd())
             .map_err(|error| self.failed("read attributes of", error))?;
-        let entry = self.entry(stat, kind, xattrs);
+        let entry = self.entry(stat, kind, xattrs)?;
         let path = entry.path.clone();
         if is_first {
             self.put(&LayerItem::Entry(entry), PlainFile(file))?;
@@ -110,7 +110,7 @@ impl<W: Write> Walk<'_, W> {
         )?;
         let xattrs = attributes::of_node(node.as_fd())
             .map_err(|error| self.failed("read attributes of", error))?;
-        let entry = self.entry(stat, kind, xattrs);
+        let entry = self.entry(stat, kind, xattrs)?;
         if before.is_some_and(|before| is_same(&before, &entry, stat.st_mtime)) {
             return Ok(());
         }
