@@ -30,6 +30,7 @@ mod named;
 mod nasty;
 mod refused;
 mod root_directories;
+mod same;
 mod secrets;
 mod session;
 mod sessions;
