@@ -83,7 +83,7 @@ impl Explain for NativeError {
     fn verdict(&self) -> Verdict {
         match self {
             Self::SubIds { user, .. } => not_started("native-sub-ids").hint(format!(
-                "have root give them: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}; or use an engine: `--engine docker`"
+                "`aicage doctor` shows the `usermod` command that gives {user} ids that are nobody else's; or use an engine: `--engine docker`"
             )),
             Self::Tool { .. } => not_started("native-tool")
                 .hint("install it (on Debian or Ubuntu: `sudo apt-get install uidmap`), or use an engine: `--engine docker`"),

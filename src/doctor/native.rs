@@ -352,8 +352,9 @@ fn profile(program: &Path) -> String {
 
 /// The command that changes a setting of the kernel, for now and for later.
 fn setting(assignment: &str) -> String {
+    let name = assignment.split(['=', ' ']).next().unwrap_or(assignment);
     format!(
-        "echo {assignment} | sudo tee /etc/sysctl.d/60-aicage.conf && sudo sysctl -w {assignment}"
+        "echo {assignment} | sudo tee /etc/sysctl.d/60-aicage-{name}.conf && sudo sysctl -w {assignment}"
     )
 }
 

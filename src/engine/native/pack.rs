@@ -5,17 +5,18 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     io::{self, BufWriter, Write as _},
     os::{
         fd::{AsFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::Path,
 };
 
 use layer::{
-    PathIndex,
-    capture::{Beneath, CaptureError, Extent, Scope, Timestamp, capture},
+    LayerPath, PathIndex,
+    capture::{Beneath, CaptureError, Extent, Scope, Timestamp, capture, mountpoints},
     tar::{LayerWriter, WriteError},
 };
 
@@ -40,7 +41,9 @@ pub(crate) fn pack(
     let look = || NativeError::host(format!("look at {}", directory.display()));
     let owner = fs_err::metadata(directory).map_err(look())?.uid();
     if native.uid == 0 || owner == 0 {
-        return tree((directory, None), to).map_err(|source| NativeError::Tree {
+        // Root of a container may be one of many users only.
+        let nobody = is_partial().map_err(look())?.then_some(NOBODY);
+        return tree((directory, nobody), to).map_err(|source| NativeError::Tree {
             directory: directory.to_owned(),
             source,
         });
@@ -79,6 +82,30 @@ pub(crate) fn pack(
     }
 }
 
+/// Returns the places in a directory where something is mounted.
+fn mounted(directory: &Path) -> io::Result<BTreeSet<LayerPath>> {
+    let directory = fs_err::canonicalize(directory)?;
+    let mountinfo = fs_err::read("/proc/self/mountinfo")?;
+    let below = mountpoints(&mountinfo).into_iter().filter_map(|path| {
+        let place = Path::new("/").join(OsStr::from_bytes(path.as_bytes()));
+        let below = place.strip_prefix(&directory).ok()?.as_os_str().as_bytes();
+        LayerPath::new(below).ok().filter(|path| !path.is_root())
+    });
+    Ok(below.collect())
+}
+
+/// Tells whether some owners have no number in this process's namespace of users; see user_namespaces(7).
+fn is_partial() -> io::Result<bool> {
+    const ALL: &str = "4294967295";
+    for map in ["/proc/self/uid_map", "/proc/self/gid_map"] {
+        let map = fs_err::read_to_string(map)?;
+        if map.split_whitespace().collect::<Vec<_>>() != ["0", "0", ALL] {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Packs a directory as this process sees it; what belongs to `nobody` is refused.
 pub(super) fn tree(
     (directory, nobody): (&Path, Option<u32>),
@@ -86,20 +113,35 @@ pub(super) fn tree(
 ) -> Result<Vec<String>, CaptureError> {
     let write = |source: io::Error| CaptureError::Write(WriteError::Io { source });
     let root = fs_err::File::open(directory).map_err(write)?;
+    let mounted = mounted(directory).map_err(write)?;
+    let (directories, files): (BTreeSet<_>, BTreeSet<_>) = mounted.into_iter().partition(|path| {
+        let place = directory.join(OsStr::from_bytes(path.as_bytes()));
+        fs_err::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+    });
     let to = fs_err::File::from_parts(to.into(), "the packed tree");
     let mut writer = LayerWriter::new(BufWriter::with_capacity(256 << 10, to));
     let scope = Scope {
         index: &PathIndex::default(),
-        extent: Extent::Tree { nobody },
+        extent: Extent::Tree {
+            mounted: &directories,
+            nobody,
+        },
         since: Timestamp {
             seconds: i64::MIN,
             nanoseconds: 0,
         },
-        skip: BTreeSet::new(),
+        skip: files.clone(),
         beneath: &Beneath::default(),
         latest: None,
     };
-    let mut left_out = Vec::new();
+    let shown = directories.iter().chain(&files).filter(|path| {
+        let first = path.as_bytes().split(|byte| *byte == b'/').next();
+        !matches!(first, Some(b"proc" | b"sys" | b"dev"))
+    });
+    let mut left_out: Vec<String> = shown
+        .map(|path| format!("what is mounted at {path} is left out"))
+        .take(DIFFERENCES)
+        .collect();
     capture(root.file().as_fd(), &scope, &mut writer, &mut |warning| {
         if left_out.len() < DIFFERENCES {
             left_out.push(warning.to_string());

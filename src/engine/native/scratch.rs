@@ -90,11 +90,14 @@ pub(super) fn sweep(native: &Native) -> Result<(), NativeError> {
         return Ok(());
     }
     let paths: Vec<OsString> = left.iter().map(|(_, path)| path.clone().into()).collect();
-    Helper::carry_out(native, &Job::Remove { paths }, &[])?;
+    let removed = Helper::carry_out(native, &Job::Remove { paths }, &[]);
     for (_file, path) in left {
-        fs_err::remove_file(path.with_extension(LOCK)).unwrap_or_default();
+        // The lock of what could not be removed stays, for a later run to try.
+        if fs_err::symlink_metadata(&path).is_err() {
+            fs_err::remove_file(path.with_extension(LOCK)).unwrap_or_default();
+        }
     }
-    Ok(())
+    removed.map(drop)
 }
 
 /// Returns directories that nobody has, with their locks.

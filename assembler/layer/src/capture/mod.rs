@@ -71,6 +71,8 @@ pub enum Extent<'a> {
     /// Everything, of a tree that nobody lives in. What is mounted in it, and `proc` and `sys` at its top, are directories with
     /// nothing in them.
     Tree {
+        /// Directories of it in which something is mounted, of the same filesystem too.
+        mounted: &'a BTreeSet<LayerPath>,
         /// The number that stands for all owners who have none here: what belongs to it is refused.
         nobody: Option<u32>,
     },

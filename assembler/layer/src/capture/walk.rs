@@ -228,8 +228,10 @@ impl<'a, W: Write> Walk<'a, W> {
     /// Tells whether what is in the directory here belongs to the machine and not to the tree.
     fn is_closed(&self, stat: &Stat) -> bool {
         let is_systems = matches!(self.path.as_slice(), b"proc" | b"sys");
-        matches!(self.scope.extent, Extent::Tree { .. })
-            && (is_systems || stat.st_dev != self.root.st_dev)
+        let Extent::Tree { mounted, .. } = self.scope.extent else {
+            return false;
+        };
+        is_systems || stat.st_dev != self.root.st_dev || mounted.contains(&self.layer_path())
     }
 
     /// Writes what was put at the mountpoint here and below it.
@@ -308,6 +310,7 @@ impl<'a, W: Write> Walk<'a, W> {
         let path = self.layer_path();
         if let Extent::Tree {
             nobody: Some(nobody),
+            ..
         } = self.scope.extent
             && (stat.st_uid == nobody || stat.st_gid == nobody)
         {

@@ -173,7 +173,9 @@ fn is_abandoned(path: &Path) -> bool {
         None => path.is_dir(),
         Some(false) => {
             let record = Record::read(path);
-            !record.is_ok_and(|record| record.kept && record.process.is_some())
+            !record.is_ok_and(|record| {
+                record.kept && (record.process.is_some() || record.ended.is_some())
+            })
         }
     }
 }
@@ -250,9 +252,13 @@ fn is_left(path: &Path) -> bool {
     }
 }
 
-/// Tells whether somebody has the lock of a directory; `None` where there is none.
+/// Tells whether somebody has the lock of a directory; `None` where there is none. One that cannot be looked at is had.
 fn is_locked(directory: &Path) -> Option<bool> {
-    let file = fs_err::File::open(directory.join(LOCK)).ok()?;
+    let file = match fs_err::File::open(directory.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(_unseen) => return Some(true),
+        Ok(file) => file,
+    };
     // Shared, so that two who look at once do not take each other for the keeper.
     Some(file.try_lock_shared().is_err())
 }
@@ -298,6 +304,20 @@ mod tests {
                 .map(|found| found.name()),
             Some("app".to_owned())
         );
+    }
+
+    #[test]
+    fn a_session_that_ended_at_once_keeps_its_log_and_its_name() {
+        let sessions = tempfile::tempdir().unwrap();
+        let mut record = record("1", Kept);
+        record.process = None;
+        record.ended =
+            serde_json::from_value(serde_json::json!({"status": 0, "at": "2026-01-01T00:00:00Z"}))
+                .ok();
+        assert!(record.ended.is_some(), "the end is written so");
+        drop(make(sessions.path(), ("app", &record)).unwrap());
+        sweep(sessions.path()).unwrap();
+        assert_eq!(names(sessions.path()), ["app"]);
     }
 
     #[test]

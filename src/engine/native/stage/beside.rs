@@ -21,7 +21,7 @@ use rustix::{
     io::Errno,
     process::{
         DumpableBehavior, Pid, PidfdFlags, Signal, chdir, ioctl_tiocsctty, kill_process_group,
-        pidfd_open, set_dumpable_behavior, set_parent_process_death_signal, setsid,
+        pidfd_open, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
     },
     pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
     thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
@@ -116,6 +116,7 @@ fn start(beside: Beside, streams: Vec<OwnedFd>, channel: &Channel) -> Result<Chi
     kernel::before_exec(&mut command, move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         setsid()?;
+        umask(Mode::from_raw_mode(0o022));
         if terminal {
             ioctl_tiocsctty(rustix::stdio::stdin())?;
         }

@@ -11,8 +11,9 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::Mode,
     io::Errno,
-    process::{Gid, Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal, setsid},
+    process::{Gid, Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal, setsid, umask},
     thread::{UnshareFlags, set_thread_res_gid, set_thread_res_uid},
 };
 
@@ -31,6 +32,8 @@ use crate::engine::native::{
 pub(super) fn work(channel: &Channel) -> Result<i32, StageError> {
     // A key that ends aicage is not to end this process before it has tidied up.
     tried(setsid(), || "leave the terminal".to_owned())?;
+    // Whoever started aicage may have another one; images are made under this one everywhere.
+    umask(Mode::from_raw_mode(0o022));
     tried(kernel::unshare(UnshareFlags::NEWUSER), || {
         "make a namespace of users".to_owned()
     })?;
@@ -105,9 +108,9 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
         Job::Beside(_) => Err(StageError::new("do a job of others", Errno::INVAL)),
         Job::Remove { paths } => {
             watch(channel, Over::Ended)?;
-            for path in &paths {
-                scratch::remove(path)?;
-            }
+            // One that cannot be removed keeps none of the others.
+            let removed: Vec<_> = paths.iter().map(|path| scratch::remove(path)).collect();
+            removed.into_iter().collect::<Result<(), _>>()?;
             Ok(0)
         }
     }

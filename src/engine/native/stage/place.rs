@@ -4,6 +4,7 @@
 //! that it had, because the image's own files did not change.
 
 use std::{
+    collections::VecDeque,
     ffi::{OsStr, OsString},
     os::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
@@ -15,7 +16,7 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, fstat, futimens,
-        mkdirat, openat, openat2, statat,
+        mkdirat, openat, openat2, readlinkat, statat,
     },
     io::Errno,
 };
@@ -27,6 +28,21 @@ use super::{StageError, tried};
 pub(super) enum Kind {
     Directory,
     File,
+}
+
+/// How many links to what is not there may follow one another, as in path_resolution(7).
+const LINKS: u32 = 40;
+
+/// The names of a path, with its `..`.
+fn names(path: &[u8]) -> Vec<OsString> {
+    let parts = Path::new(OsStr::from_bytes(path)).components();
+    parts
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Names a descriptor as a path, for calls that know only paths.
@@ -46,25 +62,40 @@ pub(super) fn open_or_make(
             Path::new(path).display()
         )
     };
-    let names: Vec<OsString> = Path::new(path)
-        .components()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some("..".into()),
-            _ => None,
-        })
-        .collect();
+    let mut ahead: VecDeque<OsString> = names(path.as_bytes()).into();
+    let mut links = 0;
     let mut at: OsString = ".".into();
     let mut directory = tried(open_in(root, &at), what)?;
-    for (number, name) in names.iter().enumerate() {
-        let last = number + 1 == names.len();
-        let kind = if last { kind } else { Kind::Directory };
+    while let Some(name) = ahead.pop_front() {
+        let here = at.clone();
         at.push("/");
-        at.push(name);
+        at.push(&name);
         directory = match open_in(root, &at) {
             Ok(found) => found,
             Err(Errno::NOENT) => {
-                tried(make(&directory, name, kind), what)?;
+                if let Ok(target) = readlinkat(&directory, name.as_bytes(), Vec::new()) {
+                    // It leads to what is not there: that is what is made.
+                    links += 1;
+                    if links > LINKS {
+                        return Err(StageError::new(what(), Errno::LOOP));
+                    }
+                    let target = target.as_bytes();
+                    at = here;
+                    if target.starts_with(b"/") {
+                        at = ".".into();
+                        directory = tried(open_in(root, &at), what)?;
+                    }
+                    for name in names(target).into_iter().rev() {
+                        ahead.push_front(name);
+                    }
+                    continue;
+                }
+                let kind = if ahead.is_empty() {
+                    kind
+                } else {
+                    Kind::Directory
+                };
+                tried(make(&directory, &name, kind), what)?;
                 tried(open_in(root, &at), what)?
             }
             Err(error) => return Err(StageError::new(what(), error)),
@@ -148,5 +179,32 @@ fn make(parent: &OwnedFd, name: &OsStr, kind: Kind) -> Result<(), Errno> {
         // A directory of somebody else's that is shown inside; no layer has it.
         Err(Errno::PERM) => Ok(()),
         kept => kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_link_leads_to_nothing_its_target_is_made_within_the_tree() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs_err::create_dir(at("etc")).unwrap();
+        for (link, target) in [
+            ("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf"),
+            ("etc/hosts", "/../../outside/hosts"),
+            ("etc/one", "two"),
+            ("etc/two", "one"),
+        ] {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
+        let opened = fs_err::File::open(root.path()).unwrap();
+        let make = |path: &str| open_or_make(opened.file().as_fd(), OsStr::new(path), Kind::File);
+        make("/etc/resolv.conf").unwrap();
+        assert!(at("run/systemd/resolve/stub-resolv.conf").is_file());
+        make("/etc/hosts").unwrap();
+        assert!(at("outside/hosts").is_file());
+        assert!(make("/etc/one").is_err(), "links that lead to each other");
     }
 }

@@ -39,8 +39,11 @@ pub(super) fn make(cage: &Cage) -> Result<(), StageError> {
         tried(fs_err::create_dir(scratch.join(name)), what)?;
     }
     let upper = scratch.join("upper");
+    // What the store's directory gives to whatever is made in it is not the image's.
+    rustix::fs::removexattr(&upper, "system.posix_acl_default").unwrap_or_default();
     let Some(top) = &cage.like else {
-        return Ok(());
+        let mode = std::fs::Permissions::from_mode(0o755);
+        return tried(fs_err::set_permissions(&upper, mode), what);
     };
     let top = tried(fs_err::metadata(Path::new(top)), what)?;
     tried(chown(&upper, Some(top.uid()), Some(top.gid())), what)?;
