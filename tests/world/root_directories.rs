@@ -116,18 +116,28 @@ fn a_directory_becomes_the_same_base_as_its_tarball() {
                 Said::of(mount.args(["-t", kind, "none"]).arg(root.join(at)), 0);
             };
             mount("tmpfs", "mnt");
+            // The same filesystem: nothing but the list of mounts tells.
+            let private = elsewhere.path().join("private");
+            fs_err::create_dir(&private).unwrap();
+            fs_err::write(private.join("key"), "secret").unwrap();
+            let mut bind = Command::new("mount");
+            Said::of(bind.arg("--bind").args([&private, &root.join("home")]), 0);
             fs_err::write(root.join("mnt/other"), "other").unwrap();
             fs_err::write(root.join("proc/file"), "file").unwrap();
             let said = ground.aicage(&["base", "import", "read", &place]).output();
             let mut umount = Command::new("umount");
-            Said::of(umount.arg(root.join("mnt")), 0);
+            Said::of(umount.args([root.join("mnt"), root.join("home")]), 0);
             let said = said.unwrap();
             let stderr = String::from_utf8_lossy(&said.stderr);
             assert!(said.status.success(), "{stderr}");
             assert!(stderr.contains("the socket run/socket is not"), "{stderr}");
+            assert!(
+                stderr.contains("what is mounted at home is left out"),
+                "{stderr}"
+            );
             let (mut found, packed) = (tree(ground, "read"), tree(ground, "packed"));
             // The directories in which something was put have another time.
-            for path in ["run", "proc", "mnt"] {
+            for path in ["run", "proc", "mnt", "home"] {
                 found.insert(path.to_owned(), packed[path].clone());
             }
             assert_same((&packed, &found));

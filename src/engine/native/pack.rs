@@ -94,7 +94,7 @@ fn mounted(directory: &Path) -> io::Result<BTreeSet<LayerPath>> {
     Ok(below.collect())
 }
 
-/// Tells whether some owners have no number in this process's namespace of users; see user_namespaces(7).
+/// Tells whether some owners have no number in this process's namespace of users; see `user_namespaces(7)`.
 fn is_partial() -> io::Result<bool> {
     const ALL: &str = "4294967295";
     for map in ["/proc/self/uid_map", "/proc/self/gid_map"] {

@@ -30,7 +30,7 @@ pub(super) enum Kind {
     File,
 }
 
-/// How many links to what is not there may follow one another, as in path_resolution(7).
+/// How many links to what is not there may follow one another, as in `path_resolution(7)`.
 const LINKS: u32 = 40;
 
 /// The names of a path, with its `..`.
