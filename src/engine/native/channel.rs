@@ -14,8 +14,8 @@ use rustix::{
     io::fcntl_dupfd_cloexec,
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
-        sendmsg, socketpair,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+        recvmsg, sendmsg, shutdown, socketpair,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,12 @@ impl Channel {
             }
             message => Ok(Some((message, with))),
         }
+    }
+
+    /// Ends it for both, whoever else holds this end.
+    pub(super) fn shut(&self) {
+        // One whose other end is gone has ended.
+        shutdown(&self.0, Shutdown::Both).unwrap_or_default();
     }
 
     /// Waits for a while; tells whether there is something to hear, the end included.

@@ -105,6 +105,13 @@ impl Helper {
             .map_err(|_gone| NativeError::Vanished)
     }
 
+    /// Ends what it was asked to start, and with it whatever waits for it to say something.
+    pub(super) fn end(&self) {
+        if let Some(channel) = &self.channel {
+            channel.shut();
+        }
+    }
+
     /// Waits for what it says next; a failure is an error.
     pub(super) fn hear(&self) -> Result<(Message, Vec<OwnedFd>), NativeError> {
         let channel = self.channel.as_ref().ok_or(NativeError::Vanished)?;

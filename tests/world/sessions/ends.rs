@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{at_a_pipe, background, listed, runs_arguments};
 use crate::{
-    ground::{Said, on_each_engine, on_each_engine_and_this_machine, on_this_machine},
+    ground::{BASE, Said, on_each_engine, on_each_engine_and_this_machine, on_this_machine},
     session::signal,
 };
 
@@ -118,6 +118,34 @@ fn without_an_engine_a_session_whose_keeper_was_killed_leaves_its_name_and_nothi
         assert_eq!(next, name, "nobody has it any more");
         assert_eq!(listed(ground).len(), 1);
         ground.run(&["stop", "-t", "0"], 0);
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn without_an_engine_a_session_that_cannot_be_begun_says_why_and_leaves_nothing() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        ground.start(&["true"], 0);
+        // No file may be as large as what the keeper writes down for the cage, as on a full disk.
+        let limited = "trap '' XFSZ; exec timeout -k 1 60 prlimit --fsize=16384 \"$@\"";
+        let aicage = ground.aicage(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", limited, "sh"]);
+        command.arg(aicage.get_program()).args(aicage.get_args());
+        for number in 0..500 {
+            command.args([
+                "--add-host",
+                &format!("a-rather-long-name-{number}:192.0.2.1"),
+            ]);
+        }
+        command.args(["--base", BASE, &ground.agent, "true"]);
+        command.current_dir(ground.project()).env_clear();
+        let variables = aicage.get_envs();
+        command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        let said = Said::of(&mut command, 125);
+        said.tells("cannot write the job down");
+        said.tells("File too large");
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });
 }

@@ -145,6 +145,12 @@ impl Inside {
         }
     }
 
+    /// Ends a cage that may be half made, whose end nobody may tell.
+    pub(super) fn give_up(&self) {
+        self.helper.end();
+        self.let_go();
+    }
+
     pub(super) fn kill(&self) {
         self.signal(Signal::KILL.as_raw());
     }

@@ -13,6 +13,7 @@ mod serve;
 mod viewer;
 
 use std::{
+    iter::{once, successors},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -121,7 +122,8 @@ async fn keep() -> std::io::Result<()> {
     let kept = prepared(errand, &mut creator).await;
     if let Err((directory, error)) = kept {
         let id = Record::read(&directory).map(|record| record.id);
-        directory::remove(&directory, &id.unwrap_or_default())?;
+        // What cannot be removed is left to the next run; whoever waits is told why nothing runs.
+        directory::remove(&directory, &id.unwrap_or_default()).unwrap_or_default();
         tell(&mut creator, &failed(&error)).await?;
     }
     Ok(())
@@ -183,7 +185,7 @@ async fn prepared(
         Err(error) => {
             serving.abort();
             drop(serving.await);
-            keeper.inside.let_go();
+            keeper.inside.give_up();
             drop(keeper);
             drop(scratch);
             return Err(failed(error));
@@ -293,25 +295,27 @@ fn listen(directory: &Path) -> std::io::Result<UnixListener> {
     UnixListener::bind(place)
 }
 
+/// Says what failed, with the system's number if there is one, or with all causes.
 fn failed(error: &NativeError) -> News {
     use std::error::Error as _;
-    let mut errno = 0;
-    let mut what = error.to_string();
-    if let NativeError::Cage {
-        what: tried,
-        source,
+    let causes: Vec<_> = successors(error.source(), |&cause| cause.source()).collect();
+    let system = causes
+        .iter()
+        .find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+    match (error, system) {
+        (NativeError::Cage { what, .. } | NativeError::Host { what, .. }, Some(errno)) => {
+            let what = what.clone();
+            News::Failed { what, errno }
+        }
+        _ => {
+            let words = causes.iter().map(ToString::to_string);
+            let words: Vec<_> = once(error.to_string()).chain(words).collect();
+            News::Failed {
+                what: words.join(": "),
+                errno: 0,
+            }
+        }
     }
-    | NativeError::Host {
-        what: tried,
-        source,
-    } = error
-    {
-        what.clone_from(tried);
-        errno = source.raw_os_error().unwrap_or(0);
-    } else if let Some(source) = error.source() {
-        what = format!("{what}: {source}");
-    }
-    News::Failed { what, errno }
 }
 
 /// Reads a line; `None` at the end.
