@@ -98,9 +98,9 @@ fn ended(context: &Context, name: &str, ending: Ending) -> Result<ExitStatus, Di
         Ending::LeftBehind => Err(Diagnostic::new(
             "session-left-behind",
             ExitStatus::NotStarted,
-            format!("the session `{name}` prints faster than what it prints is read here; it runs on, and the rest is not shown"),
+            format!("the session `{name}` prints faster than what it prints is read here, and the rest is not shown"),
         )
-        .hint(format!("`aicage logs {name}` prints the last of it, `aicage attach {name}` looks on again").as_str())),
+        .hint(format!("`aicage logs {name}` prints the last of it; while it runs, `aicage attach {name}` looks on again").as_str())),
         Ending::Lost => Err(Diagnostic::new(
             "session-lost",
             ExitStatus::NotStarted,

@@ -8,7 +8,7 @@ use std::{
 use super::{background, listed, runs_arguments};
 use crate::{
     ground::{Ground, Said, on_this_machine},
-    session::until,
+    session::{signal, until},
 };
 
 /// Looks on, and after a first line reads nothing yet.
@@ -76,5 +76,38 @@ fn a_visitor_who_is_much_too_slow_is_told_and_the_agent_runs_on() {
         );
         assert_eq!(listed(ground)[0]["status"], "running");
         ground.run(&["stop", "-t", "0"], 0);
+    });
+}
+
+/// How many keepers of this test's sessions there are; each has its session's lock as its output.
+fn keepers(ground: &Ground) -> usize {
+    let processes = fs_err::read_dir("/proc").unwrap().flatten();
+    let outputs =
+        processes.filter_map(|process| std::fs::read_link(process.path().join("fd/1")).ok());
+    let sessions = ground.aicage_home().join("store/sessions");
+    outputs
+        .filter(|output| output.starts_with(&sessions))
+        .count()
+}
+
+#[test]
+fn a_visitor_who_is_stopped_keeps_no_keeper_once_the_session_has_ended() {
+    on_this_machine(|ground| {
+        runs_arguments(ground);
+        let flood = "head -c 5000000 /dev/zero; echo >done; exit 5";
+        let name = background(ground, &format!("{WAIT}; {flood}"));
+        let mut child = looks_on(ground);
+        signal(&child, "STOP");
+        assert_eq!(keepers(ground), 1);
+        goes(ground);
+        until("end of the keeper", || (keepers(ground) == 0).then_some(()));
+        assert_eq!(listed(ground)[0]["exit_code"], 5);
+        signal(&child, "CONT");
+        let mut seen = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut seen).unwrap();
+        let said = Said::judge(&child.wait_with_output().unwrap(), 125, "attach");
+        said.tells("prints faster than");
+        assert!(seen.len() < 5_000_000, "{} bytes", seen.len());
+        ground.run(&["stop", &name], 0);
     });
 }

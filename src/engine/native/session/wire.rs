@@ -35,7 +35,8 @@ pub(super) enum Request {
         /// A number that no other connection has.
         number: u64,
     },
-    /// The exit status, once there is one, or that the connection with this number was left behind.
+    /// The exit status, once there is one and the connection with this number has all that was printed, or that this one
+    /// was left behind.
     Wait { number: u64 },
     /// Another size of the terminal: height and width.
     Resize { size: (u16, u16) },
@@ -55,7 +56,7 @@ pub(super) enum Answer {
         /// Its exit status.
         status: i32,
     },
-    /// It runs, and prints faster than what it printed was read over that connection.
+    /// It prints, or printed, faster than what it printed was read over that connection.
     LeftBehind,
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Hub {
     open: watch::Sender<usize>,
     /// Who was too slow, by number.
     behind: watch::Sender<BTreeSet<u64>>,
+    /// To whom something is still to be shown besides whoever started it, by number.
+    visitors: watch::Sender<BTreeSet<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,7 @@ impl Hub {
             terminal: Mutex::default(),
             open: watch::Sender::new(0),
             behind: watch::Sender::default(),
+            visitors: watch::Sender::default(),
         }
     }
 
@@ -128,11 +131,34 @@ impl Hub {
     /// Begins to look on, under a number.
     pub(super) fn view(&self, part: Part, number: u64) -> View {
         let (viewer, view) = look_on(part, number);
+        if part == Part::Visitor {
+            self.visitors.send_modify(|all| {
+                all.insert(number);
+            });
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_over {
             state.viewers.push(viewer);
         }
         view
+    }
+
+    /// Stops looking on.
+    pub(super) fn leave(&self, number: u64) {
+        self.visitors.send_modify(|all| {
+            all.remove(&number);
+        });
+    }
+
+    /// Waits until nothing is to be shown any more to the visitor with this number.
+    pub(super) async fn shown(&self, number: u64) {
+        let mut visitors = self.visitors.subscribe();
+        drop(visitors.wait_for(|all| !all.contains(&number)).await);
+    }
+
+    /// Remembers that whoever has this number was too slow.
+    pub(super) fn leave_behind(&self, number: u64) {
+        leave_behind(&self.behind, number);
     }
 
     /// Waits until whoever has this number is left behind, which most never are.
@@ -169,6 +195,12 @@ impl Hub {
     }
 }
 
+fn leave_behind(behind: &watch::Sender<BTreeSet<u64>>, number: u64) {
+    behind.send_modify(|all| {
+        all.insert(number);
+    });
+}
+
 async fn hand_on(
     (state, behind): (&Mutex<State>, &watch::Sender<BTreeSet<u64>>),
     output: OwnedFd,
@@ -203,9 +235,7 @@ async fn deliver(
             Part::Visitor => {
                 let offered = viewer.offer(&whole);
                 if offered == Offered::Full {
-                    behind.send_modify(|behind| {
-                        behind.insert(viewer.number);
-                    });
+                    leave_behind(behind, viewer.number);
                 }
                 offered == Offered::Taken
             }

@@ -302,19 +302,17 @@ fn failed(error: &NativeError) -> News {
     let system = causes
         .iter()
         .find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
-    match (error, system) {
-        (NativeError::Cage { what, .. } | NativeError::Host { what, .. }, Some(errno)) => {
-            let what = what.clone();
-            News::Failed { what, errno }
-        }
-        _ => {
-            let words = causes.iter().map(ToString::to_string);
-            let words: Vec<_> = once(error.to_string()).chain(words).collect();
-            News::Failed {
-                what: words.join(": "),
-                errno: 0,
-            }
-        }
+    if let (NativeError::Cage { what, .. } | NativeError::Host { what, .. }, Some(errno)) =
+        (error, system)
+    {
+        let what = what.clone();
+        return News::Failed { what, errno };
+    }
+    let words = causes.iter().map(ToString::to_string);
+    let words: Vec<_> = once(error.to_string()).chain(words).collect();
+    News::Failed {
+        what: words.join(": "),
+        errno: 0,
     }
 }
 

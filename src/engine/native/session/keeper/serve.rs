@@ -1,4 +1,7 @@
 //! The connections to a keeper.
+//!
+//! Invariant: the session's end is the end of all of them, a moment later; only whoever started the session, and has not
+//! been told to go, is waited for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,9 +12,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Keeper, Wish, viewer::Part};
+use super::{Keeper, Wish, unwanted, viewer::Part};
 use crate::engine::native::session::wire::{self, Answer, Request};
 
+/// How long somebody who looks on may read nothing once the session is over: a stopped process holds nothing up for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of what somebody types is read at once.
 const PIECE: usize = 64 << 10;
 
@@ -47,7 +52,11 @@ fn is_callers(stream: &UnixStream) -> bool {
 }
 
 async fn one(mut stream: UnixStream, keeper: &Keeper) -> std::io::Result<()> {
-    let Some(request) = wire::hear::<Request>(&mut stream).await? else {
+    let request = tokio::select! {
+        request = wire::hear::<Request>(&mut stream) => request?,
+        () = out_of_time(keeper, Part::Visitor) => None,
+    };
+    let Some(request) = request else {
         return Ok(());
     };
     let answer = match request {
@@ -60,8 +69,9 @@ async fn one(mut stream: UnixStream, keeper: &Keeper) -> std::io::Result<()> {
             return Ok(());
         }
         Request::Wait { number } => tokio::select! {
+            biased;
             () = keeper.hub.left_behind(number) => Answer::LeftBehind,
-            status = over(keeper) => Answer::Ended { status },
+            status = seen(keeper, number) => Answer::Ended { status },
         },
         Request::Resize { size } => {
             keeper.hub.resize(size);
@@ -83,6 +93,22 @@ async fn over(keeper: &Keeper) -> i32 {
     let mut over = keeper.over.subscribe();
     let status = over.wait_for(Option::is_some).await;
     status.ok().and_then(|status| *status).unwrap_or(125)
+}
+
+/// Waits for the exit status, and until a visitor with this number has all that was printed.
+async fn seen(keeper: &Keeper, number: u64) -> i32 {
+    let status = over(keeper).await;
+    keeper.hub.shown(number).await;
+    status
+}
+
+/// Waits until the session is over, and then as long as somebody may take to read a piece.
+async fn out_of_time(keeper: &Keeper, part: Part) {
+    over(keeper).await;
+    match part {
+        Part::Visitor => tokio::time::sleep(PATIENCE).await,
+        Part::Starter => unwanted(keeper).await,
+    }
 }
 
 async fn stop(keeper: &Keeper, seconds: u32) {
@@ -111,13 +137,20 @@ async fn attach(
     let mut pieces = keeper.hub.view(part, number);
     // From here on nothing is missed.
     if wire::say(&mut stream, &Answer::Done).await.is_err() {
+        keeper.hub.leave(number);
         return;
     }
     let (mut from, mut to) = stream.into_split();
     let printing = async {
         while let Some(waiting) = pieces.next().await {
-            if to.write_all(&waiting.piece).await.is_err() {
-                return;
+            tokio::select! {
+                written = to.write_all(&waiting.piece) => if written.is_err() {
+                    return;
+                },
+                () = out_of_time(keeper, part) => {
+                    keeper.hub.leave_behind(number);
+                    return;
+                }
             }
         }
         to.shutdown().await.unwrap_or_default();
@@ -145,4 +178,5 @@ async fn attach(
         () = printing => {}
         () = typing => {}
     }
+    keeper.hub.leave(number);
 }
