@@ -50,7 +50,7 @@ impl<'a> Runner<'a> {
         let settings = SandboxSettings {
             init,
             scratch: leftovers::scratch(&self.context.settings),
-            locks: self.context.settings.state().join("caches"),
+            locks: self.context.settings.cache_locks(),
             env: told.variables,
             hosts: told.hosts,
             ca: certificates::configured(self.context)

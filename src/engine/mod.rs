@@ -5,6 +5,7 @@
 
 mod choice;
 pub mod docker;
+mod kept;
 #[cfg(native)]
 pub mod native;
 #[cfg(not(native))]
@@ -16,6 +17,7 @@ pub(crate) mod step;
 
 pub(crate) use choice::stands_in;
 pub use choice::{Chosen, EngineChoice, EngineReport, NativeSettings, choose};
+pub use kept::{Kept, KeptKind, UnusedCaches};
 pub use sandbox::EngineSandbox;
 pub use step::SandboxSettings;
 

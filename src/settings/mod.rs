@@ -262,6 +262,11 @@ impl Settings {
         self.home.join("state")
     }
 
+    /// Returns where the locks of steps' caches are.
+    pub fn cache_locks(&self) -> PathBuf {
+        self.state().join("caches")
+    }
+
     /// Returns where the user's own definitions are.
     pub fn custom_roots(&self) -> CustomRoots {
         CustomRoots {

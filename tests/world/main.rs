@@ -25,6 +25,7 @@ mod ground;
 mod guides;
 mod identity;
 mod image_trees;
+mod kept;
 mod matrix;
 mod named;
 mod nasty;

@@ -23,6 +23,7 @@ mod dress;
 mod error;
 mod links;
 mod markers;
+mod measure;
 mod nodes;
 mod remove;
 mod settle;
@@ -55,6 +56,7 @@ use self::{
 pub use self::{
     check::{Difference, check_tree},
     error::UnpackError,
+    measure::{Room, measure_tree},
     remove::remove_tree,
     settle::settle,
     skipped::{SkipReason, Skipped, Skips},

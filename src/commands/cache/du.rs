@@ -1,4 +1,4 @@
-//! `aicage cache du`: what takes how much room, by kind of file (logs, scratch files and unpacked definitions too), by image and by contributor.
+//! `aicage cache du`: what takes how much room, by kind of file (logs, scratch files, unpacked definitions, caches of steps and cages too), by image and by contributor.
 
 use assembler::store::{Usage, UsageKind, UsageRow};
 use serde::Serialize;
@@ -9,6 +9,7 @@ use crate::{
     context::Context,
     definition_bundle,
     diagnostic::Diagnostic,
+    engine::native,
     exit_status::ExitStatus,
     image_source::owned_store,
     leftovers::{self, LogLimits},
@@ -29,14 +30,30 @@ pub async fn du(context: &Context) -> Result<ExitStatus, Diagnostic> {
     let (store, lock) = owned_store(context)?;
     let policy = prune::everything(context)?;
     let policy_now = policy.now;
-    let (mut usage, plan) = aside(move || {
+    let settings = &context.settings;
+    let (native, locks) = (settings.native(), settings.cache_locks());
+    let (mut usage, plan, kept) = aside(move || {
         let _lock = lock;
-        Ok::<_, assembler::store::StoreError>((store.usage()?, store.prune_plan(&policy)?))
+        let (usage, plan) = (store.usage()?, store.prune_plan(&policy)?);
+        let unused = prune::unused(&locks, &policy);
+        let kept = match native::here(&native) {
+            Some(native) => Some((native.kept_room()?, native.unneeded(unused)?)),
+            None => None,
+        };
+        Ok::<_, Diagnostic>((usage, plan, kept))
     })
     .await?;
+    let (room, unneeded) = kept
+        .map(|(room, unneeded)| (room.to_vec(), unneeded))
+        .unwrap_or_default();
     let beside = leftovers::find(&context.settings, policy_now, LogLimits::NONE);
-    let reclaimable = plan.bytes() + beside.iter().map(|leftover| leftover.bytes).sum::<u64>();
-    let settings = &context.settings;
+    let reclaimable = plan.bytes()
+        + beside.iter().map(|leftover| leftover.bytes).sum::<u64>()
+        + unneeded.iter().map(|kept| kept.bytes).sum::<u64>();
+    for (kind, files, bytes) in room {
+        usage.kinds.push(UsageKind { kind, files, bytes });
+        usage.total += bytes;
+    }
     for (kind, directory) in [
         ("logs", settings.logs()),
         ("scratch", settings.scratch()),

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use assembler::store::{PruneKind, PrunePlan, PrunePolicy, StoreError};
+use assembler::store::{PruneKind, PrunePlan, PrunePolicy};
 use clap::Args;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use crate::{
     clock,
     context::Context,
     diagnostic::Diagnostic,
+    engine::{Kept, KeptKind, UnusedCaches, native},
     exit_status::ExitStatus,
     leftovers::{self, Leftover, LeftoverKind, LogLimits},
     printer::{Align, Answer, Printer, Table, bytes},
@@ -34,7 +35,9 @@ const KEPT: Duration = Duration::from_hours(30 * 24);
     aicage cache prune                     what no image has and no step used for 30 days\n  \
     aicage cache prune --older-than 7d -y  sooner, without asking\n  \
     aicage cache prune --all --yes         all that no image has\n\n\
-    Images that have a name stay; `aicage image rm` takes the name away.")]
+    Images that have a name stay; `aicage image rm` takes the name away.\n\
+    Caches of `RUN --mount=type=cache` go as layers of steps do: after 30 days without use, sooner with --older-than, all with --all. \
+    Those that Docker or Podman keeps are volumes of theirs: `docker volume ls --filter label=io.github.aicage.cache` lists them.")]
 pub struct PruneArgs {
     /// How long a layer stays after its last use, such as `30d`, `12h` or `2w`.
     #[arg(long, value_name = "TIME", value_parser = parse_age, conflicts_with = "all")]
@@ -71,6 +74,7 @@ enum Outcome {
 enum Kind {
     Stored(PruneKind),
     Beside(LeftoverKind),
+    Kept(KeptKind),
 }
 
 #[derive(Serialize)]
@@ -86,9 +90,16 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
     // Not the context's store: its shared lock would keep us from having the store to ourselves.
     let store = context.open_store()?;
     let planner = store.clone();
-    let plan = aside(move || {
+    let (native, locks) = (context.settings.native(), context.settings.cache_locks());
+    let (here, at) = (native.clone(), locks.clone());
+    let (plan, kept, policy) = aside(move || {
         let _lock = planner.share()?;
-        planner.prune_plan(&policy)
+        let plan = planner.prune_plan(&policy)?;
+        let kept = match native::here(&here) {
+            Some(native) => native.unneeded(unused(&at, &policy))?,
+            None => Vec::new(),
+        };
+        Ok::<_, Diagnostic>((plan, kept, policy))
     })
     .await?;
     let limits = if args.all {
@@ -98,7 +109,7 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
     };
     let beside = leftovers::find(&context.settings, now(context)?, limits);
     let printer = &context.printer;
-    let going = items(&plan, &beside);
+    let going = items(&plan, &beside, &kept);
     if going.is_empty() || args.dry_run {
         return report(printer, going, Outcome::Planned);
     }
@@ -112,18 +123,22 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
         }
     }
     let now = now(context)?;
-    let native = context.settings.native();
     let done = aside(move || {
         let lock = store.exclusive(PATIENCE)?;
         let done = with_unpacked(&native, |inside| store.prune_apply(&lock, &plan, inside))?;
+        let kept = match native::here(&native) {
+            Some(native) => native.remove_unneeded(kept, unused(&locks, &policy)),
+            None => Ok(kept),
+        };
         drop(lock);
-        Ok::<_, StoreError>(items(&done, &leftovers::remove(beside, now)))
+        let beside = leftovers::remove(beside, now);
+        Ok::<_, Diagnostic>(items(&done, &beside, &kept?))
     })
     .await?;
     report(printer, done, Outcome::Removed)
 }
 
-fn items(plan: &PrunePlan, beside: &[Leftover]) -> Vec<Item> {
+fn items(plan: &PrunePlan, beside: &[Leftover], kept: &[Kept]) -> Vec<Item> {
     let stored = plan.items.iter().map(|item| Item {
         kind: Kind::Stored(item.kind),
         path: item.path.clone(),
@@ -134,7 +149,21 @@ fn items(plan: &PrunePlan, beside: &[Leftover]) -> Vec<Item> {
         path: leftover.path.clone(),
         bytes: leftover.bytes,
     });
-    stored.chain(beside).collect()
+    let kept = kept.iter().map(|kept| Item {
+        kind: Kind::Kept(kept.kind),
+        path: kept.path.clone(),
+        bytes: kept.bytes,
+    });
+    stored.chain(beside).chain(kept).collect()
+}
+
+/// Which caches of steps the policy lets go: they are kept as layers of steps are.
+pub(super) fn unused<'a>(locks: &'a Path, policy: &PrunePolicy) -> UnusedCaches<'a> {
+    UnusedCaches {
+        locks,
+        now: policy.now,
+        unused: policy.keep_layers,
+    }
 }
 
 /// The policy of `--all`: all that no image has.
@@ -221,6 +250,8 @@ fn name(kind: Kind) -> &'static str {
         Kind::Beside(LeftoverKind::Log) => return "logs",
         Kind::Beside(LeftoverKind::Scratch) => return "files of killed runs",
         Kind::Beside(LeftoverKind::Bundle) => return "old definitions",
+        Kind::Kept(KeptKind::Cache) => return "caches of steps",
+        Kind::Kept(KeptKind::Cage) => return "cages of killed runs",
         Kind::Beside(LeftoverKind::Certificates) => return "old certificate authorities",
     };
     match kind {

@@ -8,6 +8,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+use assembler::unpack::Room;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{MemfdFlags, Mode, OFlags, memfd_create, open},
@@ -61,6 +62,11 @@ pub(super) enum Message {
     LeftOut {
         /// In words; at most [`DIFFERENCES`] of them.
         found: Vec<String>,
+    },
+    /// How much room trees take, in the order in which they were named.
+    Taken {
+        /// One for each.
+        found: Vec<Room>,
     },
     /// It is done, or the program ended with this status.
     Ended {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::NativeError;
 use super::{
-    NativeSettings,
+    Kept, NativeSettings, UnusedCaches,
     docker::{EngineError, EngineInfo},
     session::{
         Bytes, EngineSession, ExecSpec, Link, LogsWanted, SessionDetails, SessionInput,
@@ -76,6 +76,22 @@ impl Native {
     /// Has long work break off when the user interrupts.
     #[must_use]
     pub fn heeding(self, _interrupt: CancellationToken) -> Self {
+        match self.0 {}
+    }
+
+    pub(crate) fn kept_room(&self) -> Result<[(&'static str, u64, u64); 2], NativeError> {
+        match self.0 {}
+    }
+
+    pub(crate) fn unneeded(&self, _caches: UnusedCaches<'_>) -> Result<Vec<Kept>, NativeError> {
+        match self.0 {}
+    }
+
+    pub(crate) fn remove_unneeded(
+        &self,
+        _found: Vec<Kept>,
+        _caches: UnusedCaches<'_>,
+    ) -> Result<Vec<Kept>, NativeError> {
         match self.0 {}
     }
 

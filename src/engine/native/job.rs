@@ -38,6 +38,11 @@ pub(super) enum Job {
         /// Its absolute path.
         directory: OsString,
     },
+    /// Adds up what trees take.
+    Measure {
+        /// Absolute paths.
+        paths: Vec<OsString>,
+    },
     /// Removes trees.
     Remove {
         /// Absolute paths.

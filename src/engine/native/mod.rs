@@ -10,6 +10,7 @@ mod error;
 mod ground;
 mod ids;
 mod job;
+mod kept;
 mod launch;
 mod network_files;
 mod pack;

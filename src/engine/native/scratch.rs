@@ -84,8 +84,7 @@ impl Drop for Scratch {
 
 /// Takes away what killed runs left.
 pub(super) fn sweep(native: &Native) -> Result<(), NativeError> {
-    let left = abandoned(&native.store.join(CAGES))
-        .map_err(NativeError::host("look for what killed runs left"))?;
+    let left = abandoned(native)?;
     if left.is_empty() {
         return Ok(());
     }
@@ -101,7 +100,11 @@ pub(super) fn sweep(native: &Native) -> Result<(), NativeError> {
 }
 
 /// Returns directories that nobody has, with their locks.
-fn abandoned(cages: &Path) -> io::Result<Vec<(fs_err::File, PathBuf)>> {
+pub(super) fn abandoned(native: &Native) -> Result<Vec<(fs_err::File, PathBuf)>, NativeError> {
+    unlocked(&native.store.join(CAGES)).map_err(NativeError::host("look for what killed runs left"))
+}
+
+fn unlocked(cages: &Path) -> io::Result<Vec<(fs_err::File, PathBuf)>> {
     let mut found = Vec::new();
     let entries = match fs_err::read_dir(cages) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),

@@ -16,6 +16,8 @@ use assembler::{
     sandbox::SandboxError,
 };
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+
 use super::SandboxSettings;
 
 /// What the names of caches begin with.
@@ -193,7 +195,10 @@ impl Caches<'_> {
             Hold::Alone => file.try_lock(),
         };
         match locked {
-            Ok(()) => Ok(Some(file)),
+            Ok(()) => {
+                used_now(&file);
+                Ok(Some(file))
+            }
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(self.host(error)),
         }
@@ -224,6 +229,19 @@ impl Caches<'_> {
     fn host(&self, source: io::Error) -> SandboxError {
         self.shelf.host(source)
     }
+}
+
+/// Notes when a cache was used last: its lock has that time. Not knowing it is no reason to fail.
+fn used_now(lock: &fs_err::File) {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    futimens(lock.file(), &times).unwrap_or_default();
 }
 
 /// Returns what serves both when a step names one cache twice.

@@ -41,6 +41,37 @@ fn what_is_not_there_is_removed_already_and_paths_are_no_names() {
     assert_eq!(snapshot(place.directory.path()), place.before);
 }
 
+#[test]
+fn a_tree_takes_what_is_in_it_and_nothing_that_links_lead_to() {
+    let place = Place::new();
+    let directory = fs::File::open(place.directory.path()).unwrap();
+    let measure = |name: &str| measure_tree(directory.file().as_fd(), name.as_bytes()).unwrap();
+    assert_eq!(measure("nothing"), Room::default());
+    let empty = measure("root");
+    assert_eq!(empty.nodes, 1, "itself");
+    fs::write(place.root().join("one"), vec![1; 1 << 20]).unwrap();
+    fs::hard_link(place.root().join("one"), place.root().join("two")).unwrap();
+    std::os::unix::fs::symlink("../outside", place.root().join("l")).unwrap();
+    let full = measure("root");
+    assert_eq!(full.nodes, 4, "a link is a node");
+    let content = full.bytes - empty.bytes;
+    assert!(
+        (1 << 20..3 << 19).contains(&content),
+        "a file with two names is one: {content}"
+    );
+    // Deeper than files may be open.
+    let mut deep = place.root().join("deep");
+    for _ in 0..900 {
+        deep.push("d");
+    }
+    fs::create_dir_all(&deep).unwrap();
+    let deep = measure("root").nodes;
+    assert!(
+        (100..=905).contains(&deep),
+        "as far as it is looked into: {deep}"
+    );
+}
+
 type Damage = fn(&Path);
 
 #[test]

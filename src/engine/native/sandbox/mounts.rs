@@ -16,6 +16,7 @@ use crate::engine::{
         cage::{CageMount, CageMountKind},
         error::NativeError,
         job::Job,
+        kept::CACHES,
         launch::Helper,
     },
     step::{
@@ -26,9 +27,6 @@ use crate::engine::{
         mounts::{Shown, ShownKind, StepMounts},
     },
 };
-
-/// Where caches are, in the store.
-const CACHES: &str = "caches";
 
 /// What a step's mounts come to.
 #[derive(Debug, Default)]

@@ -105,6 +105,14 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             tried(told, || "tell what was left out".to_owned())?;
             Ok(0)
         }
+        Job::Measure { paths } => {
+            watch(channel, Over::Ended)?;
+            let found = paths.iter().map(|path| scratch::measure(path));
+            let found = tried(found.collect(), || "look into the store".to_owned())?;
+            let told = channel.send(&Message::Taken { found }, &[]);
+            tried(told, || "tell how much room is taken".to_owned())?;
+            Ok(0)
+        }
         Job::Beside(_) => Err(StageError::new("do a job of others", Errno::INVAL)),
         Job::Remove { paths } => {
             watch(channel, Over::Ended)?;

@@ -23,6 +23,8 @@ mod scratch;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
+pub(super) use self::scratch::measure;
+
 use super::{
     channel::{Channel, Message},
     job::Job,

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{
             ffi::OsStrExt as _,
             fs::{MetadataExt as _, PermissionsExt as _, chown},
@@ -16,7 +16,7 @@ use std::{
 
 use assembler::{
     store::rootfs::{UnpackJob, check_unpacked, unpack_layers},
-    unpack::{self, UnpackLimits, Wanted, remove_tree},
+    unpack::{self, Room, UnpackLimits, Wanted, measure_tree, remove_tree},
 };
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
@@ -62,17 +62,27 @@ pub(super) fn make(cage: &Cage) -> Result<(), StageError> {
 
 /// Removes a tree, if it is there.
 pub(super) fn remove(path: &OsStr) -> Result<(), StageError> {
+    let done = below(path, remove_tree);
+    tried(done, || format!("remove {}", path.display()))
+}
+
+/// Adds up what a tree takes, if it is there.
+pub(in crate::engine::native) fn measure(path: &OsStr) -> io::Result<Room> {
+    below(path, measure_tree)
+}
+
+/// Does something to what a directory has under a name; nothing where there is no such directory.
+fn below<T: Default>(
+    path: &OsStr,
+    does: impl FnOnce(BorrowedFd<'_>, &[u8]) -> io::Result<T>,
+) -> io::Result<T> {
     let path = Path::new(path);
-    let what = || format!("remove {}", path.display());
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok(());
+        return Ok(T::default());
     };
     match fs_err::File::open(parent) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        parent => {
-            let parent = tried(parent, what)?;
-            tried(remove_tree(parent.as_fd(), name.as_bytes()), what)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        parent => does(parent?.as_fd(), name.as_bytes()),
     }
 }
 
