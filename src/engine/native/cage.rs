@@ -64,6 +64,9 @@ pub(crate) enum CageMountKind {
         /// Whether it can be changed from inside.
         read_only: bool,
     },
+    /// A directory of the cage's own, whatever is shown above it: the image's, or where that has none an empty one in
+    /// memory.
+    Own,
     /// A directory in memory.
     Memory {
         /// Its options, as the kernel spells them, and the flags `nosuid`, `nodev`, `noexec` and `ro`.

@@ -2,9 +2,25 @@
 
 use super::{as_root_everywhere, runs_arguments};
 use crate::{
-    ground::{BASE, on_each_engine_and_this_machine, on_this_machine},
+    ground::{BASE, Ground, on_each_engine_and_this_machine, on_every_engine, on_this_machine},
     session::until,
 };
+
+/// An agent that runs its arguments, on a base whose own entrypoint runs it, with these further lines of a Dockerfile.
+fn from_dockerfile(ground: &Ground, lines: &str) {
+    ground.base("library/busybox:latest");
+    let base = ground.aicage_home().join("custom/image-base").join(BASE);
+    let dockerfile = format!(
+        r#"ARG FROM_IMAGE
+FROM ${{FROM_IMAGE}}
+ENV AICAGE_ENTRYPOINT_CMD=sh
+RUN printf '#!/bin/sh\nexec "$AICAGE_ENTRYPOINT_CMD" "$@"\n' >/entrypoint.sh && chmod 755 /entrypoint.sh
+ENTRYPOINT ["/entrypoint.sh"]
+{lines}"#
+    );
+    fs_err::write(base.join("Dockerfile"), dockerfile).unwrap();
+    ground.define_program(r#"exec "$@""#);
+}
 
 #[test]
 fn without_an_engine_what_only_engines_can_do_is_refused_before_anything_runs() {
@@ -84,6 +100,37 @@ fn memory_is_for_data_unless_it_is_said_and_an_own_directory_is_there() {
 }
 
 #[test]
+fn a_directory_of_the_sessions_own_holds_what_the_image_has_there_and_covers_what_is_shown_above_it()
+ {
+    let test = |ground: &Ground| {
+        // Nobody but root may look into it, and the first program is root.
+        from_dockerfile(
+            ground,
+            "RUN mkdir -p /closed/own /shown/own /shown/more && echo image >/closed/own/file \\\n \
+             && echo image >/shown/own/file && chmod 700 /closed\n",
+        );
+        let shown = ground.project().join("shown");
+        fs_err::create_dir_all(shown.join("own")).unwrap();
+        fs_err::write(shown.join("own/file"), "project\n").unwrap();
+        let share = format!("{}:/shown", shown.display());
+        let owned = ["-v", "/closed/own", "-v", "/shown/own", "-v", "/shown/new"];
+        let script = "cat /closed/own/file /shown/own/file; ls /shown/new; \
+                      echo mine | tee /shown/own/file /shown/new/file";
+        let command = ["--base", BASE, &ground.agent, "sh", "-c", script];
+        let options = [&["-v", &share], &owned[..], &command].concat();
+        for _ in 0..2 {
+            let said = ground.run(&options, 0);
+            assert_eq!(said.stdout, "image\nimage\nmine\n", "{}", said.stderr);
+        }
+        let kept = fs_err::read_to_string(shown.join("own/file")).unwrap();
+        assert_eq!(kept, "project\n", "it is covered");
+        assert!(!shown.join("new/file").exists(), "it is not the project's");
+    };
+    on_every_engine(test);
+    on_this_machine(test);
+}
+
+#[test]
 fn groups_that_were_added_are_those_of_what_runs_beside_the_agent_too() {
     as_root_everywhere(|ground| {
         runs_arguments(ground);
@@ -105,18 +152,10 @@ fn groups_that_were_added_are_those_of_what_runs_beside_the_agent_too() {
 #[test]
 fn an_image_with_a_user_and_an_entrypoint_of_its_own_has_that_users_home() {
     as_root_everywhere(|ground| {
-        ground.base("library/busybox:latest");
-        let base = ground.aicage_home().join("custom/image-base").join(BASE);
-        let dockerfile = r#"ARG FROM_IMAGE
-FROM ${FROM_IMAGE}
-ENV AICAGE_ENTRYPOINT_CMD=sh
-RUN echo 'node:x:1234:1235::/home/node:/bin/sh' >>/etc/passwd \
- && printf '#!/bin/sh\nexec "$AICAGE_ENTRYPOINT_CMD" "$@"\n' >/entrypoint.sh && chmod 755 /entrypoint.sh
-USER node
-ENTRYPOINT ["/entrypoint.sh"]
-"#;
-        fs_err::write(base.join("Dockerfile"), dockerfile).unwrap();
-        ground.define_program(r#"exec "$@""#);
+        from_dockerfile(
+            ground,
+            "RUN echo 'node:x:1234:1235::/home/node:/bin/sh' >>/etc/passwd\nUSER node\n",
+        );
         let said = ground.start(&["sh", "-c", "echo $HOME; id -u; id -g"], 0);
         assert_eq!(said.stdout, "/home/node\n1234\n1235\n", "{}", said.stderr);
     });

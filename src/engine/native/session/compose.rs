@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use assembler::image::Image;
 use rustix::thread::CapabilitySet;
 
-use super::{image_file, users};
+use super::users;
 use crate::{
     container_options::{
         Flags,
@@ -53,7 +53,7 @@ pub(super) fn cage(
         lowers: lowers.directories.clone(),
         like: lowers.root.clone(),
         scratch: OsString::new(),
-        mounts: mounts(spec, lowers)?,
+        mounts: mounts(spec)?,
         files,
         network,
         root: if flags.read_only == Some(true) {
@@ -81,7 +81,7 @@ fn size(size: Option<&Size>) -> Option<u64> {
     u64::try_from(size?.bytes).ok().filter(|bytes| *bytes > 0)
 }
 
-fn mounts(spec: &SessionSpec, lowers: &Lowers) -> Result<Vec<CageMount>, NativeError> {
+fn mounts(spec: &SessionSpec) -> Result<Vec<CageMount>, NativeError> {
     let flags = &spec.options.flags;
     let bind = |source: &Path, target: &Path, read_only: bool| CageMount {
         target: target.into(),
@@ -104,12 +104,11 @@ fn mounts(spec: &SessionSpec, lowers: &Lowers) -> Result<Vec<CageMount>, NativeE
         }
         all.push(bind(source, volume.target.as_ref(), !volume.is_writable()));
     }
-    // What the image has there is the session's own anyway.
-    let is_missing = |target: &str| !image_file::has_directory(&lowers.directories, target);
     let own = flags.volume.iter().filter(|volume| volume.source.is_none());
-    for volume in own.filter(|volume| is_missing(&volume.target)) {
-        all.push(memory(&volume.target, "exec,mode=0755"));
-    }
+    all.extend(own.map(|volume| CageMount {
+        target: volume.target.clone().into(),
+        kind: CageMountKind::Own,
+    }));
     all.extend(flags.mount.iter().filter_map(mount));
     for tmpfs in &flags.tmpfs {
         all.push(memory(&tmpfs.target, &tmpfs.options));

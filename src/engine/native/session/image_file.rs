@@ -77,11 +77,6 @@ pub(super) fn read(layers: &Layers, path: &str, limit: u64) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= limit).then_some(bytes)
 }
 
-/// Tells whether a directory is there.
-pub(super) fn has_directory(layers: &Layers, path: &str) -> bool {
-    find(layers, Path::new(path)).is_some_and(|found| kind(&found) == Some(FileType::Directory))
-}
-
 fn kind(found: &OwnedFd) -> Option<FileType> {
     let found = fstat(found).ok()?;
     Some(FileType::from_raw_mode(found.st_mode))

@@ -113,10 +113,11 @@ pub(super) fn open_or_make(
 /// Opens what is there already, if it is; whatever else keeps it from being seen is an error.
 pub(super) fn existing(
     root: BorrowedFd<'_>,
-    path: &str,
+    path: impl AsRef<OsStr>,
 ) -> Result<Option<(OwnedFd, Kind)>, StageError> {
-    let what = || format!("look at {path} in the image");
-    let found = match open_in(root, OsStr::new(path)) {
+    let path = path.as_ref();
+    let what = || format!("look at {} in the image", path.display());
+    let found = match open_in(root, path) {
         Err(Errno::NOENT) => return Ok(None),
         found => tried(found, what)?,
     };

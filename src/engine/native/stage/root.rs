@@ -125,7 +125,7 @@ fn build(cage: &Cage, voice: &Channel, streams: Vec<OwnedFd>) -> Result<(), Stag
     let (upper, work) = (scratch.join("upper"), scratch.join("work"));
     let top = scratch.join("root");
     // Named before anything of the image is seen.
-    let sources = sources(cage)?;
+    let mut sources = sources(cage)?;
     let nothing = [scratch.join(NOTHING).into_os_string()];
     let lowers = if cage.lowers.is_empty() {
         nothing.as_slice()
@@ -134,6 +134,12 @@ fn build(cage: &Cage, voice: &Channel, streams: Vec<OwnedFd>) -> Result<(), Stag
     };
     mounts::overlay(lowers, (&upper, &work), &top)?;
     let root = mounts::open(top.as_os_str(), OFlags::DIRECTORY)?;
+    // The image's own, before anything is shown above it.
+    for (mount, source) in cage.mounts.iter().zip(&mut sources) {
+        if matches!(mount.kind, CageMountKind::Own) {
+            *source = existing(root.as_fd(), &mount.target)?.map(|(found, _)| found);
+        }
+    }
     devices::mount_all(root.as_fd(), (cage.network, cage.shared_memory))?;
     for (mount, source) in cage.mounts.iter().zip(sources) {
         show(root.as_fd(), &mount.target, (&mount.kind, source))?;
@@ -189,7 +195,7 @@ fn sources(cage: &Cage) -> Result<Vec<Option<OwnedFd>>, StageError> {
             let part = part.map(|(part, _)| part).ok_or(Errno::NOENT);
             tried(part, || format!("find {path} among what is shown")).map(Some)
         }
-        CageMountKind::Memory { .. } => Ok(None),
+        CageMountKind::Own | CageMountKind::Memory { .. } => Ok(None),
     };
     cage.mounts.iter().map(source).collect()
 }
@@ -217,14 +223,20 @@ fn show(
                 mounts::read_only(&tried(at, || "find a mount".to_owned())?)?;
             }
         }
-        (CageMountKind::Memory { options }, _) => {
-            let place = open_or_make(root, target, Kind::Directory)?;
-            let (flags, options) = mounts::memory_options(options);
-            mounts::new("tmpfs", &place, (flags, &options))?;
+        (CageMountKind::Own, Some(source)) => {
+            mounts::bind(&source, &open_or_make(root, target, Kind::Directory)?)?;
         }
+        (CageMountKind::Own, None) => memory(root, target, "mode=0755")?,
+        (CageMountKind::Memory { options }, _) => memory(root, target, options)?,
         (CageMountKind::Bind { .. } | CageMountKind::Part { .. }, None) => {}
     }
     Ok(())
+}
+
+fn memory(root: BorrowedFd<'_>, target: &OsStr, options: &str) -> Result<(), StageError> {
+    let place = open_or_make(root, target, Kind::Directory)?;
+    let (flags, options) = mounts::memory_options(options);
+    mounts::new("tmpfs", &place, (flags, &options))
 }
 
 fn is_directory(descriptor: &OwnedFd) -> Result<bool, StageError> {
