@@ -3,6 +3,7 @@
 
 mod background;
 mod beside;
+mod confined;
 mod ends;
 mod options;
 mod slow;
