@@ -94,6 +94,15 @@ impl IdMaps {
         }))
     }
 
+    /// Finds whom a group stands for on this machine.
+    pub(super) fn group(&self, group: u32) -> Option<&Extent> {
+        let is_in = |extent: &&Extent| {
+            let end = extent.inside.saturating_add(extent.count);
+            (extent.inside..end).contains(&group)
+        };
+        self.groups.iter().find(is_in)
+    }
+
     /// Names the mapping: what was unpacked under another one has other owners.
     pub fn mapping(&self) -> MappingName {
         let text = |extents: &[Extent]| lines(extents).replace('\n', ",");

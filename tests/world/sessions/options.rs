@@ -160,3 +160,37 @@ fn an_image_with_a_user_and_an_entrypoint_of_its_own_has_that_users_home() {
         assert_eq!(said.stdout, "/home/node\n1234\n1235\n", "{}", said.stderr);
     });
 }
+
+#[test]
+fn whoever_an_image_runs_as_is_in_the_groups_that_it_lists_for_that_user() {
+    let test = |ground: &Ground| {
+        for (user, expected) in [
+            ("node", "1235 2001 2002"),
+            ("1234", "1235 2001 2002"),
+            ("node:only", "2003"),
+            ("4321", "0"),
+            ("root", "0 2004"),
+        ] {
+            let lines = format!(
+                "RUN echo 'node:x:1234:1235::/home/node:/bin/sh' >>/etc/passwd && sed -i 's/:[a-z,]*$/:/' /etc/group \\\n \
+                 && printf 'one:x:2001:node\\ntwo:x:2002:root2,node\\nonly:x:2003:nodes\\nfour:x:2004:root\\n' >>/etc/group \\\n \
+                 && printf 'far:x:70000:node\\n' >>/etc/group\nUSER {user}\n"
+            );
+            from_dockerfile(ground, &lines);
+            let said = ground.start(&["id", "-G"], 0);
+            let mut groups: Vec<u32> = said
+                .stdout
+                .split_whitespace()
+                .map(|group| group.parse().unwrap())
+                .collect();
+            groups.sort_unstable();
+            groups.dedup();
+            // An ordinary user has no subordinate id for it.
+            groups.retain(|group| *group != 70_000);
+            let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
+            assert_eq!(groups.join(" "), expected, "{user}");
+        }
+    };
+    on_every_engine(test);
+    on_this_machine(test);
+}

@@ -16,6 +16,7 @@ use crate::{
     },
     engine::{
         native::{
+            IdMaps,
             cage::{
                 CAPABILITIES, Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit,
                 Program, RootAccess, SHARED_MEMORY,
@@ -32,7 +33,7 @@ use crate::{
 /// Composes the cage of a session; its place for changes is not known yet.
 pub(super) fn cage(
     spec: &SessionSpec,
-    (image, lowers): (&Image, &Lowers),
+    (image, lowers, maps): (&Image, &Lowers, &IdMaps),
     id: &str,
 ) -> Result<Cage, NativeError> {
     let flags = &spec.options.flags;
@@ -64,7 +65,7 @@ pub(super) fn cage(
         confinement: confinement(flags),
         limits: limits(flags),
         shared_memory: size(flags.shm_size.as_ref()).unwrap_or(SHARED_MEMORY),
-        program: program(spec, (image, lowers), &hostname)?,
+        program: program(spec, (image, lowers, maps), &hostname)?,
         hostname,
     })
 }
@@ -210,7 +211,7 @@ fn limits(flags: &Flags) -> Vec<Limit> {
 
 fn program(
     spec: &SessionSpec,
-    (image, lowers): (&Image, &Lowers),
+    (image, lowers, maps): (&Image, &Lowers, &IdMaps),
     hostname: &str,
 ) -> Result<Program, NativeError> {
     let flags = &spec.options.flags;
@@ -229,7 +230,7 @@ fn program(
     command.extend(spec.command.iter().cloned());
     let terminal = spec.input == SessionInput::Terminal;
     let user = spec.user.clone().unwrap_or_else(|| config.user.clone());
-    let user = users::numbers(&user, &lowers.directories)?;
+    let user = users::find(&user, &lowers.directories)?;
     let mut environment = environment::of_image(image, hostname, &spec.env);
     let has_home = spec.env.contains_key("HOME")
         || config
@@ -238,7 +239,7 @@ fn program(
             .any(|variable| variable.starts_with("HOME="));
     if !has_home {
         environment.retain(|(name, _)| name != "HOME");
-        let home = users::home(user.0, &lowers.directories);
+        let home = users::home(user.uid, &lowers.directories);
         environment.push(("HOME".into(), home.into()));
     }
     if terminal && !environment.iter().any(|(name, _)| name == "TERM") {
@@ -246,10 +247,13 @@ fn program(
     }
     let directory = flags.workdir.clone().or_else(|| spec.working_dir.clone());
     let directory = directory.unwrap_or_else(|| config.working_dir.clone());
-    let groups = flags
-        .group_add
-        .iter()
-        .filter_map(|group| group.parse().ok());
+    let added = flags.group_add.iter();
+    let added = added.filter_map(|group| group.parse().ok());
+    // A group that nobody stands for on this machine has no file either.
+    let groups = user
+        .groups
+        .into_iter()
+        .filter(|group| maps.group(*group).is_some());
     Ok(Program {
         command: command.into_iter().map(OsString::from).collect(),
         environment,
@@ -258,8 +262,8 @@ fn program(
         } else {
             directory.into()
         },
-        user,
-        groups: groups.collect(),
+        user: (user.uid, user.gid),
+        groups: groups.chain(added).collect(),
         terminal,
         sees_changes: false,
     })

@@ -22,7 +22,7 @@ use crate::{
     engine::{
         docker::EngineError,
         native::{
-            Native,
+            IdMaps, Native,
             error::NativeError,
             rootfs::lowers,
             stage::{KEEP, NATIVE},
@@ -42,12 +42,14 @@ impl Native {
         spec: &SessionSpec,
         name: Option<String>,
     ) -> Result<String, EngineError> {
-        refused::refuse(&spec.options, &self.maps()?)?;
+        let maps = self.maps()?;
+        refused::refuse(&spec.options, &maps)?;
         let id = new_id().map_err(EngineError::host("make up a number"))?;
         let (errand, record, held) = {
             let (native, spec, id) = (self.clone(), spec.clone(), id.clone());
             // Layers may have to be unpacked first.
-            let prepared = tokio::task::spawn_blocking(move || native.prepare(&spec, &id)).await;
+            let prepared =
+                tokio::task::spawn_blocking(move || native.prepare(&spec, (&id, &maps))).await;
             prepared.map_err(|error| {
                 EngineError::host("prepare the session")(io::Error::other(error))
             })??
@@ -81,13 +83,13 @@ impl Native {
     fn prepare(
         &self,
         spec: &SessionSpec,
-        id: &str,
+        (id, maps): (&str, &IdMaps),
     ) -> Result<(Errand, Record, OwnedFd), EngineError> {
         let store = BlobStore::open(&self.store).map_err(NativeError::from)?;
         let lock = store.share().map_err(NativeError::from)?;
         let image = image(&store, &spec.image)?;
         let lowers = lowers(self, (&store, &lock), &image)?;
-        let cage = compose::cage(spec, (&image, &lowers), id)?;
+        let cage = compose::cage(spec, (&image, &lowers, maps), id)?;
         refused::refuse_init(&spec.options, &cage.program)?;
         let text = |text: &std::ffi::OsString| text.to_string_lossy().into_owned();
         let record = Record {

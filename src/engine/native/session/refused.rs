@@ -12,14 +12,14 @@ use crate::{
     },
     engine::{
         docker::EngineError,
-        native::{Extent, IdMaps, cage::Program},
+        native::{IdMaps, cage::Program},
     },
 };
 
 /// Refuses a session with options that cannot be carried out; names all of them.
 pub(super) fn refuse(options: &Resolved, maps: &IdMaps) -> Result<(), EngineError> {
     let mut refused = refused(&options.flags);
-    refused.extend(groups(&options.flags, &maps.groups));
+    refused.extend(groups(&options.flags, maps));
     if refused.is_empty() {
         return Ok(());
     }
@@ -38,17 +38,14 @@ pub(super) fn refuse_init(options: &Resolved, program: &Program) -> Result<(), E
 }
 
 /// Groups that nobody can have, or that are given for a device and are another group on this machine.
-fn groups<'a>(flags: &'a Flags, maps: &'a [Extent]) -> impl Iterator<Item = String> + 'a {
+fn groups<'a>(flags: &'a Flags, maps: &'a IdMaps) -> impl Iterator<Item = String> + 'a {
     let numbers = flags
         .group_add
         .iter()
         .filter_map(|group| group.parse().ok());
     numbers.filter_map(move |group: u32| {
-        let extent = maps.iter().find(|extent| {
-            (extent.inside..extent.inside.saturating_add(extent.count)).contains(&group)
-        });
         let device = flags.device.first();
-        match (extent, device) {
+        match (maps.group(group), device) {
             (None, _) => Some(format!(
                 "--group-add {group}, whom no subordinate id stands for"
             )),
@@ -168,7 +165,10 @@ fn is_known(option: &SecurityOption) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container_options::text::split;
+    use crate::{
+        container_options::text::split,
+        engine::native::{Extent, ids::Writer},
+    };
 
     #[track_caller]
     fn check(typed: &str, names: &[&str]) {
@@ -216,7 +216,12 @@ mod tests {
                 outside,
                 count,
             };
-            let maps = [(0, 100_000, 1000), (1000, 1000, 1), (1001, 101_000, 64_535)].map(extent);
+            let groups = [(0, 100_000, 1000), (1000, 1000, 1), (1001, 101_000, 64_535)];
+            let maps = IdMaps {
+                users: Vec::new(),
+                groups: groups.map(extent).into(),
+                writer: Writer::Tools,
+            };
             super::groups(&flags, &maps).collect::<Vec<_>>()
         };
         let none = Vec::<String>::new();

@@ -12,80 +12,103 @@ const LIMIT: u64 = 1 << 20;
 /// Nobody: the kernel takes this number for `unchanged`.
 const NOBODY: u32 = u32::MAX;
 
-/// Finds the numbers of `user[:group]`, as the image has them.
-pub(super) fn numbers(text: &str, layers: &Layers) -> Result<(u32, u32), NativeError> {
+/// Whom a program runs as.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// All groups that he is in.
+    pub(super) groups: Vec<u32>,
+}
+
+/// Finds `user[:group]`, as the image has them: by name, or else by number. Nobody at all is root.
+///
+/// As engines have it, somebody who is listed is in all groups that list him, unless a group was given.
+pub(super) fn find(text: &str, layers: &Layers) -> Result<User, NativeError> {
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
         None => (text, None),
     };
+    let user = if user.is_empty() { "0" } else { user };
     let unknown = || NativeError::Unsupported {
         what: format!("user `{text}`, whom the image does not know"),
     };
-    let (uid, gid) = match (user, user.parse::<u32>()) {
-        ("" | "root", _) => (0, 0),
-        (_, Ok(uid)) => (
-            uid,
-            listed(layers, USERS, (2, user)).map_or(0, |line| line.gid),
-        ),
-        (name, Err(_)) => {
-            let line = listed(layers, USERS, (0, name)).ok_or_else(unknown)?;
-            (line.number, line.gid)
-        }
+    let line = lines(layers, USERS).into_iter().find(|line| line.is(user));
+    let (uid, mut gid) = match (&line, user.parse()) {
+        (Some(line), _) => (line.number, line.gid),
+        (None, Ok(uid)) => (uid, 0),
+        (None, Err(_)) if user == "root" => (0, 0),
+        (None, Err(_)) => return Err(unknown()),
     };
-    let gid = match group.map(|group| (group, group.parse::<u32>())) {
-        None => gid,
-        Some((_, Ok(gid))) => gid,
-        Some((name, Err(_))) => {
-            listed(layers, GROUPS, (0, name))
-                .ok_or_else(unknown)?
-                .number
-        }
-    };
+    let mut groups = Vec::new();
+    if let Some(group) = group {
+        let mut all = lines(layers, GROUPS).into_iter();
+        let number = all.find(|line| line.is(group)).map(|line| line.number);
+        gid = number.or_else(|| group.parse().ok()).ok_or_else(unknown)?;
+    } else if let Some(line) = line {
+        let all = lines(layers, GROUPS).into_iter();
+        let his = all.filter(|group| group.members.contains(&line.name));
+        groups.extend(his.map(|group| group.number));
+    }
     if uid == NOBODY || gid == NOBODY {
         return Err(NativeError::Unsupported {
             what: format!("user `{text}`: {NOBODY} is nobody's number"),
         });
     }
-    Ok((uid, gid))
+    // He cannot lose his own by becoming another one's.
+    groups.insert(0, gid);
+    groups.retain(|group| *group != NOBODY);
+    Ok(User { uid, gid, groups })
 }
 
 /// Returns the home directory of a user: where engines have nothing better to say, it is `/`, but root's.
 pub(super) fn home(uid: u32, layers: &Layers) -> String {
-    let line = listed(layers, USERS, (2, &uid.to_string()));
-    let home = line.map(|line| line.home).filter(|home| !home.is_empty());
+    let mut all = lines(layers, USERS).into_iter();
+    let home = all
+        .find(|line| line.number == uid)
+        .map(|line| line.home)
+        .filter(|home| !home.is_empty());
     home.unwrap_or_else(|| if uid == 0 { "/root" } else { "/" }.to_owned())
 }
 
 /// A line of a list.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Line {
+    name: String,
     /// The user's number, or the group's.
     number: u32,
     /// A user's group.
     gid: u32,
+    /// A group's members.
+    members: Vec<String>,
     /// A user's home.
     home: String,
 }
 
-/// Finds the line of `passwd` or `group` whose field is this one.
-fn listed(layers: &Layers, list: &str, (field, value): (usize, &str)) -> Option<Line> {
-    let bytes = image_file::read(layers, list, LIMIT)?;
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().find_map(|line| {
+impl Line {
+    fn read(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split(':').collect();
-        if fields.get(field) != Some(&value) {
-            return None;
-        }
-        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok());
-        Some(Line {
-            number: number(2)?,
-            gid: number(3).unwrap_or_default(),
-            home: fields
-                .get(5)
-                .map(|home| (*home).to_owned())
-                .unwrap_or_default(),
+        let field = |at: usize| fields.get(at).copied().unwrap_or_default();
+        Some(Self {
+            name: field(0).to_owned(),
+            number: field(2).parse().ok()?,
+            gid: field(3).parse().unwrap_or_default(),
+            members: field(3).split(',').map(str::to_owned).collect(),
+            home: field(5).to_owned(),
         })
-    })
+    }
+
+    /// Tells whether this is its name or its number.
+    fn is(&self, text: &str) -> bool {
+        self.name == text || text.parse() == Ok(self.number)
+    }
+}
+
+/// Reads `passwd` or `group`; what is no line of it is passed over.
+fn lines(layers: &Layers, list: &str) -> Vec<Line> {
+    let bytes = image_file::read(layers, list, LIMIT).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().filter_map(Line::read).collect()
 }
 
 #[cfg(test)]
@@ -94,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// Layers, the topmost first, each with a list of users or none.
+    /// Layers, the topmost first, each with a list of users or none, the lowest with a list of groups.
     fn layers(lists: &[Option<&str>]) -> (tempfile::TempDir, Vec<OsString>) {
         let directory = tempfile::tempdir().unwrap();
         let paths: Vec<_> = (0..lists.len())
@@ -106,28 +129,43 @@ mod tests {
                 fs_err::write(path.join(USERS), text).unwrap();
             }
         }
+        fs_err::write(paths.last().unwrap().join(GROUPS), GROUP_LIST).unwrap();
         (directory, paths.into_iter().map(Into::into).collect())
     }
 
     const LIST: &str = "root:x:0:0::/root:/bin/sh\nnode:x:1000:1001::/home/node:/bin/sh\nodd:x:4294967295:1::/:/\n";
+    const GROUP_LIST: &str = "wheel:x:10:root,node\nno line\nvideo:x:44:other,node\nnodes:x:45:nodes\nodd:x:4294967295:node\n";
 
     #[test]
-    fn users_are_found_by_name_and_number_in_the_topmost_list() {
+    fn users_are_found_by_name_and_number_in_the_topmost_list_with_their_groups() {
         let (_directory, all) = layers(&[None, Some(LIST), Some("node:x:7:8::/old:/\n")]);
-        for (text, expected) in [
-            ("", (0, 0)),
-            ("node", (1000, 1001)),
-            ("1000", (1000, 1001)),
-            ("node:5", (1000, 5)),
-            ("77", (77, 0)),
+        for (text, uid, gid, groups) in [
+            ("", 0, 0, &[0, 10][..]),
+            ("root", 0, 0, &[0, 10]),
+            ("node", 1000, 1001, &[1001, 10, 44]),
+            ("1000", 1000, 1001, &[1001, 10, 44]),
+            ("node:5", 1000, 5, &[5]),
+            ("node:video", 1000, 44, &[44]),
+            (":44", 0, 44, &[44]),
+            ("77", 77, 0, &[0]),
         ] {
-            assert_eq!(numbers(text, &all).unwrap(), expected, "{text}");
+            let groups = groups.to_vec();
+            let expected = User { uid, gid, groups };
+            assert_eq!(find(text, &all).unwrap(), expected, "{text}");
         }
         assert_eq!(home(1000, &all), "/home/node");
         assert_eq!(home(0, &all), "/root");
         assert_eq!(home(77, &all), "/");
-        for text in ["nobody-knows", "4294967295", "1:4294967295", "odd"] {
-            assert!(numbers(text, &all).is_err(), "{text}");
+        for text in [
+            "nobody-knows",
+            "4294967295",
+            "1:4294967295",
+            "odd",
+            "node:nobody-knows",
+        ] {
+            assert!(find(text, &all).is_err(), "{text}");
         }
+        let (_directory, none) = layers(&[None]);
+        assert_eq!(find("root", &none).unwrap().groups, [0]);
     }
 }

@@ -99,7 +99,7 @@ fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
             format!("show /dev/{name}")
         })?;
         // Root may be the node's owner outside too; it is written to all the same.
-        let (shown, _) = existing(root, &format!("dev/{name}"))?
+        let (shown, _) = existing(root, format!("dev/{name}"))?
             .ok_or_else(|| StageError::new(format!("find /dev/{name}"), Errno::NOENT))?;
         let at = fs_err::read_link(path_of(&shown));
         mounts::read_only(&tried(at, || format!("find /dev/{name}"))?)?;

@@ -191,7 +191,7 @@ fn sources(cage: &Cage) -> Result<Vec<Option<OwnedFd>>, StageError> {
             directory, path, ..
         } => {
             let whole = mounts::open(directory, OFlags::DIRECTORY)?;
-            let part = existing(whole.as_fd(), &format!("./{path}"))?;
+            let part = existing(whole.as_fd(), format!("./{path}"))?;
             let part = part.map(|(part, _)| part).ok_or(Errno::NOENT);
             tried(part, || format!("find {path} among what is shown")).map(Some)
         }
