@@ -9,9 +9,9 @@ use crate::{
 const STATUS: &str = "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status; \
                       grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/1/status";
 
-/// CHOWN 0, DAC_OVERRIDE 1, FOWNER 3, KILL 5, SETGID 6, SETUID 7.
+// CHOWN 0, DAC_OVERRIDE 1, FOWNER 3, KILL 5, SETGID 6, SETUID 7.
 const FEW: u64 = 0xeb;
-/// These, FSETID 4, SETPCAP 8, NET_BIND_SERVICE 10, SYS_CHROOT 18 and SETFCAP 31.
+// These, FSETID 4, SETPCAP 8, NET_BIND_SERVICE 10, SYS_CHROOT 18 and SETFCAP 31.
 const USUAL: u64 = FEW | 1 << 4 | 1 << 8 | 1 << 10 | 1 << 18 | 1 << 31;
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixStream,
 };
 
@@ -100,17 +100,22 @@ pub(super) async fn ask(directory: &Path, request: &Request) -> io::Result<UnixS
 }
 
 /// Writes a line.
-pub(super) async fn say<T: Serialize>(stream: &mut UnixStream, what: &T) -> io::Result<()> {
+pub(super) async fn say<T: Serialize>(
+    to: &mut (impl AsyncWrite + Unpin),
+    what: &T,
+) -> io::Result<()> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
-    stream.write_all(&line).await
+    to.write_all(&line).await
 }
 
 /// Reads a line, and nothing of what follows it; `None` at the end.
-pub(super) async fn hear<T: DeserializeOwned>(stream: &mut UnixStream) -> io::Result<Option<T>> {
+pub(super) async fn hear<T: DeserializeOwned>(
+    from: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<T>> {
     let mut line = Vec::new();
     loop {
-        let byte = match stream.read_u8().await {
+        let byte = match from.read_u8().await {
             Ok(byte) => byte,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
@@ -122,5 +127,27 @@ pub(super) async fn hear<T: DeserializeOwned>(stream: &mut UnixStream) -> io::Re
             return Err(io::ErrorKind::InvalidData.into());
         }
         line.push(byte);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_is_read_to_its_end_and_one_without_end_is_refused() {
+        let mut said = Vec::new();
+        say(&mut said, &Order::Leave).await.unwrap();
+        said.extend(b"more\n");
+        let mut rest = said.as_slice();
+        let order = hear::<Order>(&mut rest).await.unwrap();
+        assert!(matches!(order, Some(Order::Leave)));
+        assert_eq!(rest, b"more\n", "what follows is left");
+        assert!(hear::<Order>(&mut rest).await.is_err(), "no order");
+        assert!(hear::<Order>(&mut rest).await.unwrap().is_none(), "the end");
+        let error = hear::<Order>(&mut tokio::io::repeat(b' '))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -26,7 +26,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::BufReader,
     net::{UnixListener, UnixStream},
     sync::{mpsc::UnboundedReceiver, watch},
 };
@@ -116,7 +116,7 @@ async fn keep() -> std::io::Result<()> {
     umask(Mode::from_raw_mode(0o077));
     let creator = creator()?;
     let mut creator = BufReader::new(creator);
-    let Some(errand) = hear::<Errand>(&mut creator).await? else {
+    let Some(errand) = wire::hear::<Errand>(&mut creator).await? else {
         return Ok(());
     };
     let kept = prepared(errand, &mut creator).await;
@@ -124,7 +124,7 @@ async fn keep() -> std::io::Result<()> {
         let id = Record::read(&directory).map(|record| record.id);
         // What cannot be removed is left to the next run; whoever waits is told why nothing runs.
         directory::remove(&directory, &id.unwrap_or_default()).unwrap_or_default();
-        tell(&mut creator, &failed(&error)).await?;
+        wire::say(&mut creator, &failed(&error)).await?;
     }
     Ok(())
 }
@@ -157,12 +157,12 @@ async fn prepared(
         over: watch::Sender::new(None),
     });
     let serving = tokio::spawn(serve::all(listener, Arc::clone(&keeper)));
-    tell(creator, &News::Done)
+    wire::say(creator, &News::Done)
         .await
         .map_err(host("talk to whoever created the session"))?;
     let mut wish = keeper.wish.subscribe();
     let wanted = tokio::select! {
-        order = hear::<Order>(creator) => matches!(order, Ok(Some(Order::Start))),
+        order = wire::hear::<Order>(creator) => matches!(order, Ok(Some(Order::Start))),
         _ = wish.wait_for(|wish| *wish == Wish::Over) => false,
     };
     if !wanted {
@@ -215,7 +215,7 @@ async fn run(
     }
     keeper.hub.connect(streams);
     // Whoever created it may be gone by now, which is noticed at once.
-    tell(creator, &News::Done).await.unwrap_or_default();
+    wire::say(creator, &News::Done).await.unwrap_or_default();
     let status = until_ended(keeper, creator, heard).await;
     tokio::select! {
         () = keeper.hub.drained() => {}
@@ -256,10 +256,10 @@ async fn until_ended(
                 Some(Heard::Failed(_)) | None => return KILLED,
                 Some(_) => {}
             },
-            order = hear::<Order>(creator), if is_there => match order {
+            order = wire::hear::<Order>(creator), if is_there => match order {
                 Ok(Some(Order::Leave)) => {
                     is_there = false;
-                    tell(creator, &News::Done).await.unwrap_or_default();
+                    wire::say(creator, &News::Done).await.unwrap_or_default();
                 }
                 Ok(Some(Order::Start)) => {}
                 Ok(None) | Err(_) => {
@@ -314,22 +314,4 @@ fn failed(error: &NativeError) -> News {
         what: words.join(": "),
         errno: 0,
     }
-}
-
-/// Reads a line; `None` at the end.
-async fn hear<T: serde::de::DeserializeOwned>(
-    creator: &mut BufReader<UnixStream>,
-) -> std::io::Result<Option<T>> {
-    let mut line = Vec::new();
-    creator.read_until(b'\n', &mut line).await?;
-    if line.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_slice(&line)?))
-}
-
-async fn tell(creator: &mut BufReader<UnixStream>, news: &News) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(news)?;
-    line.push(b'\n');
-    creator.get_mut().write_all(&line).await
 }
