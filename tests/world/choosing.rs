@@ -1,7 +1,5 @@
 //! A first run on a terminal, whole: questions, the image that was chosen, and the agent on the same terminal.
 
-use std::process::Command;
-
 use crate::{
     ground::{BASE, Ground, on_every_engine},
     session::Tmux,
@@ -19,8 +17,7 @@ fn extension(ground: &Ground, name: &str) {
 
 #[test]
 fn what_was_answered_is_built_and_the_agent_gets_the_terminal() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        eprintln!("SKIP: tmux is not installed");
+    if Tmux::is_missing() {
         return;
     }
     on_every_engine(|ground| {

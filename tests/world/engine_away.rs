@@ -1,10 +1,9 @@
 //! An engine goes away for a moment and comes back: what ran on is taken up again, and nothing that runs is ended for it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::Shutdown,
     os::unix::net::{UnixListener, UnixStream},
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -12,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    ground::{BASE, Ground, Said, on_every_engine},
+    ground::{BASE, Ground, Said, begun, on_every_engine},
     session::Tmux,
 };
 
@@ -86,12 +85,7 @@ fn pass(mut from: UnixStream, mut to: UnixStream, may: impl Fn(&[u8]) -> bool) {
 
 #[test]
 fn an_agent_is_taken_up_again_however_often_the_engine_refuses_at_first() {
-    if std::process::Command::new("tmux")
-        .arg("-V")
-        .output()
-        .is_err()
-    {
-        eprintln!("SKIP: tmux is not installed");
+    if Tmux::is_missing() {
         return;
     }
     on_every_engine(|ground| {
@@ -131,17 +125,8 @@ fn whoever_only_looks_in_is_not_told_that_the_session_ended_and_does_not_end_it(
         let start = ["-d", "--base", BASE, &ground.agent, "sh", "-c", script];
         ground.run(&start, 0);
         let between = Between::new(ground);
-        let mut child = ground
-            .aicage(&["attach"])
-            .env("DOCKER_HOST", &between.host)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "tick\n");
+        let mut command = ground.aicage(&["attach"]);
+        let (child, _stdout) = begun(command.env("DOCKER_HOST", &between.host), "tick\n");
         between.cut(0);
         let said = Said::judge(&child.wait_with_output().unwrap(), 125, "attach");
         said.tells("still runs is not known");

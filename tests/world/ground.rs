@@ -2,9 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead as _, BufReader, Read as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -455,6 +456,28 @@ impl Said {
         let flat = self.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(text), "no `{text}` in: {}", self.stderr);
     }
+}
+
+/// Starts a program whose output is read, and expects this first line of it.
+#[track_caller]
+pub(crate) fn begun(command: &mut Command, first: &str) -> (Child, BufReader<ChildStdout>) {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let mut errors = String::new();
+    if line != first {
+        child.kill().unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut errors)
+            .unwrap();
+    }
+    assert_eq!(line, first, "of {command:?}, which said: {errors}");
+    (child, stdout)
 }
 
 /// Runs a shell script with arguments and returns what it printed.

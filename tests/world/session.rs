@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::ground::{BASE, Ground, Said, on_all_engines, on_every_engine, shell};
+use crate::ground::{BASE, Ground, Said, begun, on_all_engines, on_every_engine, shell};
 
 const BUSYBOX: &str = "library/busybox:latest";
 
@@ -140,17 +140,9 @@ fn a_signal_ends_the_agent_and_its_code_is_passed_on() {
             let script = format!(
                 "trap 'echo heard; exit {code}' {name}; echo ready; while :; do sleep 0.1; done"
             );
-            let mut child = ground
-                .aicage(&["--base", BASE, &ground.agent, "sh", "-c", &script])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
+            let start = ["--base", BASE, &ground.agent, "sh", "-c", &script];
             // Before its first byte arrives, a signal may still be ours.
-            let mut stdout = child.stdout.take().unwrap();
-            let mut ready = [0; 6];
-            stdout.read_exact(&mut ready).unwrap();
-            assert_eq!(&ready, b"ready\n");
+            let (child, mut stdout) = begun(&mut ground.aicage(&start), "ready\n");
             signal(&child, name);
             let output = child.wait_with_output().unwrap();
             let said = Said::judge(&output, code, name);
@@ -244,8 +236,7 @@ fn inside_is_the_caller_with_home_name_directory_and_state() {
 
 #[test]
 fn a_terminal_has_its_size_follows_it_and_passes_ctrl_c() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        eprintln!("SKIP: tmux is not installed");
+    if Tmux::is_missing() {
         return;
     }
     on_every_engine(|ground| {
@@ -285,6 +276,15 @@ pub(crate) struct Tmux<'a> {
 }
 
 impl<'a> Tmux<'a> {
+    /// Tells whether there is none here, and says then that the test is skipped.
+    pub(crate) fn is_missing() -> bool {
+        let is_missing = Command::new("tmux").arg("-V").output().is_err();
+        if is_missing {
+            eprintln!("SKIP: tmux is not installed");
+        }
+        is_missing
+    }
+
     pub(crate) fn new(ground: &'a Ground) -> Self {
         let socket = ground.path("tmux").display().to_string();
         Self { ground, socket }

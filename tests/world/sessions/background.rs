@@ -1,7 +1,6 @@
 //! Sessions in the background are listed, read, visited and named.
 
 use std::{
-    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt,
     process::{Child, Stdio},
 };
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use super::{background, listed, runs_arguments};
 use crate::{
-    ground::{BASE, Said, on_each_engine_and_this_machine},
+    ground::{BASE, Said, begun, on_each_engine_and_this_machine},
     session::{signal, until},
 };
 
@@ -161,16 +160,7 @@ fn an_interrupt_at_a_session_without_a_terminal_ends_only_the_visit() {
         runs_arguments(ground);
         let script = "trap 'echo heard' INT; while :; do echo tick; sleep 0.1; done";
         background(ground, script);
-        let mut child = ground
-            .aicage(&["attach"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "tick\n");
+        let (child, _stdout) = begun(&mut ground.aicage(&["attach"]), "tick\n");
         signal(&child, "INT");
         let said = Said::judge(&child.wait_with_output().unwrap(), 0, "attach");
         said.tells("comes back");

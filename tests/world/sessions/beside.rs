@@ -1,13 +1,13 @@
 //! Other programs in a session.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{Read as _, Write as _},
     process::Stdio,
 };
 
 use super::{background, listed, runs_arguments};
 use crate::{
-    ground::{BASE, Said, on_each_engine_and_this_machine},
+    ground::{BASE, Said, begun, on_each_engine_and_this_machine},
     session::signal,
 };
 
@@ -29,25 +29,14 @@ fn a_command_in_a_session_has_bytes_exit_code_and_signals_of_its_own() {
         writer.join().unwrap().unwrap();
         assert_eq!(output.status.code(), Some(3));
         assert!(output.stdout == bytes, "the bytes came back changed");
-        let mut child = ground
-            .aicage(&[
-                "exec",
-                "--",
-                "sh",
-                "-c",
-                "trap 'echo heard; exit 7' INT; echo up; while :; do sleep 0.1; done",
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
+        let listens = "trap 'echo heard; exit 7' INT; echo up; while :; do sleep 0.1; done";
+        let mut command = ground.aicage(&["exec", "--", "sh", "-c", listens]);
+        let (mut child, mut stdout) = begun(&mut command, "up\n");
         signal(&child, "INT");
-        line.clear();
-        stdout.read_line(&mut line).unwrap();
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).unwrap();
         assert_eq!(
-            (line.as_str(), child.wait().unwrap().code()),
+            (rest.as_str(), child.wait().unwrap().code()),
             ("heard\n", Some(7))
         );
         ground.run(&["stop", "-t", "0"], 0);

@@ -11,13 +11,13 @@ mod terminals;
 mod two_kinds;
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::BufReader,
     process::{Child, ChildStdout, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::ground::{BASE, Ground, on_every_engine, on_this_machine};
+use crate::ground::{BASE, Ground, begun, on_every_engine, on_this_machine};
 
 /// An agent that runs its arguments.
 fn runs_arguments(ground: &Ground) {
@@ -57,16 +57,6 @@ fn background(ground: &Ground, script: &str) -> String {
 
 /// Starts the agent at a pipe and waits for its first line.
 fn at_a_pipe(ground: &Ground, script: &str) -> (Child, BufReader<ChildStdout>) {
-    let mut child = ground
-        .aicage(&["--base", BASE, &ground.agent, "sh", "-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    assert_eq!(line, "up\n");
-    (child, stdout)
+    let mut command = ground.aicage(&["--base", BASE, &ground.agent, "sh", "-c", script]);
+    begun(command.stdin(Stdio::piped()), "up\n")
 }

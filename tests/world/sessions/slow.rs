@@ -1,29 +1,19 @@
 //! Whoever looks on without an engine and reads slowly holds no agent up, misses nothing that fits, and is told otherwise.
 
 use std::{
-    io::Read as _,
-    process::{Child, Stdio},
+    io::{BufReader, Read as _},
+    process::{Child, ChildStdout},
 };
 
 use super::{background, listed, runs_arguments};
 use crate::{
-    ground::{Ground, Said, on_this_machine},
+    ground::{Ground, Said, begun, on_this_machine},
     session::{signal, until},
 };
 
 /// Looks on, and after a first line reads nothing yet.
-fn looks_on(ground: &Ground) -> Child {
-    let mut child = ground
-        .aicage(&["attach"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = [0; 5];
-    let stdout = child.stdout.as_mut().unwrap();
-    stdout.read_exact(&mut line).unwrap();
-    assert_eq!(&line, b"tick\n");
-    child
+fn looks_on(ground: &Ground) -> (Child, BufReader<ChildStdout>) {
+    begun(&mut ground.aicage(&["attach"]), "tick\n")
 }
 
 /// Lets the agent print, and waits until it has.
@@ -42,12 +32,13 @@ fn a_slow_visitor_sees_every_one_of_many_small_pieces() {
         let lines = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done";
         let end = "echo >done; while [ ! -e end ]; do sleep 0.1; done; exit 5";
         background(ground, &format!("{WAIT}; {lines}; {end}"));
-        let child = looks_on(ground);
+        let (child, mut stdout) = looks_on(ground);
         goes(ground);
         fs_err::write(ground.project().join("end"), "").unwrap();
-        let output = child.wait_with_output().unwrap();
-        let said = Said::judge(&output, 5, "attach");
-        let lines: Vec<&str> = said.stdout.lines().filter(|line| *line != "tick").collect();
+        let mut seen = String::new();
+        stdout.read_to_string(&mut seen).unwrap();
+        Said::judge(&child.wait_with_output().unwrap(), 5, "attach");
+        let lines: Vec<&str> = seen.lines().filter(|line| *line != "tick").collect();
         assert_eq!((lines.len(), lines.last()), (30_000, Some(&"line 29999")));
         ground.run(&["stop"], 0);
     });
@@ -62,10 +53,10 @@ fn a_visitor_who_is_much_too_slow_is_told_and_the_agent_runs_on() {
             ground,
             &format!("{WAIT}; {flood}; while :; do sleep 0.1; done"),
         );
-        let mut child = looks_on(ground);
+        let (child, mut stdout) = looks_on(ground);
         goes(ground);
         let mut seen = Vec::new();
-        child.stdout.take().unwrap().read_to_end(&mut seen).unwrap();
+        stdout.read_to_end(&mut seen).unwrap();
         let said = Said::judge(&child.wait_with_output().unwrap(), 125, "attach");
         said.tells("prints faster than");
         said.tells(&format!("aicage logs {name}"));
@@ -96,7 +87,7 @@ fn a_visitor_who_is_stopped_keeps_no_keeper_once_the_session_has_ended() {
         runs_arguments(ground);
         let flood = "head -c 5000000 /dev/zero; echo >done; exit 5";
         let name = background(ground, &format!("{WAIT}; {flood}"));
-        let mut child = looks_on(ground);
+        let (child, mut stdout) = looks_on(ground);
         signal(&child, "STOP");
         assert_eq!(keepers(ground), 1);
         goes(ground);
@@ -104,7 +95,7 @@ fn a_visitor_who_is_stopped_keeps_no_keeper_once_the_session_has_ended() {
         assert_eq!(listed(ground)[0]["exit_code"], 5);
         signal(&child, "CONT");
         let mut seen = Vec::new();
-        child.stdout.take().unwrap().read_to_end(&mut seen).unwrap();
+        stdout.read_to_end(&mut seen).unwrap();
         let said = Said::judge(&child.wait_with_output().unwrap(), 125, "attach");
         said.tells("prints faster than");
         assert!(seen.len() < 5_000_000, "{} bytes", seen.len());

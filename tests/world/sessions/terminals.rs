@@ -8,12 +8,7 @@ use crate::{
 
 #[test]
 fn whoever_leaves_a_terminal_has_it_as_before_and_comes_back_to_the_same_agent() {
-    if std::process::Command::new("tmux")
-        .arg("-V")
-        .output()
-        .is_err()
-    {
-        eprintln!("SKIP: tmux is not installed");
+    if Tmux::is_missing() {
         return;
     }
     as_root_everywhere(|ground| {
@@ -57,12 +52,7 @@ fn whoever_leaves_a_terminal_has_it_as_before_and_comes_back_to_the_same_agent()
 
 #[test]
 fn a_closed_terminal_ends_the_agent() {
-    if std::process::Command::new("tmux")
-        .arg("-V")
-        .output()
-        .is_err()
-    {
-        eprintln!("SKIP: tmux is not installed");
+    if Tmux::is_missing() {
         return;
     }
     as_root_everywhere(|ground| {
