@@ -46,7 +46,7 @@ pub struct Flags {
     /// Keep files in memory at a path: `--tmpfs /tmp:size=64m`.
     #[arg(long, value_name = "PATH[:OPTIONS]", hide_short_help = true)]
     pub tmpfs: Vec<Tmpfs>,
-    /// Connect to a network: `none`, `host`, or one of the engine's.
+    /// Connect to a network: `none`, `host`, `pasta` (Podman, or no engine), or one of the engine's.
     #[arg(long, alias = "net", value_name = "NETWORK")]
     pub network: Option<NetworkOption>,
     /// Know a host by name: `db:10.0.0.7`, `host.docker.internal:host-gateway`.

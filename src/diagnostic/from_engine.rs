@@ -87,6 +87,9 @@ impl Explain for NativeError {
             )),
             Self::Tool { .. } => not_started("native-tool")
                 .hint("install it (on Debian or Ubuntu: `sudo apt-get install uidmap`), or use an engine: `--engine docker`"),
+            Self::NoPasta => not_started("native-pasta").hint(
+                "install it: most distributions have it in the package `passt` (`sudo apt-get install passt`)",
+            ),
             Self::Mapping { .. } => not_started("native-mapping").hint(NATIVE),
             Self::Host { source, .. } => {
                 let verdict = Verdict::system("native-host", source);

@@ -332,7 +332,7 @@ fn limits(seen: &Seen) -> Option<Finding> {
             "abstract sockets of this machine can be reached from inside",
         )
         .why("Containers have this machine's network, and only Linux 6.12 with Landlock keeps them from such sockets.")
-        .next("aicage --network none AGENT")
+        .next("aicage --network pasta AGENT   # with the package `passt`; or --network none")
     })
 }
 

@@ -54,6 +54,7 @@ pub(super) fn engines() -> Vec<Diagnostic> {
             source: io_error(io::ErrorKind::NotFound),
         })
         .into(),
+        EngineError::Native(NativeError::NoPasta).into(),
         EngineError::Native(NativeError::Mapping {
             tool: "newuidmap",
             said: "write to uid_map failed: Operation not permitted".to_owned(),

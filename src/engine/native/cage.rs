@@ -87,12 +87,19 @@ pub(crate) struct CageFile {
 }
 
 /// A network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CageNetwork {
     /// This machine's.
     Host,
     /// Only its own loopback.
     None,
+    /// Its own, which a program outside connects: `pasta`.
+    Pasta {
+        /// The program.
+        program: OsString,
+        /// What it is told, besides which namespace it is.
+        options: Vec<String>,
+    },
 }
 
 /// Whether the image's files can be changed.
@@ -160,6 +167,17 @@ pub(crate) struct Program {
     pub terminal: bool,
     /// Whether it gets the directory of changes as descriptor [`UPPER`].
     pub sees_changes: bool,
+    /// Whose it is.
+    pub whose: Whose,
+}
+
+/// Whose program a cage starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Whose {
+    /// aicage's own, shown at a place whose name no image can know.
+    Aicage,
+    /// Whatever the image has at that path.
+    Image,
 }
 
 /// The descriptor of the directory of changes.

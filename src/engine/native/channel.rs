@@ -46,6 +46,8 @@ pub(super) enum Message {
         /// Its number on this machine.
         pid: i32,
     },
+    /// The cage's network is there; with the descriptor of its namespace.
+    Network,
     /// It could not be done.
     Failed {
         /// What was tried.

@@ -24,7 +24,10 @@ pub enum NativeError {
         #[source]
         source: io::Error,
     },
-    /// Such a program refused.
+    /// The program that connects a network of a session's own is not there.
+    #[error("`--network pasta` takes the program `pasta`, which is not installed")]
+    NoPasta,
+    /// A program with root's rights refused.
     #[error("`{tool}` refused the mapping of ids: {said}")]
     Mapping {
         /// Which one.

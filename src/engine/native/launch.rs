@@ -183,21 +183,19 @@ impl Drop for Helper {
     }
 }
 
-/// Where systems keep programs that have root's rights.
+/// Where systems keep their programs.
 const PLACES: [&str; 4] = ["/usr/bin", "/bin", "/run/wrappers/bin", "/usr/local/bin"];
 
 /// Finds a program of the system. The search path is not asked first: a project may have its own directories there, in which
 /// an agent writes.
-fn place_of(tool: &str) -> PathBuf {
+pub(super) fn found(tool: &str) -> Option<PathBuf> {
     let mut places = PLACES.iter().map(|place| Path::new(place).join(tool));
-    places
-        .find(|path| path.exists())
-        .unwrap_or_else(|| tool.into())
+    places.find(|path| path.exists())
 }
 
 /// Has a program with root's rights write a mapping, which checks that the caller may have it.
 fn run_tool(tool: &'static str, process: u32, extents: &[Extent]) -> Result<(), NativeError> {
-    let mut command = Command::new(place_of(tool));
+    let mut command = Command::new(found(tool).unwrap_or_else(|| tool.into()));
     command.arg(process.to_string());
     for extent in extents {
         for number in [extent.inside, extent.outside, extent.count] {

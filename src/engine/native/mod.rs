@@ -14,6 +14,7 @@ mod kept;
 mod launch;
 mod network_files;
 mod pack;
+mod pasta;
 mod probe;
 mod rootfs;
 mod sandbox;

@@ -2,9 +2,12 @@
 //!
 //! They are the cage's own and in memory, as in engines; no layer has them.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
-use super::cage::{CageFile, CageNetwork};
+use super::{
+    cage::{CageFile, CageNetwork},
+    pasta::RESOLVER,
+};
 use crate::small_file::{self, SmallFile};
 
 /// This machine's list of name servers, and what is taken of it.
@@ -21,7 +24,7 @@ pub(super) struct Names<'a> {
     /// Servers and search domains instead of this machine's.
     pub(super) servers: Vec<String>,
     pub(super) search: Vec<String>,
-    pub(super) network: CageNetwork,
+    pub(super) network: &'a CageNetwork,
 }
 
 /// Composes the files.
@@ -51,7 +54,8 @@ fn hosts(names: &Names<'_>) -> String {
         let address = match (address, names.network) {
             // With the network of this machine, it is reached where it is.
             ("host-gateway", CageNetwork::Host) => "127.0.0.1",
-            ("host-gateway", CageNetwork::None) => continue,
+            // No address inside is this machine's.
+            ("host-gateway", CageNetwork::None | CageNetwork::Pasta { .. }) => continue,
             (address, _) => address,
         };
         lines.push(format!("{address}\t{name}"));
@@ -73,14 +77,59 @@ fn servers(names: &Names<'_>) -> String {
     let mut lines: Vec<String> = own.lines().filter(is_kept).map(str::to_owned).collect();
     let servers = names.servers.iter();
     lines.extend(servers.map(|server| format!("nameserver {server}")));
+    if matches!(names.network, CageNetwork::Pasta { .. }) {
+        lines = within_reach(lines);
+    }
     if !names.search.is_empty() {
         lines.push(format!("search {}", names.search.join(" ")));
     }
     text(&lines)
 }
 
+/// A server on this machine's own loopback is asked by way of `pasta`.
+fn within_reach(lines: Vec<String>) -> Vec<String> {
+    let is_far = |line: &String| {
+        let mut words = line.split_whitespace();
+        let address = words.next().filter(|word| *word == "nameserver");
+        let address = address.and(words.next()).unwrap_or_default();
+        let address = address.split('%').next().unwrap_or_default();
+        address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+    };
+    let (far, mut lines): (Vec<String>, Vec<String>) = lines.into_iter().partition(is_far);
+    if !far.is_empty() {
+        lines.push(format!("nameserver {RESOLVER}"));
+    }
+    lines
+}
+
 fn text(lines: &[String]) -> String {
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resolver_of_this_machines_loopback_is_asked_where_pasta_passes_it_on() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        for (own, inside) in [
+            (
+                "nameserver 127.0.0.53\noptions edns0\nsearch lan",
+                "options edns0\nsearch lan\nnameserver 169.254.1.1",
+            ),
+            (
+                "nameserver ::1\nnameserver 10.0.0.1",
+                "nameserver 10.0.0.1\nnameserver 169.254.1.1",
+            ),
+            ("nameserver fe80::1%eth0", "nameserver fe80::1%eth0"),
+            ("search 127.0.0.1", "search 127.0.0.1"),
+        ] {
+            assert_eq!(within_reach(lines(own)), lines(inside), "of {own}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Native,
-    cage::{Cage, CageNetwork, Confinement, Program, RootAccess},
+    cage::{Cage, CageNetwork, Confinement, Program, RootAccess, Whose},
     error::NativeError,
     job::Job,
     launch::Helper,
@@ -62,6 +62,7 @@ pub(crate) fn probe(native: &Native, program: &[u8]) -> Result<(), NativeError> 
             groups: Vec::new(),
             terminal: false,
             sees_changes: false,
+            whose: Whose::Image,
         },
     };
     let nothing = nothing.file().as_fd();

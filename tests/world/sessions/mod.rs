@@ -5,6 +5,7 @@ mod background;
 mod beside;
 mod confined;
 mod ends;
+mod networks;
 mod options;
 mod slow;
 mod terminals;

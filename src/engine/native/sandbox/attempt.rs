@@ -18,7 +18,7 @@ use crate::engine::{
     native::{
         cage::{
             Cage, CageFile, CageMount, CageMountKind, CageNetwork, Confinement, Limit, Program,
-            RootAccess, SHARED_MEMORY, UPPER,
+            RootAccess, SHARED_MEMORY, UPPER, Whose,
         },
         channel::{Message, in_memory},
         environment,
@@ -185,7 +185,7 @@ impl NativeSandbox<'_> {
             hosts: &self.settings.hosts,
             servers: Vec::new(),
             search: Vec::new(),
-            network,
+            network: &network,
         };
         let mut mounts = Vec::new();
         if let Way::Bind { source, target, .. } = &connected.way {
@@ -219,6 +219,7 @@ impl NativeSandbox<'_> {
                 groups: Vec::new(),
                 terminal: false,
                 sees_changes: job.mode == Mode::Capture,
+                whose: Whose::Aicage,
             },
         }
     }

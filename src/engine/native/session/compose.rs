@@ -19,11 +19,12 @@ use crate::{
             IdMaps,
             cage::{
                 CAPABILITIES, Cage, CageMount, CageMountKind, CageNetwork, Confinement, Limit,
-                Program, RootAccess, SHARED_MEMORY,
+                Program, RootAccess, SHARED_MEMORY, Whose,
             },
             environment,
             error::NativeError,
             network_files::{self, Names},
+            pasta::{self, PASTA},
             rootfs::Lowers,
         },
         session::{Access, Network, SessionInput, SessionSpec},
@@ -39,7 +40,7 @@ pub(super) fn cage(
     let flags = &spec.options.flags;
     let hostname = flags.hostname.as_ref().map(ToString::to_string);
     let hostname = hostname.unwrap_or_else(|| id.to_owned());
-    let network = network(spec);
+    let network = network(spec)?;
     let mut hosts = spec.extra_hosts.clone();
     hosts.extend(flags.add_host.iter().map(ToString::to_string));
     let names = Names {
@@ -47,7 +48,7 @@ pub(super) fn cage(
         hosts: &hosts,
         servers: flags.dns.iter().map(ToString::to_string).collect(),
         search: flags.dns_search.clone(),
-        network,
+        network: &network,
     };
     let files = network_files::compose(&names);
     Ok(Cage {
@@ -70,12 +71,16 @@ pub(super) fn cage(
     })
 }
 
-fn network(spec: &SessionSpec) -> CageNetwork {
-    let named = spec.options.flags.network.as_ref();
-    match (named.map(|network| network.name.as_str()), &spec.network) {
-        (Some("none"), _) | (None, Network::None) => CageNetwork::None,
-        _ => CageNetwork::Host,
-    }
+fn network(spec: &SessionSpec) -> Result<CageNetwork, NativeError> {
+    let flags = &spec.options.flags;
+    let named = flags.network.as_ref();
+    Ok(
+        match (named.map(|network| network.name.as_str()), &spec.network) {
+            (Some("none"), _) | (None, Network::None) => CageNetwork::None,
+            (Some(PASTA), _) => pasta::network(&flags.publish)?,
+            _ => CageNetwork::Host,
+        },
+    )
 }
 
 fn size(size: Option<&Size>) -> Option<u64> {
@@ -266,5 +271,6 @@ fn program(
         groups: groups.chain(added).collect(),
         terminal,
         sees_changes: false,
+        whose: Whose::Image,
     })
 }

@@ -27,7 +27,7 @@ use std::{
 use tokio::net::UnixStream;
 
 use self::{directory::Found, join::signal};
-use super::Native;
+use super::{Native, error::NativeError};
 use crate::engine::{
     Engine,
     docker::EngineError,
@@ -157,8 +157,17 @@ fn failure(what: &str, errno: i32) -> EngineError {
     let status = match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if is_program => 127,
         _ if is_program => 126,
+        // No engine has a log of that.
+        _ if errno != 0 => {
+            let what = what.to_owned();
+            return NativeError::Cage { what, source }.into();
+        }
         _ => 125,
     };
+    if let Some(what) = what.strip_prefix("cannot ") {
+        let what = what.to_owned();
+        return NativeError::Job { what }.into();
+    }
     let message = if errno == 0 {
         what.to_owned()
     } else {

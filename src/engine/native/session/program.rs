@@ -23,7 +23,7 @@ use crate::engine::{
     docker::EngineError,
     native::{
         Native,
-        cage::Program,
+        cage::{Program, Whose},
         channel::{Channel, Message},
         error::NativeError,
         job::{Beside, Job},
@@ -82,6 +82,7 @@ impl NativeProgram {
             groups: record.groups.clone(),
             terminal: spec.input == SessionInput::Terminal,
             sees_changes: false,
+            whose: Whose::Image,
         };
         Ok(Self {
             executable: native.program.clone(),

@@ -12,7 +12,11 @@ use crate::{
     },
     engine::{
         docker::EngineError,
-        native::{IdMaps, cage::Program},
+        native::{
+            IdMaps,
+            cage::Program,
+            pasta::{PASTA, forwarded},
+        },
     },
 };
 
@@ -76,21 +80,32 @@ fn refused(flags: &Flags) -> Vec<String> {
     let mut values: Vec<String> = Vec::new();
     let mut value = |name: &str, text: String| values.push(format!("{name} {text}"));
     if let Some(network) = &flags.network
-        && (network.has_details() || !matches!(network.name.as_str(), "none" | "host"))
+        && (network.has_details() || !matches!(network.name.as_str(), "none" | "host" | PASTA))
     {
         value("--network", network.name.clone());
     }
-    for publish in flags.publish.iter().filter(|publish| !is_there(publish)) {
+    let is_called = |name: &str| {
+        let network = flags.network.as_ref();
+        network.is_some_and(|network| network.name == name)
+    };
+    let can_be = if is_called(PASTA) {
+        |publish: &Publish| forwarded(publish).is_some()
+    } else {
+        is_there
+    };
+    for publish in flags.publish.iter().filter(|publish| !can_be(publish)) {
         value("--publish", publish.to_string());
     }
     for volume in flags.volume.iter().filter(|volume| !is_plain(volume)) {
         value("--volume", volume.to_string());
     }
-    if flags
-        .network
-        .as_ref()
-        .is_some_and(|network| network.name == "none")
-    {
+    for name in ["none", PASTA].into_iter().filter(|name| is_called(name)) {
+        let hosts = flags.add_host.iter().map(ToString::to_string);
+        for host in hosts.filter(|host| host.ends_with(":host-gateway")) {
+            value("--add-host", format!("{host} with --network {name}"));
+        }
+    }
+    if is_called("none") {
         for publish in flags.publish.iter().filter(|publish| is_there(publish)) {
             value("--publish", format!("{publish} with --network none"));
         }
@@ -208,6 +223,18 @@ mod tests {
                 "--publish 3000:3000 with --network none",
                 "--volume /own with --read-only",
             ],
+        );
+        check(
+            "--network pasta -p 8080:80 -p 127.0.0.1:53:53/udp -p 90 -p 8000-8009:91 -p 1:1/sctp",
+            &[
+                "--publish 90",
+                "--publish 8000-8009:91",
+                "--publish 1:1/sctp",
+            ],
+        );
+        check(
+            "--network pasta --add-host db:10.0.0.1 --add-host here:host-gateway",
+            &["--add-host here:host-gateway with --network pasta"],
         );
         let groups = |typed: &str| {
             let flags = Flags::parse(&split(typed).unwrap()).unwrap();

@@ -64,7 +64,7 @@ const PLAIN: MountFlags = MountFlags::NOSUID
 /// Mounts all of it.
 pub(super) fn mount_all(
     root: BorrowedFd<'_>,
-    (network, shared_memory): (CageNetwork, u64),
+    (network, shared_memory): (&CageNetwork, u64),
 ) -> Result<(), StageError> {
     let place = |path: &str| open_or_make(root, path.as_ref(), Kind::Directory);
     mounts::new("proc", &place("proc")?, (PLAIN, ""))?;
@@ -74,10 +74,10 @@ pub(super) fn mount_all(
 }
 
 /// Shows the system's devices and drivers, read-only.
-fn system(target: &OwnedFd, network: CageNetwork) -> Result<(), StageError> {
+fn system(target: &OwnedFd, network: &CageNetwork) -> Result<(), StageError> {
     let flags = PLAIN | MountFlags::RDONLY;
     // The interfaces in it are those of a network namespace, and only its owner may mount it.
-    if network == CageNetwork::None && mounts::new("sysfs", target, (flags, "")).is_ok() {
+    if *network != CageNetwork::Host && mounts::new("sysfs", target, (flags, "")).is_ok() {
         return Ok(());
     }
     let source = mounts::open("/sys".as_ref(), OFlags::DIRECTORY)?;

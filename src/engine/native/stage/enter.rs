@@ -18,12 +18,13 @@ use rustix::{
 };
 
 use super::{
-    CAGE, NATIVE, StageError, kernel,
+    CAGE, CAGE_FROM_COPY, NATIVE, StageError, kernel,
     lifeline::{Over, watch},
+    network::Pasta,
     read_job, scratch, tried,
 };
 use crate::engine::native::{
-    cage::{Cage, CageNetwork},
+    cage::{Cage, CageNetwork, Whose},
     channel::{Channel, Message},
     job::Job,
 };
@@ -70,7 +71,7 @@ fn carry_out(job: Job, mut with: Vec<OwnedFd>, channel: &Channel) -> Result<i32,
             let streams = if cage.program.terminal { 0 } else { 3 };
             // What is not the program's own is kept open until its end.
             let _held = with.split_off(with.len().min(streams));
-            let inner = Inner::start(&cage, &with);
+            let inner = Inner::start(&cage, &with, channel);
             // The program alone has its streams: their end is to be seen.
             drop(with);
             let ended = inner.and_then(|inner| inner.keep(channel));
@@ -129,25 +130,40 @@ pub(super) struct Inner {
     child: Child,
     process: OwnedFd,
     voice: Option<Channel>,
+    /// It ends with the cage.
+    _network: Option<Pasta>,
 }
 
 impl Inner {
     /// Starts the second stage with its job.
-    fn start(cage: &Cage, streams: &[OwnedFd]) -> Result<Self, StageError> {
+    fn start(cage: &Cage, streams: &[OwnedFd], channel: &Channel) -> Result<Self, StageError> {
         let mut namespaces = UnshareFlags::NEWPID
             | UnshareFlags::NEWIPC
             | UnshareFlags::NEWUTS
             | UnshareFlags::NEWCGROUP;
-        if cage.network == CageNetwork::None {
+        if cage.network != CageNetwork::Host {
             namespaces |= UnshareFlags::NEWNET;
         }
+        let network = match &cage.network {
+            CageNetwork::Pasta { program, options } => {
+                Some(Pasta::prepare((program, options), &cage.scratch)?)
+            }
+            CageNetwork::Host | CageNetwork::None => None,
+        };
         tried(kernel::unshare(namespaces), || {
             "make namespaces for the cage".to_owned()
         })?;
+        if let Some(network) = &network {
+            network.connect(channel)?;
+        }
         let what = || "start the cage".to_owned();
         let (voice, theirs) = tried(Channel::pair(), what)?;
+        let stage = match cage.program.whose {
+            Whose::Aicage => CAGE,
+            Whose::Image => CAGE_FROM_COPY,
+        };
         let started = Command::new("/proc/self/exe")
-            .args([NATIVE, CAGE])
+            .args([NATIVE, stage])
             .env_clear()
             .stdin(Stdio::from(theirs.into_descriptor()))
             .stdout(Stdio::null())
@@ -161,6 +177,7 @@ impl Inner {
             child,
             process,
             voice: Some(voice),
+            _network: network,
         };
         inner.tell(cage, streams)?;
         Ok(inner)

@@ -2,7 +2,7 @@
 //!
 //! `enter` is the first stage: it makes a user namespace, waits for its mapping, does one job in it and looks after what it
 //! started. `cage` is the second stage: the first process of a cage, which builds the cage around itself and becomes the
-//! program. `keep` looks after a session, and `beside` runs another program in its cage. All but `keep` have one thread; nothing of the program proper (settings, terminal, runtime) is there.
+//! program. `network` becomes the program that connects the cage's network, `keep` looks after a session, and `beside` runs another program in its cage. All but `keep` have one thread; nothing of the program proper (settings, terminal, runtime) is there.
 //!
 //! **Invariant.** Whoever started the first stage holds a channel to it; when that ends, so does all that was started.
 
@@ -17,6 +17,7 @@ mod kernel;
 mod lifeline;
 mod loopback;
 mod mounts;
+mod network;
 mod place;
 mod root;
 mod scratch;
@@ -34,10 +35,14 @@ use super::{
 pub const NATIVE: &str = "__native";
 /// The first stage.
 pub(super) const ENTER: &str = "enter";
-/// The second stage.
+/// The second stage, for a program of ours.
 const CAGE: &str = "cage";
+/// The same for a program that the image has a say in.
+const CAGE_FROM_COPY: &str = "cage-from-copy";
 /// What keeps a session.
 pub(super) const KEEP: &str = "keep";
+/// What becomes the program that connects a network.
+const NETWORK: &str = "network";
 /// What runs another program in a cage.
 pub(super) const BESIDE: &str = "beside";
 
@@ -109,13 +114,14 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     if kernel::keep_to_streams().is_err() {
         return ExitCode::from(125);
     }
-    let is_inside = |stage: &OsString| stage == CAGE || stage == BESIDE;
-    if arguments.first().is_some_and(is_inside) && copy::become_it(arguments).is_err() {
+    let is_reachable = |stage: &OsString| stage == CAGE_FROM_COPY || stage == BESIDE;
+    if arguments.first().is_some_and(is_reachable) && copy::become_it(arguments).is_err() {
         return ExitCode::from(125);
     }
     match arguments {
         [stage] if stage == ENTER => answer(enter::work),
-        [stage] if stage == CAGE => root::run(),
+        [stage] if stage == CAGE || stage == CAGE_FROM_COPY => root::run(),
+        [stage, rest @ ..] if stage == NETWORK => network::become_it(rest),
         [stage] if stage == KEEP => super::session::keeper::main(),
         [stage] if stage == BESIDE => answer(beside::work),
         _ => {

@@ -140,7 +140,7 @@ fn build(cage: &Cage, voice: &Channel, streams: Vec<OwnedFd>) -> Result<(), Stag
             *source = existing(root.as_fd(), &mount.target)?.map(|(found, _)| found);
         }
     }
-    devices::mount_all(root.as_fd(), (cage.network, cage.shared_memory))?;
+    devices::mount_all(root.as_fd(), (&cage.network, cage.shared_memory))?;
     for (mount, source) in cage.mounts.iter().zip(sources) {
         show(root.as_fd(), &mount.target, (&mount.kind, source))?;
     }
