@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Tries to leave a cage, or to change the machine around it. Each attempt that works is named.
+# Tries to leave a cage, or to change the machine around it. Each attempt that works is named, and each that was none:
+# it died, or failed for another reason than that it was refused.
 use strict;
 use warnings;
 use Errno;
@@ -7,13 +8,22 @@ use Fcntl;
 use Socket;
 
 my ($canary, $abstract) = ('CANARY', 'ABSTRACT');
-my (@left, $tried);
+my (@left, @broke, $tried);
 
 sub attempt {
     my ($name, $try) = @_;
     $tried++;
     $! = 0;
     my $worked = eval { $try->() };
+    my $why = $@;
+    # What is neither refused nor missing here was no attempt.
+    my $refused = !$! || $!{EPERM} || $!{EACCES} || $!{EROFS} || $!{ENOENT} || $!{ENXIO} || $!{ENOSYS};
+    $why ||= "$!\n" unless $worked || $refused;
+    if ($why) {
+        push @broke, $name;
+        print "BROKE $name: $why";
+        return;
+    }
     push @left, $name if $worked;
     print(($worked ? "LEFT" : "held"), " $name", ($worked ? "" : " ($!)"), "\n");
 }
@@ -78,6 +88,8 @@ attempt('open its descriptors', sub {
 });
 attempt('go to its root', sub { chdir('/proc/1/root') });
 attempt('read its environment', sub { reads('/proc/1/environ') });
+attempt('open its program', sub { sysopen(my $file, '/proc/1/exe', O_RDONLY) });
+attempt('write to its program', sub { sysopen(my $file, '/proc/1/exe', O_RDWR) });
 attempt('have the changes as a descriptor', sub { -e '/proc/self/fd/200' });
 attempt('read memory of the first process by call', sub {
     my $bytes = "\0" x 8;
@@ -86,11 +98,11 @@ attempt('read memory of the first process by call', sub {
     return call(310, 1, $ours, 1, $theirs, 1, 0) || $!{EFAULT};
 });
 attempt('take a descriptor of another process', sub {
-    my $process = syscall(434, $$, 0);
+    my $process = syscall(434, $$ + 0, 0);
     return $process >= 0 && call(438, $process, 0, 0);
 });
 attempt('advise the memory of another process', sub {
-    my $process = syscall(434, $$, 0);
+    my $process = syscall(434, $$ + 0, 0);
     return call(440, $process, "\0" x 16, 0, 4, 0) || $!{EINVAL};
 });
 attempt('see processes outside', sub {
@@ -99,8 +111,10 @@ attempt('see processes outside', sub {
     return @processes > 8;
 });
 attempt('signal processes outside', sub {
-    return grep { $_ != $$ && $_ != getppid() && $_ != 1 && kill(0, $_) } (2 .. 5000) if $$ < 100;
-    return 1;
+    return 1 if $$ >= 100;
+    my @found = grep { $_ != $$ && $_ != getppid() && $_ != 1 && kill(0, $_) } (2 .. 5000);
+    $! = 0;
+    return @found;
 });
 attempt('be more important', sub { call(141, 0, 0, -10) });
 attempt('run in real time', sub { call(144, 0, 1, pack('i', 50)) });
@@ -188,5 +202,6 @@ attempt('leave by chroot', sub {
     return $found;
 });
 
-print "$tried attempts, ", scalar(@left), " left\n";
+print "$tried attempts, ", scalar(@left), " left, ", scalar(@broke), " broke\n";
 print "left: $_\n" for @left;
+print "broke: $_\n" for @broke;

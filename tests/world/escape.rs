@@ -32,7 +32,7 @@ fn every_attempt_to_leave_a_step_fails() {
         let said = ground.run(&["build", &ground.agent, "--base", BASE], 0);
         let log = log(ground);
         assert!(
-            log.contains(" 0 left"),
+            log.contains(" 0 left, 0 broke\n"),
             "{}\n{}\n{}",
             said.stdout,
             said.stderr,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::ground::{BASE, Ground, Said, on_this_machine};
 
 /// A megabyte that only its owner sees, who is not the caller.
-const RUN: &str = "RUN --mount=type=cache,target=/kept,uid=5,gid=5,mode=0700 mkdir -m 0700 /kept/d && \
+const RUN: &str = "RUN --mount=type=cache,target=/kept,uid=5,gid=5,mode=0700 mkdir -p -m 0700 /kept/d && \
     head -c 1048576 /dev/urandom > /kept/d/f && chown -R 5:5 /kept/d";
 
 #[test]
@@ -41,6 +41,11 @@ fn caches_of_steps_and_cages_of_killed_runs_are_counted_and_pruned_unless_they_a
         lock.lock_shared().unwrap();
         assert_eq!(removed(ground, &[]), [""; 0], "it is in use");
         lock.unlock().unwrap();
+        let again = format!("ARG FROM_IMAGE\nFROM ${{FROM_IMAGE}}\n{RUN} && true\n");
+        fs_err::write(base.join("Dockerfile"), again).unwrap();
+        ground.build();
+        assert_eq!(removed(ground, &[]), [""; 0], "a step has used it again");
+        lock.set_modified(std::time::UNIX_EPOCH).unwrap();
 
         // As a killed run leaves its cage: its files are of the same owners.
         let cage = cages.join("left");

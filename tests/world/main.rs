@@ -12,6 +12,7 @@
 mod access;
 mod asked_for;
 mod bundle;
+mod cages;
 mod choosing;
 mod company;
 mod container_options;

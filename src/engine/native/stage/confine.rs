@@ -91,7 +91,10 @@ pub(super) fn become_user(program: &Program) -> Result<(), StageError> {
 /// Limits this process and all that it starts.
 pub(super) fn limit(limits: &[Limit]) -> Result<(), StageError> {
     for limit in limits {
-        let what = || format!("limit {} to {:?}", limit.name, limit.soft);
+        let what = || match limit.soft {
+            Some(soft) => format!("limit {} to {soft}", limit.name),
+            None => format!("take the limit of {} away", limit.name),
+        };
         let resource = match limit.name.as_str() {
             "core" => Resource::Core,
             "cpu" => Resource::Cpu,

@@ -68,24 +68,22 @@ pub(super) fn mount_all(
 ) -> Result<(), StageError> {
     let place = |path: &str| open_or_make(root, path.as_ref(), Kind::Directory);
     mounts::new("proc", &place("proc")?, (PLAIN, ""))?;
-    system(&place("sys")?, network)?;
+    system(root, network)?;
     devices(root, shared_memory)?;
     hide(root)
 }
 
 /// Shows the system's devices and drivers, read-only.
-fn system(target: &OwnedFd, network: &CageNetwork) -> Result<(), StageError> {
+fn system(root: BorrowedFd<'_>, network: &CageNetwork) -> Result<(), StageError> {
+    let target = open_or_make(root, "sys".as_ref(), Kind::Directory)?;
     let flags = PLAIN | MountFlags::RDONLY;
     // The interfaces in it are those of a network namespace, and only its owner may mount it.
-    if *network != CageNetwork::Host && mounts::new("sysfs", target, (flags, "")).is_ok() {
+    if *network != CageNetwork::Host && mounts::new("sysfs", &target, (flags, "")).is_ok() {
         return Ok(());
     }
     let source = mounts::open("/sys".as_ref(), OFlags::DIRECTORY)?;
-    mounts::bind(&source, target)?;
-    let at = tried(fs_err::read_link(path_of(target)), || {
-        "find /sys".to_owned()
-    })?;
-    mounts::read_only(&at)
+    mounts::bind(&source, &target)?;
+    mounts::read_only(&mounted(root, "sys")?)
 }
 
 fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
@@ -99,10 +97,7 @@ fn devices(root: BorrowedFd<'_>, shared_memory: u64) -> Result<(), StageError> {
             format!("show /dev/{name}")
         })?;
         // Root may be the node's owner outside too; it is written to all the same.
-        let (shown, _) = existing(root, format!("dev/{name}"))?
-            .ok_or_else(|| StageError::new(format!("find /dev/{name}"), Errno::NOENT))?;
-        let at = fs_err::read_link(path_of(&shown));
-        mounts::read_only(&tried(at, || format!("find /dev/{name}"))?)?;
+        mounts::read_only(&mounted(root, &format!("dev/{name}"))?)?;
     }
     let directory = place("dev")?;
     for (name, target) in LINKS {
@@ -147,13 +142,17 @@ fn hide(root: BorrowedFd<'_>) -> Result<(), StageError> {
     for path in READ_ONLY {
         if let Some((target, _)) = existing(root, path)? {
             mounts::bind(&target, &target)?;
-            let (mounted, _) = existing(root, path)?
-                .ok_or_else(|| StageError::new(format!("find /{path}"), Errno::NOENT))?;
-            let at = fs_err::read_link(path_of(&mounted));
-            mounts::read_only(&tried(at, || format!("find /{path}"))?)?;
+            mounts::read_only(&mounted(root, path)?)?;
         }
     }
     Ok(())
+}
+
+/// Opens what was just mounted at a place, which was opened before as what is under it.
+fn mounted(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, StageError> {
+    let (place, _) = existing(root, path)?
+        .ok_or_else(|| StageError::new(format!("find /{path}"), Errno::NOENT))?;
+    Ok(place)
 }
 
 /// Opens the terminal of the cage: our end, and the program's.

@@ -2,7 +2,10 @@
 //!
 //! `enter` is the first stage: it makes a user namespace, waits for its mapping, does one job in it and looks after what it
 //! started. `cage` is the second stage: the first process of a cage, which builds the cage around itself and becomes the
-//! program. `network` becomes the program that connects the cage's network, `keep` looks after a session, and `beside` runs another program in its cage. All but `keep` have one thread; nothing of the program proper (settings, terminal, runtime) is there.
+//! program. `network` becomes the program that connects the cage's network, `keep` looks after a session, and `beside` runs
+//! another program in its cage. All but `keep` make namespaces, cages and programs with one thread; a job that makes no cage
+//! has a second one, which waits for the end of the channel. Nothing of the program proper (settings, terminal, runtime) is
+//! there.
 //!
 //! **Invariant.** Whoever started the first stage holds a channel to it; when that ends, so does all that was started.
 

@@ -6,7 +6,7 @@ use std::{
     ffi::{CString, OsStr, OsString},
     io,
     os::{
-        fd::OwnedFd,
+        fd::{AsFd as _, OwnedFd},
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     path::{Path, PathBuf},
@@ -14,10 +14,11 @@ use std::{
 
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
+    io::Errno,
     mount::{MountFlags, mount, mount_bind_recursive, mount_remount},
 };
 
-use super::{StageError, place::path_of, tried};
+use super::{StageError, kernel, place::path_of, tried};
 
 /// Opens something of this machine, only to name it.
 pub(super) fn open(path: &OsStr, flags: OFlags) -> Result<OwnedFd, StageError> {
@@ -83,8 +84,23 @@ pub(super) fn bind(source: &OwnedFd, target: &OwnedFd) -> Result<(), StageError>
     tried(mount_bind_recursive(path_of(source), path_of(target)), what)
 }
 
-/// Makes a mount and all below it read-only; what else they are kept from stays.
-pub(super) fn read_only(at: &Path) -> Result<(), StageError> {
+/// Makes a mount and all below it read-only, by its root; what else they are kept from stays.
+pub(super) fn read_only(root: &OwnedFd) -> Result<(), StageError> {
+    match kernel::read_only(root.as_fd()) {
+        // Before Linux 5.12, or under a filter of a container that is older than the call.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let at = fs_err::read_link(path_of(root));
+            read_only_by_names(&tried(at, || "find a mount".to_owned())?)
+        }
+        done => tried(done, || {
+            let name = fs_err::read_link(path_of(root)).unwrap_or_default();
+            format!("make {} read-only", name.display())
+        }),
+    }
+}
+
+/// The same, one after the other; those that root of the namespace may not walk to are in the way.
+fn read_only_by_names(at: &Path) -> Result<(), StageError> {
     let what = || format!("make {} read-only", at.display());
     let list = tried(fs_err::read("/proc/self/mountinfo"), what)?;
     for (path, flags) in list.split(|byte| *byte == b'\n').filter_map(mounted) {

@@ -28,7 +28,7 @@ use rustix::{
 
 use super::{
     StageError, confine, devices, kernel, loopback, mounts,
-    place::{Kind, existing, open_or_make, path_of},
+    place::{Kind, existing, open_or_make},
     read_job,
     scratch::NOTHING,
     tried,
@@ -219,8 +219,7 @@ fn show(
             mounts::bind(&source, &place)?;
             if *read_only {
                 let place = open_or_make(root, target, kind)?;
-                let at = fs_err::read_link(path_of(&place));
-                mounts::read_only(&tried(at, || "find a mount".to_owned())?)?;
+                mounts::read_only(&place)?;
             }
         }
         (CageMountKind::Own, Some(source)) => {
