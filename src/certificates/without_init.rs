@@ -19,6 +19,7 @@ pub async fn settle(
     engine: &Engine,
     spec: &mut SessionSpec,
 ) -> Result<(), Diagnostic> {
+    let instead = spec.entrypoint();
     let given = spec.mounts.iter_mut();
     let Some(mount) = given
         .into_iter()
@@ -34,10 +35,9 @@ pub async fn settle(
         },
         Engine::Native(native) => native.image_facts(&spec.image)?,
     };
-    let asked = spec.options.flags.entrypoint.as_ref();
-    let own = spec.entrypoint.as_ref().unwrap_or(&entrypoint).first();
-    if asked
-        .or(own)
+    let program = instead.unwrap_or(entrypoint);
+    if program
+        .first()
         .is_some_and(|program| program.trim_start_matches('/') == compose::INIT)
     {
         return Ok(());

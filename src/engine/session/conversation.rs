@@ -13,7 +13,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 use super::{
-    Ending, Memory, Talk,
+    Ending, KILLED, Memory, Talk,
     found::SessionState,
     link::{Exit, Link},
     modes::TerminalModes,
@@ -28,8 +28,6 @@ use crate::engine::{Engine, docker::EngineError};
 const AWAY: Duration = Duration::from_mins(1);
 /// How often an engine that is away is looked for.
 const LOOK: Duration = Duration::from_millis(200);
-/// What a process gets that is killed.
-const KILLED: i32 = 128 + 9;
 
 /// Whose container it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

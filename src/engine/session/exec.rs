@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    conversation,
+    KILLED, conversation,
     link::Bytes,
     modes::TerminalModes,
     signals::{EndingSignal, GRACE, INSISTENT, Received, Signals, stop_ourselves},
@@ -29,8 +29,6 @@ use crate::engine::{
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// How long is waited for the end of a program that was killed; without a shell inside nothing can kill it.
 const DYING: Duration = Duration::from_secs(2);
-/// What a process gets that is killed.
-const KILLED: i32 = 128 + 9;
 
 /// What is to be run in a session.
 #[derive(Clone, Debug)]
@@ -47,6 +45,13 @@ pub struct ExecSpec {
     pub working_dir: Option<String>,
     /// How our stdin and terminal are connected.
     pub input: SessionInput,
+}
+
+impl ExecSpec {
+    /// What is started, with its arguments.
+    pub(crate) fn words(&self) -> Vec<String> {
+        [self.launcher.as_slice(), self.command.as_slice()].concat()
+    }
 }
 
 /// A program that was prepared in a container.

@@ -57,6 +57,29 @@ pub struct EngineSession {
     pub created: i64,
 }
 
+/// What a session's labels say.
+#[derive(Clone, Debug)]
+pub(crate) struct Labelled {
+    /// The agent.
+    pub(crate) agent: String,
+    /// The project's directory.
+    pub(crate) project: String,
+    /// The version of the program that started it.
+    pub(crate) version: Option<String>,
+}
+
+impl Labelled {
+    /// Reads them; what has no agent is no session of ours.
+    pub(crate) fn read(labels: &BTreeMap<String, String>) -> Option<Self> {
+        let label = |name: &str| labels.get(name).cloned();
+        Some(Self {
+            agent: label(AGENT)?,
+            project: label(PROJECT).unwrap_or_default(),
+            version: label(VERSION),
+        })
+    }
+}
+
 /// What is to be known of a session to talk with it.
 #[derive(Clone, Debug)]
 pub struct SessionDetails {

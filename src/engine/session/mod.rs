@@ -40,12 +40,15 @@ pub use self::{
 };
 pub(crate) use self::{
     exec::Program,
-    found::{AGENT, PROJECT, SESSION, UID, VERSION},
+    found::{AGENT, Labelled, PROJECT, SESSION, UID, VERSION},
     frames::{Frames, Stream},
     link::{Bytes, Exit, Link},
     modes::TerminalModes,
     terminal::size as terminal_size,
 };
+
+/// The exit status of what was killed, as shells have it.
+pub(crate) const KILLED: i32 = 128 + 9;
 
 /// How we talk with a container.
 #[derive(Clone, Copy)]

@@ -13,10 +13,12 @@ use crate::engine::{Engine, docker::EngineError};
 impl Engine {
     /// Lists the sessions of a user, the oldest first.
     pub async fn sessions(&self, uid: u32) -> Result<Vec<EngineSession>, EngineError> {
-        match self {
+        let mut sessions = match self {
             Self::Docker(docker) => docker.sessions(uid).await,
             Self::Native(native) => native.sessions(uid),
-        }
+        }?;
+        sessions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        Ok(sessions)
     }
 
     /// Tells what is to be known of a session; `None` if it is gone.

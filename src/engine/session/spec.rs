@@ -44,6 +44,28 @@ pub struct SessionSpec {
     pub options: Resolved,
 }
 
+impl SessionSpec {
+    /// What is instead of the image's entrypoint, if anything is; what was asked for counts before all else.
+    pub(crate) fn entrypoint(&self) -> Option<Vec<String>> {
+        let asked = self.options.flags.entrypoint.clone();
+        asked
+            .map(|program| vec![program])
+            .or_else(|| self.entrypoint.clone())
+    }
+
+    /// Where it starts, if the image does not say that.
+    pub(crate) fn directory(&self) -> Option<String> {
+        let asked = self.options.flags.workdir.clone();
+        asked.or_else(|| self.working_dir.clone())
+    }
+
+    /// `name:address` for its hosts file, those that were asked for last.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let asked = self.options.flags.add_host.iter().map(ToString::to_string);
+        self.extra_hosts.iter().cloned().chain(asked).collect()
+    }
+}
+
 /// A file or directory of this machine, inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionMount {

@@ -52,10 +52,10 @@ async fn create(
     let (mounts, binds) = mounted(spec, docker)?;
     let mut body = ContainerCreateBody {
         image: Some(spec.image.clone()),
-        entrypoint: spec.entrypoint.clone(),
+        entrypoint: spec.entrypoint(),
         cmd: Some(spec.command.clone()),
         env: Some(assignments(&spec.env)),
-        working_dir: spec.working_dir.clone(),
+        working_dir: spec.directory(),
         user: spec.user.clone(),
         labels: Some(labels.into_iter().collect()),
         tty: Some(spec.input == SessionInput::Terminal),
@@ -70,7 +70,7 @@ async fn create(
             mounts: Some(mounts),
             binds: (!binds.is_empty()).then_some(binds),
             network_mode: spec.network.mode(),
-            extra_hosts: (!spec.extra_hosts.is_empty()).then(|| spec.extra_hosts.clone()),
+            extra_hosts: Some(spec.hosts()).filter(|hosts| !hosts.is_empty()),
             userns_mode: spec.userns.clone(),
             security_opt: (!spec.security.is_empty()).then(|| spec.security.clone()),
             log_config: Some(session_log(spec, docker.info())),

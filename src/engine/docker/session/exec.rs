@@ -10,13 +10,11 @@ use serde_json::json;
 use super::create::assignments;
 use crate::engine::{
     docker::{Docker, WireError, attach::UNLIKELY_KEYS, error::EngineError, owner::Owner, wire},
-    session::{Bytes, ExecSpec, SessionInput},
+    session::{Bytes, ExecSpec, KILLED, SessionInput},
 };
 
 /// The variable by which a program of ours is known inside.
 const MARK: &str = "AICAGE_EXEC";
-/// What a process gets that is killed.
-const KILLED: i32 = 128 + 9;
 /// Longest answer to a call.
 const ANSWER_LIMIT: usize = 1 << 20;
 
@@ -66,7 +64,6 @@ impl Docker {
 
 async fn create(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<String, EngineError> {
     let reads = spec.input != SessionInput::Empty;
-    let command = [spec.launcher.as_slice(), spec.command.as_slice()].concat();
     let mut body = json!({
         "AttachStdin": reads,
         "AttachStdout": true,
@@ -74,7 +71,7 @@ async fn create(docker: &Docker, container: &str, spec: &ExecSpec) -> Result<Str
         "Tty": spec.input == SessionInput::Terminal,
         "DetachKeys": UNLIKELY_KEYS,
         "Env": assignments(&spec.env),
-        "Cmd": command,
+        "Cmd": spec.words(),
         "User": spec.user,
     });
     if let (Some(directory), Some(object)) = (&spec.working_dir, body.as_object_mut()) {

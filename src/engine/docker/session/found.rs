@@ -8,8 +8,7 @@ use serde::Deserialize;
 use crate::engine::{
     docker::{Docker, WireError, error::EngineError},
     session::{
-        AGENT, EngineSession, PROJECT, SESSION, SessionDetails, SessionLog, SessionState, UID,
-        VERSION, WhenEnded,
+        EngineSession, Labelled, SESSION, SessionDetails, SessionLog, SessionState, UID, WhenEnded,
     },
 };
 
@@ -88,7 +87,7 @@ async fn read(docker: &Docker, id: &str) -> Result<SessionDetails, WireError> {
 }
 
 impl Docker {
-    /// Lists the sessions of a user, the oldest first.
+    /// Lists the sessions of a user, in no order.
     pub(crate) async fn sessions(&self, uid: u32) -> Result<Vec<EngineSession>, EngineError> {
         let labels = vec![SESSION.to_owned(), format!("{UID}={uid}")];
         let options = ListContainersOptionsBuilder::new()
@@ -96,12 +95,10 @@ impl Docker {
             .filters(&[("label".to_owned(), labels)].into())
             .build();
         let listed = self.containers(options).await?;
-        let mut sessions: Vec<EngineSession> = listed
-            .into_iter()
+        let sessions = listed.into_iter();
+        Ok(sessions
             .filter_map(|container| session(self, container))
-            .collect();
-        sessions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-        Ok(sessions)
+            .collect())
     }
 
     /// Tells what is to be known of a session; `None` if it is gone.
@@ -118,7 +115,12 @@ impl Docker {
 }
 
 fn session(docker: &Docker, container: bollard::models::ContainerSummary) -> Option<EngineSession> {
-    let mut labels: BTreeMap<String, String> = container.labels?.into_iter().collect();
+    let labels: BTreeMap<String, String> = container.labels?.into_iter().collect();
+    let Labelled {
+        agent,
+        project,
+        version,
+    } = Labelled::read(&labels)?;
     let names = container.names.unwrap_or_default();
     let name = names
         .iter()
@@ -131,9 +133,9 @@ fn session(docker: &Docker, container: bollard::models::ContainerSummary) -> Opt
         engine: docker.into(),
         id: container.id?,
         name: name.to_owned(),
-        agent: labels.remove(AGENT)?,
-        project: labels.remove(PROJECT).unwrap_or_default(),
-        version: labels.remove(VERSION),
+        agent,
+        project,
+        version,
         image: container.image.unwrap_or_default(),
         state: self::state(&state.unwrap_or_default()),
         exit: exit(&status),

@@ -18,13 +18,9 @@ use crate::container_options::{
     security::{Privileged, SecurityOption},
 };
 
-/// Adds what was asked for to the body of a container.
+/// Adds what was asked for to the body of a container, but what a spec says of it itself.
 pub(super) fn apply(options: &Resolved, body: &mut ContainerCreateBody) {
     let flags = &options.flags;
-    if let Some(entrypoint) = &flags.entrypoint {
-        body.entrypoint = Some(vec![entrypoint.clone()]);
-    }
-    body.working_dir = flags.workdir.clone().or(body.working_dir.take());
     body.hostname = flags.hostname.as_ref().map(ToString::to_string);
     let unnamed = flags.volume.iter().filter(|volume| volume.source.is_none());
     let unnamed: Vec<String> = unnamed.map(|volume| volume.target.clone()).collect();
@@ -39,7 +35,6 @@ pub(super) fn apply(options: &Resolved, body: &mut ContainerCreateBody) {
     mounts(flags, host);
     devices(flags, host);
     bounds(options, host);
-    host.extra_hosts = joined(host.extra_hosts.take(), texts(&flags.add_host));
     host.dns = some(texts(&flags.dns));
     host.dns_search = some(flags.dns_search.clone());
     host.runtime.clone_from(&flags.runtime);

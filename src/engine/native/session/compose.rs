@@ -41,8 +41,7 @@ pub(super) fn cage(
     let hostname = flags.hostname.as_ref().map(ToString::to_string);
     let hostname = hostname.unwrap_or_else(|| id.to_owned());
     let network = network(spec)?;
-    let mut hosts = spec.extra_hosts.clone();
-    hosts.extend(flags.add_host.iter().map(ToString::to_string));
+    let hosts = spec.hosts();
     let names = Names {
         hostname: &hostname,
         hosts: &hosts,
@@ -221,11 +220,7 @@ fn program(
 ) -> Result<Program, NativeError> {
     let flags = &spec.options.flags;
     let config = &image.config().value().config;
-    let given = flags
-        .entrypoint
-        .as_ref()
-        .map(|program| vec![program.clone()]);
-    let entrypoint = given.or_else(|| spec.entrypoint.clone());
+    let entrypoint = spec.entrypoint();
     let mut command = entrypoint
         .clone()
         .unwrap_or_else(|| config.entrypoint.clone());
@@ -250,7 +245,7 @@ fn program(
     if terminal && !environment.iter().any(|(name, _)| name == "TERM") {
         environment.push(("TERM".into(), "xterm".into()));
     }
-    let directory = flags.workdir.clone().or_else(|| spec.working_dir.clone());
+    let directory = spec.directory();
     let directory = directory.unwrap_or_else(|| config.working_dir.clone());
     let added = flags.group_add.iter();
     let added = added.filter_map(|group| group.parse().ok());

@@ -12,7 +12,7 @@ use super::{
 use crate::engine::{
     docker::EngineError,
     native::{Native, error::NativeError},
-    session::{ExecSpec, Exit, Link, LogsWanted, SessionInput, WhenEnded},
+    session::{ExecSpec, Exit, KILLED, Link, LogsWanted, SessionInput, WhenEnded},
     step::files::Nonce,
 };
 
@@ -44,7 +44,7 @@ impl Native {
                 Ok(Some(Answer::Ended { status })) => Ok(Exit::Ended(status)),
                 Ok(Some(Answer::LeftBehind)) => Ok(Exit::LeftBehind),
                 // Whoever ends a session's keeper ends the session.
-                _ => Ok(Exit::Ended(128 + Signal::KILL.as_raw())),
+                _ => Ok(Exit::Ended(KILLED)),
             }
         };
         Ok(Link {

@@ -31,10 +31,7 @@ use super::{Native, error::NativeError};
 use crate::engine::{
     Engine,
     docker::EngineError,
-    session::{
-        AGENT, EngineSession, PROJECT, SessionDetails, SessionLog, SessionState, UID, VERSION,
-        WhenEnded,
-    },
+    session::{EngineSession, Labelled, SessionDetails, SessionLog, SessionState, UID, WhenEnded},
 };
 
 pub(crate) use program::NativeProgram;
@@ -74,18 +71,16 @@ impl Native {
             .map_err(EngineError::host("look for the session"))
     }
 
-    /// Lists the sessions of a user, the oldest first.
+    /// Lists the sessions of a user, in no order.
     pub(crate) fn sessions(&self, uid: u32) -> Result<Vec<EngineSession>, EngineError> {
         let all = directory::all(&self.sessions_directory());
         let all = all.map_err(EngineError::host("look for sessions"))?;
         let uid = uid.to_string();
-        let mut sessions: Vec<EngineSession> = all
+        Ok(all
             .into_iter()
             .filter(|found| found.record.labels.get(UID) == Some(&uid))
             .filter_map(|found| self.listed(&found))
-            .collect();
-        sessions.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
-        Ok(sessions)
+            .collect())
     }
 
     fn listed(&self, found: &Found) -> Option<EngineSession> {
@@ -95,14 +90,18 @@ impl Native {
             // Its keeper was killed; the next run removes it.
             return None;
         }
-        let label = |name: &str| record.labels.get(name).cloned();
+        let Labelled {
+            agent,
+            project,
+            version,
+        } = Labelled::read(&record.labels)?;
         Some(EngineSession {
             engine: Engine::Native(self.clone()),
             id: record.id.clone(),
             name: found.name(),
-            agent: label(AGENT)?,
-            project: label(PROJECT).unwrap_or_default(),
-            version: label(VERSION),
+            agent,
+            project,
+            version,
             image: record.image.clone(),
             state,
             exit: found.ended().and_then(|ended| ended.status),

@@ -29,7 +29,7 @@ use crate::engine::{
         job::{Beside, Job},
         stage::{BESIDE, NATIVE},
     },
-    session::{Bytes, ExecSpec, SessionInput, Stream},
+    session::{Bytes, ExecSpec, KILLED, SessionInput, Stream},
 };
 
 /// How much waits for whoever reads.
@@ -66,9 +66,8 @@ impl NativeProgram {
             Some((uid, gid)) => (uid.parse(), gid.parse()),
             None => (spec.user.parse(), Ok(record.user.1)),
         };
-        let command = [spec.launcher.as_slice(), spec.command.as_slice()].concat();
         let program = Program {
-            command: command.into_iter().map(OsString::from).collect(),
+            command: spec.words().into_iter().map(OsString::from).collect(),
             environment: env
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
@@ -178,7 +177,7 @@ impl NativeProgram {
                     Ok(Some((Message::Ended { status }, _))) => break status,
                     Ok(Some(_)) => {}
                     // Its process was killed, and it with it.
-                    Ok(None) | Err(_) => break 137,
+                    Ok(None) | Err(_) => break KILLED,
                 }
             };
             *status.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);

@@ -47,18 +47,19 @@ use super::{
 };
 use crate::{
     clock,
-    engine::native::{
-        Native,
-        cage::Cage,
-        error::NativeError,
-        scratch::{self, Scratch},
+    engine::{
+        native::{
+            Native,
+            cage::Cage,
+            error::NativeError,
+            scratch::{self, Scratch},
+        },
+        session::KILLED,
     },
 };
 
 /// How long what a session printed last waits for a reader that may be stuck.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
-/// What a process gets that is killed.
-const KILLED: i32 = 128 + 9;
 
 /// What a keeper is told.
 #[derive(Debug, Serialize, Deserialize)]
