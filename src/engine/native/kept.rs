@@ -16,7 +16,7 @@ use super::{
     channel::Message,
     error::NativeError,
     job::Job,
-    launch::Helper,
+    launch::FirstStage,
     scratch::{CAGES, abandoned, sweep},
     stage::measure as measure_directly,
 };
@@ -78,7 +78,7 @@ impl Native {
             }
         }
         if !paths.is_empty() {
-            Helper::carry_out(self, &Job::Remove { paths }, &[])?;
+            FirstStage::carry_out(self, &Job::Remove { paths }, &[])?;
         }
         drop(locks);
         if found.iter().any(|kept| kept.kind == KeptKind::Cage) {
@@ -146,9 +146,9 @@ impl Native {
         let job = Job::Measure {
             paths: paths.iter().map(OsString::from).collect(),
         };
-        let helper = Helper::start(self)?;
-        helper.give(&job, &[])?;
-        match helper.hear_unless(&self.interrupt)? {
+        let stage = FirstStage::start(self)?;
+        stage.give(&job, &[])?;
+        match stage.hear_unless(&self.interrupt)? {
             (Message::Taken { found }, _) => Ok(found),
             _ => Err(NativeError::Vanished),
         }

@@ -1,6 +1,6 @@
-//! Starting the process that makes cages, from the side of aicage.
+//! The first stage, from the side of aicage: started, mapped, given its job and heard.
 //!
-//! Invariant: dropping a [`Helper`] ends everything that it was asked to start.
+//! Invariant: dropping a [`FirstStage`] ends everything that it was asked to start.
 
 use std::{
     io::Read as _,
@@ -27,14 +27,14 @@ const LISTEN: Timespec = Timespec {
     tv_nsec: 50_000_000,
 };
 
-/// A process of ours in the caller's mapping.
+/// The process of ours that does one job in the caller's mapping.
 #[derive(Debug)]
-pub(super) struct Helper {
+pub(super) struct FirstStage {
     channel: Option<Channel>,
     child: Child,
 }
 
-impl Helper {
+impl FirstStage {
     /// Starts it and has its ids mapped.
     pub(super) fn start(native: &Native) -> Result<Self, NativeError> {
         Self::start_as(native, &native.maps()?)
@@ -52,17 +52,17 @@ impl Helper {
             .stderr(Stdio::null())
             .spawn()
             .map_err(NativeError::host(what))?;
-        let helper = Self {
+        let stage = Self {
             channel: Some(channel),
             child,
         };
-        match helper.hear()? {
+        match stage.hear()? {
             (Message::Unshared, _) => {}
             _ => return Err(NativeError::Vanished),
         }
-        helper.map(maps)?;
-        helper.say(&Message::Mapped, &[])?;
-        Ok(helper)
+        stage.map(maps)?;
+        stage.say(&Message::Mapped, &[])?;
+        Ok(stage)
     }
 
     fn map(&self, maps: &IdMaps) -> Result<(), NativeError> {
@@ -165,17 +165,17 @@ impl Helper {
             Job::Remove { .. } => &never,
             _ => &native.interrupt,
         };
-        let helper = Self::start(native)?;
-        helper.give(job, with)?;
+        let stage = Self::start(native)?;
+        stage.give(job, with)?;
         loop {
-            if let (Message::Ended { status }, _) = helper.hear_unless(interrupt)? {
+            if let (Message::Ended { status }, _) = stage.hear_unless(interrupt)? {
                 return Ok(status);
             }
         }
     }
 }
 
-impl Drop for Helper {
+impl Drop for FirstStage {
     fn drop(&mut self) {
         // By this it knows that nobody wants anything any more, and tidies up.
         drop(self.channel.take());

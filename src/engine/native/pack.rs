@@ -26,7 +26,7 @@ use super::{
     error::NativeError,
     ids::IdMaps,
     job::Job,
-    launch::Helper,
+    launch::FirstStage,
 };
 
 /// What the kernel calls all who have no number in a namespace of users.
@@ -54,12 +54,12 @@ pub(crate) fn pack(
             owner,
         });
     };
-    let helper = Helper::start_as(native, &maps)?;
+    let stage = FirstStage::start_as(native, &maps)?;
     let job = Job::Pack {
         directory: directory.as_os_str().to_owned(),
     };
-    helper.give(&job, &[to.as_fd()])?;
-    // The other end is to see when the helper has none any more.
+    stage.give(&job, &[to.as_fd()])?;
+    // The other end is to see when the stage has none any more.
     drop(to);
     let inside = |error: NativeError| {
         let directory = directory.to_owned();
@@ -74,7 +74,7 @@ pub(crate) fn pack(
     };
     let mut left_out = Vec::new();
     loop {
-        match helper.hear_unless(&native.interrupt).map_err(inside)? {
+        match stage.hear_unless(&native.interrupt).map_err(inside)? {
             (Message::LeftOut { found }, _) => left_out = found,
             (Message::Ended { .. }, _) => return Ok(left_out),
             _ => {}

@@ -13,7 +13,7 @@ use super::{
     cage::{Cage, CageNetwork, Confinement, Program, RootAccess, Whose},
     error::NativeError,
     job::Job,
-    launch::Helper,
+    launch::FirstStage,
 };
 
 /// The name of the one program there is.
@@ -67,7 +67,7 @@ pub(crate) fn probe(native: &Native, program: &[u8]) -> Result<(), NativeError> 
     };
     let nothing = nothing.file().as_fd();
     let streams = [nothing, nothing, nothing, nothing];
-    let status = Helper::carry_out(native, &Job::Cage(Box::new(cage)), &streams)?;
+    let status = FirstStage::carry_out(native, &Job::Cage(Box::new(cage)), &streams)?;
     if status == 0 {
         return Ok(());
     }

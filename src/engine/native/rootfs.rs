@@ -21,7 +21,7 @@ use super::{
     error::NativeError,
     ground,
     job::Job,
-    launch::Helper,
+    launch::FirstStage,
 };
 
 /// What a cage's root is made of.
@@ -61,7 +61,7 @@ pub(crate) fn lowers(
             .collect::<Result<Vec<_>, _>>()?;
         let mut with = vec![directory.as_fd()];
         with.extend(blobs.iter().map(|blob| blob.as_fd()));
-        Helper::carry_out(native, &Job::Unpack(jobs.to_vec()), &with)?;
+        FirstStage::carry_out(native, &Job::Unpack(jobs.to_vec()), &with)?;
     }
     let Some(stack) = rootfs.stack(lock, image)? else {
         return Err(NativeError::Vanished);
@@ -111,7 +111,7 @@ impl InMapping for Upkeep<'_> {
             return Directly.remove(mapping, directory, name);
         }
         let paths = vec![directory.join(name).into_os_string()];
-        let done = Helper::carry_out(self.native, &Job::Remove { paths }, &[]);
+        let done = FirstStage::carry_out(self.native, &Job::Remove { paths }, &[]);
         done.map(drop).map_err(failed)
     }
 
@@ -129,11 +129,11 @@ impl InMapping for Upkeep<'_> {
         let job = Job::Check {
             name: name.to_owned(),
         };
-        let helper = Helper::start(self.native).map_err(failed)?;
-        helper
+        let stage = FirstStage::start(self.native).map_err(failed)?;
+        stage
             .give(&job, &[directory.as_fd(), tree.as_fd()])
             .map_err(failed)?;
-        match helper.hear_unless(&self.native.interrupt).map_err(failed)? {
+        match stage.hear_unless(&self.native.interrupt).map_err(failed)? {
             (Message::Differences { found }, _) => Ok(found),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }

@@ -11,7 +11,7 @@ use std::{
 
 use assembler::store::make_private;
 
-use super::{Native, error::NativeError, job::Job, launch::Helper};
+use super::{Native, error::NativeError, job::Job, launch::FirstStage};
 
 /// The directory of cages, in the store.
 pub(crate) const CAGES: &str = "cages";
@@ -89,7 +89,7 @@ pub(super) fn sweep(native: &Native) -> Result<(), NativeError> {
         return Ok(());
     }
     let paths: Vec<OsString> = left.iter().map(|(_, path)| path.clone().into()).collect();
-    let removed = Helper::carry_out(native, &Job::Remove { paths }, &[]);
+    let removed = FirstStage::carry_out(native, &Job::Remove { paths }, &[]);
     for (_file, path) in left {
         // The lock of what could not be removed stays, for a later run to try.
         if fs_err::symlink_metadata(&path).is_err() {

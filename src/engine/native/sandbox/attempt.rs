@@ -25,7 +25,7 @@ use crate::engine::{
         error::NativeError,
         ground,
         job::Job,
-        launch::Helper,
+        launch::FirstStage,
         network_files::{self, Names},
         rootfs::{Lowers, lowers},
         scratch::Scratch,
@@ -91,28 +91,32 @@ impl NativeSandbox<'_> {
             output.as_fd(),
             lowers.held.as_fd(),
         ];
-        let helper = self.begin(cage, &streams);
+        let stage = self.begin(cage, &streams);
         drop(output);
-        let helper = helper.map_err(|error| self.failed(error))?;
+        let stage = stage.map_err(|error| self.failed(error))?;
         let printed = OwnedFd::from(printed);
         let printed = fs_err::File::from_parts(printed.into(), "what the step prints");
         let printed = BufReader::with_capacity(64 << 10, printed);
-        let outcome = self.listen(&helper, (connected, printed), (limit, sinks));
+        let outcome = self.listen(&stage, (connected, printed), (limit, sinks));
         // The last one who has it waits until it is gone.
-        self.leave(helper, scratch);
+        self.leave(stage, scratch);
         outcome
     }
 
-    fn begin(&self, cage: Cage, streams: &[BorrowedFd<'_>]) -> Result<Arc<Helper>, NativeError> {
-        let helper = Helper::start(&self.native)?;
-        helper.give(&Job::Cage(Box::new(cage)), streams)?;
-        Ok(Arc::new(helper))
+    fn begin(
+        &self,
+        cage: Cage,
+        streams: &[BorrowedFd<'_>],
+    ) -> Result<Arc<FirstStage>, NativeError> {
+        let stage = FirstStage::start(&self.native)?;
+        stage.give(&Job::Cage(Box::new(cage)), streams)?;
+        Ok(Arc::new(stage))
     }
 
     /// Hears what it prints and answers, until its end.
     fn listen(
         &self,
-        helper: &Arc<Helper>,
+        stage: &Arc<FirstStage>,
         (connected, mut printed): (Connected, BufReader<fs_err::File>),
         (limit, sinks): (Option<Duration>, &mut Sinks<'_>),
     ) -> Result<(), SandboxError> {
@@ -120,10 +124,10 @@ impl NativeSandbox<'_> {
         let stop = self.settings.interrupt.child_token();
         let timer = Timer::start(&self.runtime, limit, &stop);
         let killer = self.runtime.spawn({
-            let (helper, stop) = (Arc::downgrade(helper), stop.clone());
+            let (stage, stop) = (Arc::downgrade(stage), stop.clone());
             async move {
                 stop.cancelled().await;
-                kill(&helper);
+                kill(&stage);
             }
         });
         let (heard, logged, ended) = std::thread::scope(|scope| {
@@ -135,7 +139,7 @@ impl NativeSandbox<'_> {
                 log.finish()
             });
             let ended = scope.spawn(|| {
-                let status = helper.ended();
+                let status = stage.ended();
                 if let Some(hold) = &hold {
                     // Nobody will answer any more.
                     hold.let_go();
@@ -158,9 +162,9 @@ impl NativeSandbox<'_> {
     }
 
     /// Has a cage taken away while others work.
-    fn leave(&self, helper: Arc<Helper>, scratch: Scratch) {
+    fn leave(&self, stage: Arc<FirstStage>, scratch: Scratch) {
         let ending = std::thread::spawn(move || {
-            drop(helper);
+            drop(stage);
             drop(scratch);
         });
         self.ending
@@ -225,12 +229,12 @@ impl NativeSandbox<'_> {
     }
 }
 
-fn kill(helper: &Weak<Helper>) {
+fn kill(stage: &Weak<FirstStage>) {
     let kill = Message::Signal {
         number: Signal::KILL.as_raw(),
     };
     // It may have ended by itself.
-    if let Some(helper) = helper.upgrade() {
-        helper.say(&kill, &[]).unwrap_or_default();
+    if let Some(stage) = stage.upgrade() {
+        stage.say(&kill, &[]).unwrap_or_default();
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::{
         error::NativeError,
         job::Job,
         kept::CACHES,
-        launch::Helper,
+        launch::FirstStage,
     },
     step::{
         caches::{Caches, NewCache, Shelf},
@@ -133,7 +133,7 @@ impl NativeSandbox<'_> {
         let job = Job::Fill {
             directory: directory.as_os_str().to_owned(),
         };
-        let filled = Helper::carry_out(&self.native, &job, &[tar.as_fd()]);
+        let filled = FirstStage::carry_out(&self.native, &job, &[tar.as_fd()]);
         filled.map(drop).map_err(|error| self.failed(error))
     }
 
@@ -168,7 +168,7 @@ impl Shelf for Directories<'_> {
         let job = Job::Remove {
             paths: vec![self.sandbox.cache(name).into_os_string()],
         };
-        let removed = Helper::carry_out(&self.sandbox.native, &job, &[]);
+        let removed = FirstStage::carry_out(&self.sandbox.native, &job, &[]);
         removed
             .map(drop)
             .map_err(|error| self.sandbox.failed(error))

@@ -16,14 +16,16 @@ use rustix::{
 use tokio::sync::mpsc;
 
 use crate::engine::{
-    native::{Native, cage::Cage, channel::Message, error::NativeError, job::Job, launch::Helper},
+    native::{
+        Native, cage::Cage, channel::Message, error::NativeError, job::Job, launch::FirstStage,
+    },
     session::Stream,
 };
 
 /// The process that has the cage.
 #[derive(Debug)]
 pub(super) struct Inside {
-    helper: Arc<Helper>,
+    stage: Arc<FirstStage>,
     /// The thread that hears it, until its end.
     ear: Mutex<Option<JoinHandle<()>>>,
 }
@@ -59,12 +61,12 @@ impl Inside {
     pub(super) fn begin(
         native: &Native,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Heard>), NativeError> {
-        let helper = Arc::new(Helper::start(native)?);
+        let stage = Arc::new(FirstStage::start(native)?);
         let (teller, heard) = mpsc::unbounded_channel();
-        let ear = Arc::downgrade(&helper);
+        let ear = Arc::downgrade(&stage);
         let listen = move || {
-            while let Some(helper) = ear.upgrade() {
-                let next = match helper.hear() {
+            while let Some(stage) = ear.upgrade() {
+                let next = match stage.hear() {
                     Ok((Message::Terminal, mut with)) => with.pop().map(Heard::Terminal),
                     Ok((Message::Started { pid }, _)) => Some(Heard::Started(pid)),
                     Ok((Message::Ended { status }, _)) => Some(Heard::Ended(status)),
@@ -85,7 +87,7 @@ impl Inside {
             .spawn(listen)
             .map_err(NativeError::host("listen to the cage"))?;
         let ear = Mutex::new(Some(ear));
-        Ok((Self { helper, ear }, heard))
+        Ok((Self { stage, ear }, heard))
     }
 
     /// Has it make the cage; returns when the program runs.
@@ -110,7 +112,7 @@ impl Inside {
         let mut with: Vec<_> = theirs.iter().map(|stream| stream.as_fd()).collect();
         // The layers stay as long as the cage does, whatever becomes of us.
         with.push(rustix::stdio::stderr());
-        self.helper.give(&Job::Cage(Box::new(cage)), &with)?;
+        self.stage.give(&Job::Cage(Box::new(cage)), &with)?;
         drop(with);
         drop(theirs);
         loop {
@@ -134,7 +136,7 @@ impl Inside {
     /// Sends the first process a signal; one that has just ended takes none.
     pub(super) fn signal(&self, number: i32) {
         let message = Message::Signal { number };
-        self.helper.say(&message, &[]).unwrap_or_default();
+        self.stage.say(&message, &[]).unwrap_or_default();
     }
 
     /// Lets go of a cage whose end was heard.
@@ -147,7 +149,7 @@ impl Inside {
 
     /// Ends a cage that may be half made, whose end nobody may tell.
     pub(super) fn give_up(&self) {
-        self.helper.end();
+        self.stage.end();
         self.let_go();
     }
 
