@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, io};
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule,
+    SeccompFilter, SeccompRule, sock_filter,
 };
 
+#[cfg(target_arch = "x86_64")]
+use super::calls_32;
 use super::{calls, kernel};
 
 /// Flags of `clone` that make namespaces.
@@ -19,7 +21,14 @@ const PERSONALITIES: [u64; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// encipher, which every library does by itself, and mistakes there have let programs write to files that they may only read.
 const FAMILIES: [u64; 2] = [40, 38];
 
-/// Installs the filters; the second one's answer counts where both refuse.
+/// What `socketcall` is asked for a socket.
+#[cfg(target_arch = "x86_64")]
+const MAKE_SOCKET: u64 = 1;
+/// Programs of 32 bits, as the kernel names what they are for.
+#[cfg(target_arch = "x86_64")]
+const I386: u32 = 0x4000_0003;
+
+/// Installs the filters; the answer of the later one counts where both refuse.
 pub(super) fn install() -> io::Result<()> {
     for program in programs().map_err(io::Error::other)? {
         kernel::filter(&program)?;
@@ -27,12 +36,110 @@ pub(super) fn install() -> io::Result<()> {
     Ok(())
 }
 
-fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-    let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
-    let allowed = calls::allowed().map(|call| (call, Vec::new())).collect();
-    let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
-        calls::refused().map(|call| (call, Vec::new())).collect();
-    let namespaces = [
+/// The calls by the numbers that they have for one kind of programs.
+struct Calls {
+    /// The kind, if it is another one than ours.
+    other: Option<u32>,
+    allowed: BTreeMap<i64, Vec<SeccompRule>>,
+    refused: BTreeMap<i64, Vec<SeccompRule>>,
+}
+
+/// Why there is no filter.
+#[derive(Debug, thiserror::Error)]
+enum FilterError {
+    #[error(transparent)]
+    Backend(#[from] seccompiler::BackendError),
+    #[error("a filter does not begin with what it is for")]
+    Beginning,
+}
+
+fn programs() -> Result<Vec<BpfProgram>, FilterError> {
+    let plain = |call| (call, Vec::new());
+    let mut refused: BTreeMap<_, _> = calls::refused().map(plain).collect();
+    refused.insert(libc::SYS_clone, namespaces()?);
+    refused.insert(libc::SYS_ioctl, any(1, &TERMINAL)?);
+    refused.insert(libc::SYS_personality, personalities()?);
+    refused.insert(libc::SYS_socket, any(0, &FAMILIES)?);
+    let own = Calls {
+        other: None,
+        allowed: calls::allowed().map(plain).collect(),
+        refused,
+    };
+    let kinds = [
+        own,
+        #[cfg(target_arch = "x86_64")]
+        of_32_bits()?,
+    ];
+    let mut programs = Vec::new();
+    let mut known = Vec::new();
+    for calls in kinds {
+        let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
+        let unknown = (errno(libc::ENOSYS), SeccompAction::Allow);
+        let refused = (SeccompAction::Allow, errno(libc::EPERM));
+        for (rules, (otherwise, found)) in [(calls.allowed, unknown), (calls.refused, refused)] {
+            let architecture = std::env::consts::ARCH.try_into()?;
+            let filter = SeccompFilter::new(rules, otherwise, found, architecture)?;
+            let (program, kind) = only_for(filter.try_into()?, calls.other)?;
+            programs.push(program);
+            known.push(kind);
+        }
+    }
+    programs.push(gate(&known));
+    Ok(programs)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn of_32_bits() -> Result<Calls, FilterError> {
+    let plain = |call| (call, Vec::new());
+    let mut refused: BTreeMap<_, _> = calls_32::refused().map(plain).collect();
+    refused.insert(calls_32::CLONE, namespaces()?);
+    refused.insert(calls_32::IOCTL, any(1, &TERMINAL)?);
+    refused.insert(calls_32::PERSONALITY, personalities()?);
+    refused.insert(calls_32::SOCKET, any(0, &FAMILIES)?);
+    refused.insert(calls_32::SOCKETCALL, any(0, &[MAKE_SOCKET])?);
+    Ok(Calls {
+        other: Some(I386),
+        allowed: calls_32::allowed().map(plain).collect(),
+        refused,
+    })
+}
+
+/// Has a filter let all calls pass but those of one kind of programs; `seccompiler` ends the others. Returns the kind, too.
+fn only_for(mut program: BpfProgram, other: Option<u32>) -> Result<(BpfProgram, u32), FilterError> {
+    let [_load, kind, verdict, ..] = program.as_mut_slice() else {
+        return Err(FilterError::Beginning);
+    };
+    if (kind.code, verdict.code, verdict.k) != (JUMP, RETURN, libc::SECCOMP_RET_KILL_PROCESS) {
+        return Err(FilterError::Beginning);
+    }
+    verdict.k = libc::SECCOMP_RET_ALLOW;
+    kind.k = other.unwrap_or(kind.k);
+    let kind = kind.k;
+    Ok((program, kind))
+}
+
+/// "Return", "jump if it is this" and "load a word", in the machine of filters.
+const RETURN: u16 = 0x06;
+const JUMP: u16 = 0x15;
+const LOAD: u16 = 0x20;
+/// Where the kind of the program is in what a filter sees.
+const KIND: u32 = 4;
+
+/// Ends programs of all kinds for which there are no filters.
+fn gate(known: &[u32]) -> BpfProgram {
+    let step = |code, jf, k| sock_filter { code, jt: 0, jf, k };
+    let mut program = vec![step(LOAD, 0, KIND)];
+    for kind in known {
+        // To the next step but one if it is not.
+        program.push(step(JUMP, 1, *kind));
+        program.push(step(RETURN, 0, libc::SECCOMP_RET_ALLOW));
+    }
+    program.push(step(RETURN, 0, libc::SECCOMP_RET_KILL_PROCESS));
+    program
+}
+
+fn namespaces() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let flags = [
         0x0002_0000,
         0x0200_0000,
         0x0400_0000,
@@ -41,41 +148,20 @@ fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
         0x2000_0000,
         0x4000_0000,
     ];
-    debug_assert_eq!(namespaces.iter().sum::<u64>(), NAMESPACES, "all of them");
-    let mut rules = Vec::new();
-    for flag in namespaces {
-        rules.push(when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)])?);
-    }
-    refused.insert(libc::SYS_clone, rules);
-    let mut rules = Vec::new();
-    for request in TERMINAL {
-        rules.push(when(&[(1, SeccompCmpOp::Eq, request)])?);
-    }
-    refused.insert(libc::SYS_ioctl, rules);
+    debug_assert_eq!(flags.iter().sum::<u64>(), NAMESPACES, "all of them");
+    let rules = flags.map(|flag| when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)]));
+    rules.into_iter().collect()
+}
+
+fn personalities() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let others = PERSONALITIES.map(|one| (0, SeccompCmpOp::Ne, one));
-    refused.insert(libc::SYS_personality, vec![when(&others)?]);
-    let mut rules = Vec::new();
-    for family in FAMILIES {
-        rules.push(when(&[(0, SeccompCmpOp::Eq, family)])?);
-    }
-    refused.insert(libc::SYS_socket, rules);
-    let architecture = std::env::consts::ARCH.try_into()?;
-    Ok([
-        SeccompFilter::new(
-            allowed,
-            errno(libc::ENOSYS),
-            SeccompAction::Allow,
-            architecture,
-        )?
-        .try_into()?,
-        SeccompFilter::new(
-            refused,
-            SeccompAction::Allow,
-            errno(libc::EPERM),
-            architecture,
-        )?
-        .try_into()?,
-    ])
+    Ok(vec![when(&others)?])
+}
+
+/// An argument that is one of these.
+fn any(argument: u8, values: &[u64]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let one = |value: &u64| when(&[(argument, SeccompCmpOp::Eq, *value)]);
+    values.iter().map(one).collect()
 }
 
 fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::BackendError> {

@@ -11,6 +11,8 @@
 
 mod beside;
 mod calls;
+#[cfg(target_arch = "x86_64")]
+mod calls_32;
 mod confine;
 mod copy;
 mod devices;
