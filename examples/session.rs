@@ -91,6 +91,7 @@ async fn main() -> ExitCode {
             }
             ExitCode::from(match error {
                 EngineError::Start { status, .. } => u8::try_from(status).unwrap_or(125),
+                EngineError::Native(_) => 125,
                 EngineError::Interrupted => 130,
                 _ => 1,
             })
