@@ -194,3 +194,19 @@ fn whoever_an_image_runs_as_is_in_the_groups_that_it_lists_for_that_user() {
     on_every_engine(test);
     on_this_machine(test);
 }
+
+#[test]
+fn an_image_whose_users_only_its_root_may_list_is_refused_where_that_matters() {
+    on_this_machine(|ground| {
+        for (user, code) in [("root", 0), ("1234", 125)] {
+            from_dockerfile(ground, &format!("RUN chmod 600 /etc/passwd\nUSER {user}\n"));
+            // Nobody keeps root from it.
+            let code = if ground.caller.is_none() { 0 } else { code };
+            let said = ground.start(&["true"], code);
+            if code != 0 {
+                said.tells("cannot read etc/passwd of the image from outside");
+            }
+        }
+        assert_eq!(ground.containers(&[]), Vec::<String>::new());
+    });
+}

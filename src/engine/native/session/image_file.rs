@@ -56,25 +56,48 @@ impl Native {
         let lock = store.share().map_err(NativeError::from)?;
         let image = create::image(&store, image)?;
         let lowers = lowers(self, (&store, &lock), &image)?;
-        let mut found = paths.iter();
-        Ok(found.find_map(|path| read(&lowers.directories, path, limit)))
+        for path in paths {
+            if let Some(found) = read(&lowers.directories, path, limit)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }
 
-/// Reads a file of at most so many bytes; what is none, or cannot be read, is not there.
-pub(super) fn read(layers: &Layers, path: &str, limit: u64) -> Option<Vec<u8>> {
-    let found = find(layers, Path::new(path))?;
+/// Reads a file of at most so many bytes; what is none, or is larger, is not there. What the caller may not look at, being
+/// nobody inside who may, is an error: it may be there.
+pub(super) fn read(
+    layers: &Layers,
+    path: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, NativeError> {
+    match open_file(layers, path) {
+        Ok(Some(file)) => {
+            let mut file = fs_err::File::from_parts(file.into(), path).take(limit + 1);
+            let mut bytes = Vec::new();
+            let is_whole = file.read_to_end(&mut bytes).is_ok() && bytes.len() as u64 <= limit;
+            Ok(is_whole.then_some(bytes))
+        }
+        Err(Errno::ACCESS) => Err(NativeError::Cage {
+            what: format!("read {path} of the image from outside"),
+            source: Errno::ACCESS.into(),
+        }),
+        Ok(None) | Err(_) => Ok(None),
+    }
+}
+
+fn open_file(layers: &Layers, path: &str) -> Result<Option<OwnedFd>, Errno> {
+    let Some(found) = find(layers, Path::new(path))? else {
+        return Ok(None);
+    };
     // A device or a pipe is looked at, and never opened.
     if kind(&found) != Some(FileType::RegularFile) {
-        return None;
+        return Ok(None);
     }
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, path.as_str(), flags, Mode::empty()).ok()?;
-    let mut file = fs_err::File::from_parts(file.into(), path).take(limit + 1);
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 <= limit).then_some(bytes)
+    rustix::fs::openat(CWD, path.as_str(), flags, Mode::empty()).map(Some)
 }
 
 fn kind(found: &OwnedFd) -> Option<FileType> {
@@ -83,7 +106,7 @@ fn kind(found: &OwnedFd) -> Option<FileType> {
 }
 
 /// Follows a path from the image's root.
-fn find(layers: &Layers, path: &Path) -> Option<OwnedFd> {
+fn find(layers: &Layers, path: &Path) -> Result<Option<OwnedFd>, Errno> {
     let mut links = 0;
     // Names that are to be gone through, the last first.
     let mut rest: Vec<OsString> = names(path);
@@ -96,13 +119,15 @@ fn find(layers: &Layers, path: &Path) -> Option<OwnedFd> {
             continue;
         }
         let next = at.join(&name);
-        let entry = seen(layers, &next)?;
+        let Some(entry) = seen(layers, &next)? else {
+            return Ok(None);
+        };
         if kind(&entry) == Some(FileType::Symlink) {
             links += 1;
             if links > LINKS {
-                return None;
+                return Err(Errno::LOOP);
             }
-            let target = readlinkat(&entry, "", Vec::new()).ok()?;
+            let target = readlinkat(&entry, "", Vec::new())?;
             let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
             if target.is_absolute() {
                 at = PathBuf::new();
@@ -114,7 +139,10 @@ fn find(layers: &Layers, path: &Path) -> Option<OwnedFd> {
             found = Some(entry);
         }
     }
-    found.or_else(|| seen(layers, &at))
+    match found {
+        Some(found) => Ok(Some(found)),
+        None => seen(layers, &at),
+    }
 }
 
 fn names(path: &Path) -> Vec<OsString> {
@@ -129,7 +157,7 @@ fn names(path: &Path) -> Vec<OsString> {
 }
 
 /// Finds what is seen at a path without links: that of the topmost layer that has it and is not hidden.
-fn seen(layers: &Layers, path: &Path) -> Option<OwnedFd> {
+fn seen(layers: &Layers, path: &Path) -> Result<Option<OwnedFd>, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let shown = if path.as_os_str().is_empty() {
@@ -138,15 +166,16 @@ fn seen(layers: &Layers, path: &Path) -> Option<OwnedFd> {
         path
     };
     for layer in layers {
-        let root = open(Path::new(layer), DIRECTORY, Mode::empty()).ok()?;
+        let root = open(Path::new(layer), DIRECTORY, Mode::empty())?;
         match openat2(&root, shown, flags, Mode::empty(), resolve) {
-            Ok(found) => return (!is_whiteout(&found)).then_some(found),
-            Err(Errno::NOENT) if !is_hidden(&root, path) => {}
+            Ok(found) => return Ok((!is_whiteout(&found)).then_some(found)),
+            Err(Errno::NOENT) if !is_hidden(&root, path)? => {}
+            Err(Errno::ACCESS) => return Err(Errno::ACCESS),
             // What is no directory here hides those below.
-            Err(_) => return None,
+            Err(_) => return Ok(None),
         }
     }
-    None
+    Ok(None)
 }
 
 fn is_whiteout(found: &OwnedFd) -> bool {
@@ -156,20 +185,26 @@ fn is_whiteout(found: &OwnedFd) -> bool {
 }
 
 /// Tells whether a directory above a path hides what lower layers have there.
-fn is_hidden(root: &OwnedFd, path: &Path) -> bool {
+fn is_hidden(root: &OwnedFd, path: &Path) -> Result<bool, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    path.ancestors().skip(1).any(|above| {
+    for above in path.ancestors().skip(1) {
         let above = if above.as_os_str().is_empty() {
             OsStr::from_bytes(b".")
         } else {
             above.as_os_str()
         };
-        openat2(root, above, DIRECTORY, Mode::empty(), resolve).is_ok_and(|directory| {
-            let mut mark = [0_u8; 1];
-            let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-            getxattr(path, OPAQUE, &mut mark[..]).is_ok() && &mark == b"y"
-        })
-    })
+        let Ok(directory) = openat2(root, above, DIRECTORY, Mode::empty(), resolve) else {
+            continue;
+        };
+        let mut mark = [0_u8; 1];
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        match getxattr(path, OPAQUE, &mut mark[..]) {
+            Ok(_) if &mark == b"y" => return Ok(true),
+            Err(Errno::ACCESS) => return Err(Errno::ACCESS),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -208,7 +243,8 @@ mod tests {
                 .filter(|path| path.exists())
                 .map(Into::into)
                 .collect();
-            read(&layers, PATH, 10).map(|bytes| String::from_utf8(bytes).unwrap())
+            let read = read(&layers, PATH, 10).unwrap();
+            read.map(|bytes| String::from_utf8(bytes).unwrap())
         }
     }
 

@@ -33,7 +33,11 @@ pub(super) fn find(text: &str, layers: &Layers) -> Result<User, NativeError> {
     let unknown = || NativeError::Unsupported {
         what: format!("user `{text}`, whom the image does not know"),
     };
-    let line = lines(layers, USERS).into_iter().find(|line| line.is(user));
+    let line = match lines(layers, USERS) {
+        // Root needs no list.
+        Err(_) if ["0", "root"].contains(&user) => None,
+        all => all?.into_iter().find(|line| line.is(user)),
+    };
     let (uid, mut gid) = match (&line, user.parse()) {
         (Some(line), _) => (line.number, line.gid),
         (None, Ok(uid)) => (uid, 0),
@@ -42,11 +46,11 @@ pub(super) fn find(text: &str, layers: &Layers) -> Result<User, NativeError> {
     };
     let mut groups = Vec::new();
     if let Some(group) = group {
-        let mut all = lines(layers, GROUPS).into_iter();
+        let mut all = lines(layers, GROUPS)?.into_iter();
         let number = all.find(|line| line.is(group)).map(|line| line.number);
         gid = number.or_else(|| group.parse().ok()).ok_or_else(unknown)?;
     } else if let Some(line) = line {
-        let all = lines(layers, GROUPS).into_iter();
+        let all = lines(layers, GROUPS)?.into_iter();
         let his = all.filter(|group| group.members.contains(&line.name));
         groups.extend(his.map(|group| group.number));
     }
@@ -63,7 +67,7 @@ pub(super) fn find(text: &str, layers: &Layers) -> Result<User, NativeError> {
 
 /// Returns the home directory of a user: where engines have nothing better to say, it is `/`, but root's.
 pub(super) fn home(uid: u32, layers: &Layers) -> String {
-    let mut all = lines(layers, USERS).into_iter();
+    let mut all = lines(layers, USERS).unwrap_or_default().into_iter();
     let home = all
         .find(|line| line.number == uid)
         .map(|line| line.home)
@@ -105,10 +109,10 @@ impl Line {
 }
 
 /// Reads `passwd` or `group`; what is no line of it is passed over.
-fn lines(layers: &Layers, list: &str) -> Vec<Line> {
-    let bytes = image_file::read(layers, list, LIMIT).unwrap_or_default();
+fn lines(layers: &Layers, list: &str) -> Result<Vec<Line>, NativeError> {
+    let bytes = image_file::read(layers, list, LIMIT)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    text.lines().filter_map(Line::read).collect()
+    Ok(text.lines().filter_map(Line::read).collect())
 }
 
 #[cfg(test)]
