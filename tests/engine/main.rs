@@ -7,6 +7,7 @@ mod connect;
 mod given_up;
 mod instructions;
 mod load;
+mod masks;
 mod mounts;
 mod ordinary_user;
 mod session;
