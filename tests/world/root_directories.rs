@@ -135,6 +135,8 @@ fn a_directory_becomes_the_same_base_as_its_tarball() {
                 stderr.contains("what is mounted at home is left out"),
                 "{stderr}"
             );
+            let told = |words: &str| stderr.matches(words).count();
+            assert_eq!((told(" mnt"), told(" home")), (1, 1), "once: {stderr}");
             let (mut found, packed) = (tree(ground, "read"), tree(ground, "packed"));
             // The directories in which something was put have another time.
             for path in ["run", "proc", "mnt", "home"] {

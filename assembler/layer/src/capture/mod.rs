@@ -86,6 +86,11 @@ pub enum Warning {
         /// Where it is.
         path: LayerPath,
     },
+    /// A directory of a tree that is a filesystem of its own.
+    Filesystem {
+        /// Where it is.
+        path: LayerPath,
+    },
     /// An extended attribute whose name has a `=`.
     Attribute {
         /// Whose it is.
@@ -99,6 +104,10 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Socket { path } => write!(formatter, "the socket {path} is not in the layer"),
+            Self::Filesystem { path } => write!(
+                formatter,
+                "what is in {path}, a filesystem or subvolume of its own, is left out"
+            ),
             Self::Attribute { path, name } => {
                 write!(
                     formatter,

@@ -215,6 +215,7 @@ impl<'a, W: Write> Walk<'a, W> {
             self.put(&LayerItem::Entry(entry), io::empty())?;
         }
         if self.is_closed(&stat) {
+            self.tell_of_closed(&stat);
             self.levels.push(Level {
                 names: Vec::new().into_iter(),
                 length: self.path.len(),
@@ -232,6 +233,19 @@ impl<'a, W: Write> Walk<'a, W> {
             return false;
         };
         is_systems || stat.st_dev != self.root.st_dev || mounted.contains(&self.layer_path())
+    }
+
+    /// Warns of a filesystem within the tree that no list of mounts names: a subvolume of btrfs is one.
+    fn tell_of_closed(&mut self, stat: &Stat) {
+        let path = self.layer_path();
+        let top = self.path.split(|byte| *byte == b'/').next();
+        if let Extent::Tree { mounted, .. } = self.scope.extent
+            && !matches!(top, Some(b"proc" | b"sys" | b"dev"))
+            && stat.st_dev != self.root.st_dev
+            && !mounted.contains(&path)
+        {
+            (self.warn)(Warning::Filesystem { path });
+        }
     }
 
     /// Writes what was put at the mountpoint here and below it.

@@ -20,7 +20,7 @@ fn check(name: &str, lower: &str, step: &str, expected: &[&str]) {
 }
 
 #[track_caller]
-fn shell(script: &str, directory: &Path) {
+pub(crate) fn shell(script: &str, directory: &Path) {
     let ran = Command::new("sh")
         .args(["-ec", script])
         .current_dir(directory)

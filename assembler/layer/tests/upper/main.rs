@@ -11,6 +11,7 @@ mod changes;
 mod corners;
 mod layers;
 mod overlay;
+mod tree;
 
 use std::path::Path;
 
