@@ -41,7 +41,7 @@ pub struct AuthorityFile {
     pub has_key: bool,
 }
 
-/// Reads the files that `network.ca` names; what is odd about a certificate is told once.
+/// Reads the files that `network.ca` names; a file with more or less in it than certificates is told of once.
 pub fn read(context: &Context) -> Result<Vec<AuthorityFile>, Diagnostic> {
     let mut files = Vec::new();
     for path in named(&context.settings)? {
@@ -67,15 +67,28 @@ pub fn named(settings: &Settings) -> Result<Vec<PathBuf>, Diagnostic> {
 
 /// Returns all of them in one text of PEM; `None` when there are none.
 pub fn configured(context: &Context) -> Result<Option<String>, Diagnostic> {
+    Ok(joined(read(context)?))
+}
+
+/// The same for steps; says which certificates are of no use.
+pub fn configured_for_steps(context: &Context) -> Result<Option<String>, Diagnostic> {
+    let files = read(context)?;
+    for file in &files {
+        tell_of_oddities(context, file);
+    }
+    Ok(joined(files))
+}
+
+fn joined(files: Vec<AuthorityFile>) -> Option<String> {
     let mut seen = Vec::new();
-    for file in read(context)? {
+    for file in files {
         for authority in file.authorities {
             if !seen.contains(&authority.pem) {
                 seen.push(authority.pem);
             }
         }
     }
-    Ok((!seen.is_empty()).then(|| seen.concat()))
+    (!seen.is_empty()).then(|| seen.concat())
 }
 
 /// Reads one of them.
@@ -139,10 +152,15 @@ fn tell(context: &Context, file: &AuthorityFile) {
             "a certificate in {name} of `network.ca` cannot be read and is left out: {error}"
         ));
     }
+}
+
+/// Warns of certificates that are of no use: for whoever builds, as nobody reads it at each start.
+fn tell_of_oddities(context: &Context, file: &AuthorityFile) {
+    let name = file.path.display();
     match file.oddities(&context.now).as_slice() {
         [] => {}
         [one] => context.warn_once(format!("in {name} of `network.ca`, {one}")),
-        // A whole store of authorities always has some; nobody reads a list of them at each start.
+        // A whole store of authorities always has some; nobody reads a list of them.
         odd => context.warn_once(format!(
             "{} of {} certificates in {name} of `network.ca` are expired or no authority's; `aicage doctor` names them",
             odd.len(),

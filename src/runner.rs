@@ -53,7 +53,7 @@ impl<'a> Runner<'a> {
             locks: self.context.settings.cache_locks(),
             env: told.variables,
             hosts: told.hosts,
-            ca: certificates::configured(self.context)
+            ca: certificates::configured_for_steps(self.context)
                 .map_err(|diagnostic| SandboxError::Step {
                     reason: diagnostic.sentence(),
                 })?

@@ -479,3 +479,25 @@ ENTRYPOINT ["/entrypoint.sh"]
         assert_eq!(ground.containers(&[]), Vec::<String>::new());
     });
 }
+
+#[test]
+fn a_certificate_that_has_expired_is_told_of_when_something_is_built_and_at_no_start() {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 3, 4);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let expired = params.self_signed(&rcgen::KeyPair::generate().unwrap());
+    let expired = expired.unwrap().pem();
+    on_this_machine(|ground| {
+        ground.base("library/busybox:latest");
+        ground.define_program("true");
+        let file = ground.path("ca.pem");
+        fs_err::write(&file, &expired).unwrap();
+        let file = file.to_str().unwrap();
+        ground.run(&["config", "set", "network.ca", file], 0);
+        ground.build().tells("expired on 2020-03-04");
+        for _ in 0..2 {
+            let said = ground.start(&[], 0);
+            assert!(!said.stderr.contains("expired"), "{}", said.stderr);
+        }
+    });
+}
