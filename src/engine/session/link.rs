@@ -25,7 +25,7 @@ pub(crate) struct Link {
 pub(crate) enum Exit {
     /// The container has ended, with this status.
     Ended(i32),
-    /// It runs, and nothing more of what it prints comes here: it was read too slowly.
+    /// Nothing more of what it prints, or printed, comes here: it was read too slowly.
     #[cfg_attr(not(native), expect(dead_code, reason = "engines leave nobody behind"))]
     LeftBehind,
 }

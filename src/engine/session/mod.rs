@@ -82,7 +82,7 @@ pub enum Ending {
     },
     /// The user left, and it runs on.
     Left,
-    /// It runs on, and prints faster than what it printed was read here.
+    /// It prints, or printed, faster than what it printed was read here; it may run on.
     LeftBehind,
     /// The engine went away for a while, and the container is not there any more.
     Lost,
