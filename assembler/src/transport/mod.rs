@@ -182,12 +182,7 @@ pub fn import(
     source: &Source,
     platform: &Platform,
 ) -> Result<Image, TransportError> {
-    let importer = Importer {
-        store,
-        lock,
-        platform,
-        path: source.path(),
-    };
+    let importer = Importer::new((store, lock), source.path(), platform);
     match source {
         Source::Oci { directory, tag } => importer.oci(&Tree::directory(directory), tag.as_deref()),
         Source::OciArchive { file, tag } => {
@@ -207,13 +202,7 @@ pub fn import_tree(
     (name, tar): (&Path, impl Read),
     platform: &Platform,
 ) -> Result<Image, TransportError> {
-    let importer = Importer {
-        store,
-        lock,
-        platform,
-        path: name,
-    };
-    importer.rootfs_of(tar)
+    Importer::new((store, lock), name, platform).rootfs_of(tar)
 }
 
 /// What every import needs.
@@ -222,4 +211,19 @@ struct Importer<'a> {
     lock: &'a SharedLock,
     platform: &'a Platform,
     path: &'a Path,
+}
+
+impl<'a> Importer<'a> {
+    fn new(
+        (store, lock): (&'a BlobStore, &'a SharedLock),
+        path: &'a Path,
+        platform: &'a Platform,
+    ) -> Self {
+        Self {
+            store,
+            lock,
+            platform,
+            path,
+        }
+    }
 }

@@ -6,12 +6,9 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::process::ExitStatusExt as _,
-    },
+    os::fd::{AsFd as _, OwnedFd},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
 use landlock::Scope;
@@ -23,11 +20,10 @@ use rustix::{
         DumpableBehavior, Pid, PidfdFlags, Signal, chdir, ioctl_tiocsctty, kill_process_group,
         pidfd_open, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
     },
-    pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt},
     thread::{ThreadNameSpaceType, move_into_thread_name_spaces},
 };
 
-use super::{StageError, confine, enter::become_root, kernel, read_job, tried};
+use super::{StageError, confine, enter::become_root, kernel, program, read_job, tried};
 use crate::engine::native::{
     channel::{Channel, Message},
     job::{Beside, Job},
@@ -91,15 +87,7 @@ fn start(beside: Beside, streams: Vec<OwnedFd>, channel: &Channel) -> Result<Chi
     tried(chdir(directory), || {
         format!("go to {}", directory.display())
     })?;
-    let mut words = program.command.iter();
-    let first = words.next().cloned().unwrap_or_default();
-    let mut command = Command::new(&first);
-    command.args(words).env_clear().envs(
-        program
-            .environment
-            .iter()
-            .map(|(name, value)| (name, value)),
-    );
+    let mut command = program::command(program);
     let terminal = program.terminal;
     let [input, output, errors] = if terminal {
         let theirs = self::terminal(channel)?;
@@ -132,7 +120,8 @@ fn start(beside: Beside, streams: Vec<OwnedFd>, channel: &Channel) -> Result<Chi
         set_parent_process_death_signal(Some(Signal::KILL))?;
         Ok(())
     });
-    tried(command.spawn(), || format!("run {}", first.display()))
+    let child = command.spawn();
+    tried(child, || format!("run {}", command.get_program().display()))
 }
 
 /// Opens a terminal of the cage; our end is handed out.
@@ -140,9 +129,7 @@ fn terminal(channel: &Channel) -> Result<OwnedFd, StageError> {
     let what = || "open a terminal".to_owned();
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let ours = tried(open("/dev/pts/ptmx", flags, Mode::empty()), what)?;
-    tried(unlockpt(&ours), what)?;
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let theirs = tried(ioctl_tiocgptpeer(&ours, flags), what)?;
+    let theirs = tried(program::other_end(&ours), what)?;
     tried(channel.send(&Message::Terminal, &[ours.as_fd()]), what)?;
     Ok(theirs)
 }
@@ -171,8 +158,7 @@ fn keep(mut child: Child, channel: &Channel) -> Result<i32, StageError> {
         let [ended, heard] = ready.each_ref().map(|one| !one.revents().is_empty());
         if ended {
             let status = tried(child.wait(), what)?;
-            let signal = status.signal().map(|signal| 128 + signal);
-            return Ok(status.code().or(signal).unwrap_or(125));
+            return Ok(program::status(status));
         }
         if heard && is_heard {
             let signal = match channel.receive() {

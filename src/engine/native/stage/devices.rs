@@ -11,7 +11,7 @@ use rustix::{
 use super::{
     StageError, mounts,
     place::{Kind, existing, open_as, open_or_make, path_of},
-    tried,
+    program, tried,
 };
 use crate::engine::native::cage::CageNetwork;
 
@@ -157,13 +157,10 @@ fn mounted(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, StageError> {
 
 /// Opens the terminal of the cage: our end, and the program's.
 pub(super) fn terminal(root: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd), StageError> {
-    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
     let what = || "open a terminal".to_owned();
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let ours = tried(open_as(root, "dev/pts/ptmx".as_ref(), flags), what)?;
-    tried(unlockpt(&ours), what)?;
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let theirs = tried(ioctl_tiocgptpeer(&ours, flags), what)?;
+    let theirs = tried(program::other_end(&ours), what)?;
     let console = open_or_make(root, "dev/console".as_ref(), Kind::File)?;
     tried(mount_bind(path_of(&theirs), path_of(&console)), what)?;
     Ok((ours, theirs))

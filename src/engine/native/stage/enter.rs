@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::process::ExitStatusExt as _,
-    },
+    os::fd::{AsFd as _, OwnedFd},
     process::{Child, Command, Stdio},
 };
 
@@ -21,7 +18,7 @@ use super::{
     CAGE, CAGE_FROM_COPY, NATIVE, StageError, kernel,
     lifeline::{Over, watch},
     network::Pasta,
-    read_job, scratch, tried,
+    program, read_job, scratch, tried,
 };
 use crate::engine::native::{
     cage::{Cage, CageNetwork, Whose},
@@ -215,9 +212,7 @@ impl Inner {
             }
             if ended && self.voice.is_none() {
                 let status = tried(self.child.wait(), || "wait for the cage".to_owned())?;
-                let code = status.code();
-                let code = code.or_else(|| status.signal().map(|signal| 128 + signal));
-                return Ok(if failed { 125 } else { code.unwrap_or(125) });
+                return Ok(if failed { 125 } else { program::status(status) });
             }
         }
     }

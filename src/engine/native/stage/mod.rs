@@ -24,6 +24,7 @@ mod loopback;
 mod mounts;
 mod network;
 mod place;
+mod program;
 mod root;
 mod scratch;
 

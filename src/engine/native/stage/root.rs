@@ -10,7 +10,7 @@ use std::{
         unix::{fs::PermissionsExt as _, process::CommandExt as _},
     },
     path::Path,
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use landlock::Scope;
@@ -29,7 +29,7 @@ use rustix::{
 use super::{
     StageError, confine, devices, kernel, loopback, mounts,
     place::{Kind, existing, open_or_make},
-    read_job,
+    program, read_job,
     scratch::NOTHING,
     tried,
 };
@@ -75,19 +75,10 @@ fn become_program(voice: &Channel) -> Result<std::convert::Infallible, StageErro
     if poll(&mut outside, Some(&rustix::event::Timespec::default())).is_ok_and(|ready| ready > 0) {
         return Err(StageError::new("find the process outside", Errno::PIPE));
     }
-    let mut words = program.command.iter();
-    let first = words.next().map_or(OsStr::new(""), |word| word.as_os_str());
-    let error = Command::new(first)
-        .args(words)
-        .env_clear()
-        .envs(
-            program
-                .environment
-                .iter()
-                .map(|(name, value)| (name, value)),
-        )
-        .exec();
-    Err(StageError::new(format!("run {}", first.display()), error))
+    let mut command = program::command(program);
+    let error = command.exec();
+    let name = command.get_program().display();
+    Err(StageError::new(format!("run {name}"), error))
 }
 
 /// Has the kernel kill this process when the one outside ends.
