@@ -6,8 +6,8 @@
 mod error;
 
 use std::{
-    convert::Infallible, ffi::OsString, io, os::fd::OwnedFd, path::Path, process::ExitCode,
-    time::Duration,
+    convert::Infallible, ffi::OsString, io, marker::PhantomData, os::fd::OwnedFd, path::Path,
+    process::ExitCode, time::Duration,
 };
 
 use assembler::{
@@ -28,6 +28,16 @@ use super::{
     },
     step::{SandboxSettings, Sinks, files::Mode},
 };
+
+/// Functions of what cannot be, which nobody can call.
+macro_rules! never {
+    ($($(#[$note:meta])* $see:vis fn $name:ident(&self $(, $word:ident: $kind:ty)* $(,)?) $(-> $result:ty)?;)*) => {
+        $($(#[$note])* $see fn $name(&self $(, $word: $kind)*) $(-> $result)? { match self.0 {} })*
+    };
+    ($($(#[$note:meta])* $see:vis async fn $name:ident(&self $(, $word:ident: $kind:ty)* $(,)?) $(-> $result:ty)?;)*) => {
+        $($(#[$note])* $see async fn $name(&self $(, $word: $kind)*) $(-> $result)? { match self.0 {} })*
+    };
+}
 
 /// The hidden first argument.
 pub const NATIVE: &str = "__native";
@@ -79,140 +89,81 @@ impl Native {
         match self.0 {}
     }
 
-    pub(crate) fn kept_room(&self) -> Result<[(&'static str, u64, u64); 2], NativeError> {
-        match self.0 {}
+    never! {
+        pub(crate) fn kept_room(&self) -> Result<[(&'static str, u64, u64); 2], NativeError>;
+        pub(crate) fn unneeded(&self, _caches: UnusedCaches<'_>) -> Result<Vec<Kept>, NativeError>;
+        pub(crate) fn remove_unneeded(
+            &self,
+            _found: Vec<Kept>,
+            _caches: UnusedCaches<'_>,
+        ) -> Result<Vec<Kept>, NativeError>;
+        /// Tells what kind of engine it is.
+        pub fn info(&self) -> &EngineInfo;
+        pub(crate) fn sessions(&self, _uid: u32) -> Result<Vec<EngineSession>, EngineError>;
+        pub(crate) fn session_details(&self, _id: &str) -> Result<Option<SessionDetails>, EngineError>;
+        pub(crate) fn image_facts(&self, _image: &str) -> Result<(String, Vec<String>), EngineError>;
+        pub(crate) fn file_of_image(
+            &self,
+            _image: &str,
+            _paths: &[&str],
+            _limit: u64,
+        ) -> Result<Option<Vec<u8>>, EngineError>;
+        pub(crate) fn open_log(
+            &self,
+            _id: &str,
+            _wanted: LogsWanted,
+        ) -> Result<Box<dyn AsyncRead + Unpin + Send>, EngineError>;
+        pub(crate) fn prepare_program(
+            &self,
+            _id: &str,
+            _spec: &ExecSpec,
+        ) -> Result<NativeProgram, EngineError>;
     }
 
-    pub(crate) fn unneeded(&self, _caches: UnusedCaches<'_>) -> Result<Vec<Kept>, NativeError> {
-        match self.0 {}
-    }
-
-    pub(crate) fn remove_unneeded(
-        &self,
-        _found: Vec<Kept>,
-        _caches: UnusedCaches<'_>,
-    ) -> Result<Vec<Kept>, NativeError> {
-        match self.0 {}
-    }
-
-    /// Tells what kind of engine it is.
-    pub fn info(&self) -> &EngineInfo {
-        match self.0 {}
-    }
-
-    pub(crate) fn sessions(&self, _uid: u32) -> Result<Vec<EngineSession>, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) fn session_details(&self, _id: &str) -> Result<Option<SessionDetails>, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) fn image_facts(&self, _image: &str) -> Result<(String, Vec<String>), EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) fn file_of_image(
-        &self,
-        _image: &str,
-        _paths: &[&str],
-        _limit: u64,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn create_session(
-        &self,
-        _spec: &SessionSpec,
-        _name: Option<String>,
-    ) -> Result<String, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn start_session(&self, _id: &str) -> Result<(), EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn leave_session(&self, _id: &str) -> Result<(), EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn remove_session(&self, _id: &str) -> Result<(), EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn sweep_sessions(&self) -> Result<(), EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn stop_session(
-        &self,
-        _id: &str,
-        _how: (u32, Duration),
-    ) -> Result<Stopped, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn open_link(
-        &self,
-        _id: &str,
-        _how: (SessionInput, WhenEnded),
-    ) -> Result<Link, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) async fn resize_session(&self, _id: &str, _size: (u16, u16)) {
-        match self.0 {}
-    }
-
-    pub(crate) async fn signal_session(&self, _id: &str, _name: &str) {
-        match self.0 {}
-    }
-
-    pub(crate) fn open_log(
-        &self,
-        _id: &str,
-        _wanted: LogsWanted,
-    ) -> Result<Box<dyn AsyncRead + Unpin + Send>, EngineError> {
-        match self.0 {}
-    }
-
-    pub(crate) fn prepare_program(
-        &self,
-        _id: &str,
-        _spec: &ExecSpec,
-    ) -> Result<NativeProgram, EngineError> {
-        match self.0 {}
+    never! {
+        pub(crate) async fn create_session(
+            &self,
+            _spec: &SessionSpec,
+            _name: Option<String>,
+        ) -> Result<String, EngineError>;
+        pub(crate) async fn start_session(&self, _id: &str) -> Result<(), EngineError>;
+        pub(crate) async fn leave_session(&self, _id: &str) -> Result<(), EngineError>;
+        pub(crate) async fn remove_session(&self, _id: &str) -> Result<(), EngineError>;
+        pub(crate) async fn sweep_sessions(&self) -> Result<(), EngineError>;
+        pub(crate) async fn stop_session(
+            &self,
+            _id: &str,
+            _how: (u32, Duration),
+        ) -> Result<Stopped, EngineError>;
+        pub(crate) async fn open_link(
+            &self,
+            _id: &str,
+            _how: (SessionInput, WhenEnded),
+        ) -> Result<Link, EngineError>;
+        pub(crate) async fn resize_session(&self, _id: &str, _size: (u16, u16));
+        pub(crate) async fn signal_session(&self, _id: &str, _name: &str);
     }
 }
 
 /// A program in a session.
 #[derive(Debug)]
-pub(crate) enum NativeProgram {}
+pub(crate) struct NativeProgram(Infallible);
 
 impl NativeProgram {
-    pub(crate) async fn start(&self) -> Result<Box<dyn Bytes>, EngineError> {
-        match *self {}
+    never! {
+        pub(crate) fn resize(&self, _size: (u16, u16));
+        pub(crate) fn signal(&self, _name: &str);
+        pub(crate) fn status(&self) -> Option<i32>;
     }
 
-    pub(crate) fn resize(&self, _size: (u16, u16)) {
-        match *self {}
-    }
-
-    pub(crate) fn signal(&self, _name: &str) {
-        match *self {}
-    }
-
-    pub(crate) fn status(&self) -> Option<i32> {
-        match *self {}
+    never! {
+        pub(crate) async fn start(&self) -> Result<Box<dyn Bytes>, EngineError>;
     }
 }
 
 /// What runs steps.
 #[derive(Debug)]
-pub(crate) struct NativeSandbox<'a> {
-    native: &'a Native,
-}
+pub(crate) struct NativeSandbox<'a>(Infallible, PhantomData<&'a ()>);
 
 impl<'a> NativeSandbox<'a> {
     pub(crate) fn new(
@@ -224,48 +175,37 @@ impl<'a> NativeSandbox<'a> {
         match native.0 {}
     }
 
-    pub(crate) fn clean(&self) {
-        match self.native.0 {}
-    }
-
-    pub(crate) fn execute(
-        &self,
-        _request: &StepRequest<'_>,
-        _how: (Mode, Option<Duration>),
-        _sinks: &mut Sinks<'_>,
-    ) -> Result<(), SandboxError> {
-        match self.native.0 {}
-    }
-
-    pub(crate) fn runner(&self) -> String {
-        match self.native.0 {}
+    never! {
+        pub(crate) fn clean(&self);
+        pub(crate) fn execute(
+            &self,
+            _request: &StepRequest<'_>,
+            _how: (Mode, Option<Duration>),
+            _sinks: &mut Sinks<'_>,
+        ) -> Result<(), SandboxError>;
+        pub(crate) fn runner(&self) -> String;
     }
 }
 
 /// What removes and checks unpacked layers.
 #[derive(Debug)]
-pub struct Upkeep<'a> {
-    native: &'a Native,
-}
+pub struct Upkeep<'a>(Infallible, PhantomData<&'a ()>);
 
 impl<'a> Upkeep<'a> {
     /// Takes what there cannot be.
     pub fn new(native: &'a Native) -> Self {
-        Self { native }
+        match native.0 {}
     }
 }
 
 impl InMapping for Upkeep<'_> {
-    fn remove(&self, _mapping: &MappingName, _directory: &Path, _name: &str) -> io::Result<()> {
-        match self.native.0 {}
-    }
-
-    fn check(
-        &self,
-        _mapping: &MappingName,
-        _place: (&Path, &str),
-        _tree: &[u8],
-    ) -> io::Result<Vec<String>> {
-        match self.native.0 {}
+    never! {
+        fn remove(&self, _mapping: &MappingName, _directory: &Path, _name: &str) -> io::Result<()>;
+        fn check(
+            &self,
+            _mapping: &MappingName,
+            _place: (&Path, &str),
+            _tree: &[u8],
+        ) -> io::Result<Vec<String>>;
     }
 }
