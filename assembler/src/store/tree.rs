@@ -74,6 +74,23 @@ impl BlobStore {
         Ok(merged)
     }
 
+    /// Returns the merged path index of an image's filesystem as bytes, without reading it where it is kept.
+    pub fn image_index_bytes(
+        &self,
+        lock: &SharedLock,
+        image: &Image,
+    ) -> Result<Vec<u8>, StoreError> {
+        let chains = chains(image.diff_ids());
+        if let Some(chain) = chains.last()
+            && let Ok(mut bytes) = fs::read(self.chain_path(chain))
+            && let Some(length) = whole(&bytes).map(<[u8]>::len)
+        {
+            bytes.truncate(length);
+            return Ok(bytes);
+        }
+        Ok(self.image_index(lock, image)?.to_bytes())
+    }
+
     /// Reads the indexes of several layers, two at a time: inflating is bound by the processor.
     fn layer_indexes(
         &self,
@@ -174,10 +191,13 @@ pub(super) fn tree_bytes(index: &PathIndex) -> Vec<u8> {
 
 /// Reads what [`tree_bytes`] spelt, unless it is damaged.
 pub(super) fn tree_of_bytes(bytes: &[u8]) -> Option<PathIndex> {
-    bytes
-        .split_last_chunk::<SUM>()
-        .filter(|(index, sum)| Digest::of(index) == Digest::Sha256(**sum))
-        .and_then(|(index, _)| PathIndex::from_bytes(index).ok())
+    whole(bytes).and_then(|index| PathIndex::from_bytes(index).ok())
+}
+
+/// Returns what is before the sum, if the sum is right.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let (index, sum) = bytes.split_last_chunk::<SUM>()?;
+    (Digest::of(index) == Digest::Sha256(*sum)).then_some(index)
 }
 
 /// What the name of a merged index begins with.

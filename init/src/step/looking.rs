@@ -19,21 +19,20 @@ pub(super) enum Looking {
 }
 
 impl Looking {
-    /// Takes the upper directory, if there is one; else notes where the root's directories are.
-    pub(super) fn new(
-        upper: io::Result<Option<OwnedFd>>,
-        root: BorrowedFd<'_>,
-        index: &PathIndex,
-    ) -> io::Result<Self> {
-        match upper? {
-            Some(upper) if keeps_marks_for_users(&fs_err::read("/proc/self/mountinfo")?) => {
-                Ok(Self::In(upper))
-            }
-            Some(_) => Err(refused(
+    /// Looks in the upper directory.
+    pub(super) fn inside(upper: OwnedFd) -> io::Result<Self> {
+        if keeps_marks_for_users(&fs_err::read("/proc/self/mountinfo")?) {
+            Ok(Self::In(upper))
+        } else {
+            Err(refused(
                 "/ is no overlay filesystem that is mounted with userxattr",
-            )),
-            None => Ok(Self::Everywhere(Places::of(root, index))),
+            ))
         }
+    }
+
+    /// Looks in the whole root, after noting where its directories are.
+    pub(super) fn everywhere(root: BorrowedFd<'_>, index: &PathIndex) -> Self {
+        Self::Everywhere(Places::of(root, index))
     }
 
     pub(super) fn extent(&self) -> Extent<'_> {

@@ -8,6 +8,7 @@ mod answer;
 mod certificates;
 mod ground;
 mod guests;
+mod index;
 mod inherited;
 mod instructions;
 mod looking;
@@ -27,12 +28,13 @@ use std::process::ExitCode;
 
 use layer::capture::{Beneath, CaptureError, Scope, Timestamp, Warning, capture, mountpoints};
 use layer::tar::{LayerWriter, WriteError};
-use layer::{IndexError, LayerPath, PathIndex};
+use layer::{IndexError, LayerPath};
 use rustix::fs::{Mode, OFlags};
 
 use self::answer::Answer;
 use self::ground::{Ground, layer_path};
 use self::guests::Guests;
+use self::index::Index;
 use self::instructions::Instructions;
 use self::looking::Looking;
 use self::scripts::{Outcome, Scripts};
@@ -111,7 +113,7 @@ struct Step {
     directory: PathBuf,
     private: PathBuf,
     root: OwnedFd,
-    index: PathIndex,
+    index: Index,
     looking: Looking,
     /// Places that are in no layer.
     mounted: BTreeSet<LayerPath>,
@@ -237,15 +239,15 @@ impl Step {
             Mode::empty(),
         )
         .map_err(|error| StepError::Root(error.into()))?;
-        let index = match fs_err::read(directory.join("index")) {
-            Ok(bytes) => PathIndex::from_bytes(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => PathIndex::default(),
-            Err(error) => return Err(error.into()),
+        let index = Index::begin(&directory.join("index"))?;
+        let looking = match upper.map_err(StepError::Upper)? {
+            Some(upper) => Looking::inside(upper).map_err(StepError::Upper)?,
+            None => Looking::everywhere(root.as_fd(), index.get()?),
         };
         let private = PathBuf::from(format!("/.aicage-{}-run", spec.nonce));
         Ok(Self {
             mounted: mounted(),
-            looking: Looking::new(upper, root.as_fd(), &index).map_err(StepError::Upper)?,
+            looking,
             directory: directory.to_owned(),
             private,
             root,
@@ -263,11 +265,12 @@ impl Step {
         guests::receive(&self.spec.secrets)?;
         instructions.secrets = guests::receive_variables(&self.spec.variables)?;
         instructions.environment.extend(self.certificates()?);
-        let guests = Guests::place(&self.spec.placed, &self.private, &self.index)?;
+        let index = self.index.get()?;
+        let guests = Guests::place(&self.spec.placed, &self.private, index)?;
         let since = self.now()?;
-        let mut covers = self.foreign();
+        let mut covers = self.foreign()?;
         covers.extend(guests.places());
-        let mut ground = Ground::new(&self.index, covers, &self.private, since.seconds)?;
+        let mut ground = Ground::new(index, covers, &self.private, since.seconds)?;
         let outcome = instructions.run(&mut ground)?;
         let (beneath, skip, claimed) = ground.leave();
         let work = Work {
@@ -294,14 +297,18 @@ impl Step {
     }
 
     /// Returns what is there and belongs to the engine or to us: mountpoints, and files.
-    fn foreign(&self) -> BTreeSet<LayerPath> {
+    fn foreign(&self) -> Result<BTreeSet<LayerPath>, IndexError> {
         let ours = [&self.directory, &self.private];
         let engines = ["/.dockerenv", "/run/.containerenv"].map(PathBuf::from);
         let excluded = self.spec.exclude.iter().map(PathBuf::from);
         let paths = ours.into_iter().cloned().chain(engines).chain(excluded);
         let mut foreign = self.mounted.clone();
         foreign.extend(paths.filter_map(|path| layer_path(&path)));
-        foreign
+        // Engines make this link in every container, so the step did not; unless the image has it itself.
+        let mtab = layer_path(Path::new("/etc/mtab"));
+        let index = self.index.get()?;
+        foreign.extend(mtab.filter(|mtab| index.get(mtab).is_none()));
+        Ok(foreign)
     }
 
     fn certificates(&self) -> io::Result<Vec<(String, String)>> {
@@ -327,15 +334,16 @@ impl Step {
     }
 
     fn write_layer(&self, work: Work, output: &mut impl Write) -> Result<(), StepError> {
-        let mut skip = self.foreign();
+        let index = self.index.get()?;
+        let mut skip = self.foreign()?;
         skip.extend(mounted());
         skip.extend(work.skip);
         guests::skip_stubs(&mut skip, |path| {
             let is_ours = work.claimed.contains(path) || work.beneath.reaches(path);
-            !is_ours && self.index.get(path).is_none()
+            !is_ours && index.get(path).is_none()
         });
         let scope = Scope {
-            index: &self.index,
+            index,
             extent: self.looking.extent(),
             since: work.since,
             skip,

@@ -14,7 +14,6 @@ use assembler::{
     recipe::ScriptFiles,
     sandbox::{CaptureError, SandboxError, StepRequest, Task},
 };
-use layer::LayerPath;
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::net::unix::pipe;
@@ -108,8 +107,9 @@ impl<'a> StepJob<'a> {
     pub(crate) fn new(request: &'a StepRequest<'a>, mode: Mode) -> Result<Self, SandboxError> {
         let index = match mode {
             Mode::Capture => {
-                let index = request.store.image_index(request.lock, request.image);
-                index.map_err(CaptureError::Store)?.to_bytes()
+                let store = request.store;
+                let index = store.image_index_bytes(request.lock, request.image);
+                index.map_err(CaptureError::Store)?
             }
             Mode::Query => Vec::new(),
         };
@@ -178,16 +178,9 @@ impl<'a> StepFiles<'a> {
             Task::Instructions { instructions, .. } => (&[], spelled(instructions, &mut files)),
         };
         let ca = settings.ca.as_deref();
-        let index = layer::PathIndex::from_bytes(&job.index);
-        // The engine makes this link in every container, so the step did not; unless the image has it itself.
-        let mtab = LayerPath::new("etc/mtab").expect("it is a plain path");
-        let has_mtab = index.is_ok_and(|index| index.get(&mtab).is_some());
         // Volumes are in no layer, whether the engine mounts something there or not.
         let config = &job.request.image.config().value().config;
-        let mut exclude: Vec<&str> = config.volumes.keys().map(String::as_str).collect();
-        if !has_mtab {
-            exclude.push("/etc/mtab");
-        }
+        let exclude: Vec<&str> = config.volumes.keys().map(String::as_str).collect();
         if job.mode == Mode::Capture {
             files.push(("index".to_owned(), 0o644, Content::Bytes(&job.index)));
         }
@@ -345,7 +338,7 @@ impl<'a> StepFiles<'a> {
 fn script_files(scripts: &ScriptFiles) -> Result<Vec<(String, u32, Content<'_>)>, SandboxError> {
     let mut files = Vec::new();
     for (path, file) in scripts.iter() {
-        if LayerPath::new(path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes()) {
+        if layer::LayerPath::new(path).is_ok_and(|clean| clean.as_bytes() == path.as_bytes()) {
             let mode = if file.executable { 0o755 } else { 0o644 };
             files.push((
                 format!("scripts/{path}"),
