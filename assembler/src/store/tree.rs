@@ -84,6 +84,7 @@ impl BlobStore {
         if let Some(chain) = chains.last()
             && let Ok(mut bytes) = fs::read(self.chain_path(chain))
             && let Some(length) = whole(&bytes).map(<[u8]>::len)
+            && PathIndex::is_begun(&bytes)
         {
             bytes.truncate(length);
             return Ok(bytes);

@@ -75,11 +75,11 @@ fn servers(names: &Names<'_>) -> String {
         !replaced
     };
     let mut lines: Vec<String> = own.lines().filter(is_kept).map(str::to_owned).collect();
-    let servers = names.servers.iter();
-    lines.extend(servers.map(|server| format!("nameserver {server}")));
     if matches!(names.network, CageNetwork::Pasta { .. }) {
         lines = within_reach(lines);
     }
+    let servers = names.servers.iter();
+    lines.extend(servers.map(|server| format!("nameserver {server}")));
     if !names.search.is_empty() {
         lines.push(format!("search {}", names.search.join(" ")));
     }
@@ -97,11 +97,15 @@ fn within_reach(lines: Vec<String>) -> Vec<String> {
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback())
     };
-    let (far, mut lines): (Vec<String>, Vec<String>) = lines.into_iter().partition(is_far);
-    if !far.is_empty() {
-        lines.push(format!("nameserver {RESOLVER}"));
-    }
-    lines
+    let mut resolver = Some(format!("nameserver {RESOLVER}"));
+    let reached = |line: String| {
+        if is_far(&line) {
+            resolver.take()
+        } else {
+            Some(line)
+        }
+    };
+    lines.into_iter().filter_map(reached).collect()
 }
 
 fn text(lines: &[String]) -> String {
@@ -120,11 +124,11 @@ mod tests {
         for (own, inside) in [
             (
                 "nameserver 127.0.0.53\noptions edns0\nsearch lan",
-                "options edns0\nsearch lan\nnameserver 169.254.1.1",
+                "nameserver 169.254.1.1\noptions edns0\nsearch lan",
             ),
             (
-                "nameserver ::1\nnameserver 10.0.0.1",
-                "nameserver 10.0.0.1\nnameserver 169.254.1.1",
+                "nameserver ::1\nnameserver 10.0.0.1\nnameserver 127.0.0.1",
+                "nameserver 169.254.1.1\nnameserver 10.0.0.1",
             ),
             ("nameserver fe80::1%eth0", "nameserver fe80::1%eth0"),
             ("search 127.0.0.1", "search 127.0.0.1"),

@@ -79,6 +79,11 @@ impl PathIndex {
         bytes
     }
 
+    /// Tells whether bytes begin as what [`Self::to_bytes`] of this version writes.
+    pub fn is_begun(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
+
     /// Reads back what [`Self::to_bytes`] wrote; anything else is refused.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
         let body = bytes

@@ -2,7 +2,7 @@
 //!
 //! `enter` is the first stage: it makes a user namespace, waits for its mapping, does one job in it and looks after what it
 //! started. `cage` is the second stage: the first process of a cage, which builds the cage around itself and becomes the
-//! program. `network` becomes the program that connects the cage's network, `keep` looks after a session, and `beside` runs
+//! program. `network` looks after the program that connects the cage's network, `keep` looks after a session, and `beside` runs
 //! another program in its cage. All but `keep` make namespaces, cages and programs with one thread; a job that makes no cage
 //! has a second one, which waits for the end of the channel. Nothing of the program proper (settings, terminal, runtime) is
 //! there.
@@ -47,8 +47,10 @@ const CAGE: &str = "cage";
 const CAGE_FROM_COPY: &str = "cage-from-copy";
 /// What keeps a session.
 pub(super) const KEEP: &str = "keep";
-/// What becomes the program that connects a network.
+/// What looks after the program that connects a network.
 const NETWORK: &str = "network";
+/// The first process of that program's namespace.
+const NETWORK_FIRST: &str = "network-first";
 /// What runs another program in a cage.
 pub(super) const BESIDE: &str = "beside";
 
@@ -127,7 +129,8 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     match arguments {
         [stage] if stage == ENTER => answer(enter::work),
         [stage] if stage == CAGE || stage == CAGE_FROM_COPY => root::run(),
-        [stage, rest @ ..] if stage == NETWORK => network::become_it(rest),
+        [stage, rest @ ..] if stage == NETWORK => network::look_after(rest),
+        [stage, command @ ..] if stage == NETWORK_FIRST => network::run_it(command),
         [stage] if stage == KEEP => super::session::keeper::main(),
         [stage] if stage == BESIDE => answer(beside::work),
         _ => {

@@ -1,22 +1,18 @@
-//! `pasta`, which connects a cage's own network to this machine's: a process of the first stage's, outside of the cage.
+//! `pasta`, which connects a cage's own network to this machine's, outside of the cage.
 //!
 //! It has to be started where this machine's network still is, and is shown the cage's namespace as a file, in a mount namespace
 //! of its own: it gives up the right to look at other processes' namespaces first of all. **Invariant.** The program of a cage runs only when its network is connected, and `pasta` ends with the first stage.
 
 use std::{
-    convert::Infallible,
     ffi::{OsStr, OsString},
     io::{self, Write as _},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::process::CommandExt as _,
-    },
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, Mode, OFlags, mkfifoat, open},
     io::Errno,
     mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change},
@@ -25,7 +21,7 @@ use rustix::{
     thread::UnshareFlags,
 };
 
-use super::{NATIVE, NETWORK, StageError, kernel, place::path_of, tried};
+use super::{NATIVE, NETWORK, NETWORK_FIRST, StageError, kernel, place::path_of, tried};
 use crate::engine::native::channel::{Channel, Message};
 
 /// By this it says that the network is connected.
@@ -34,6 +30,11 @@ const READY: &str = "network";
 const NAMESPACE: &str = "namespace";
 /// Where its files are, below a number: in the first, `AppArmor`'s profile for it lets it have them.
 const PLACES: [&str; 2] = ["/run/user", "/tmp"];
+/// How long its end is waited for.
+const MOMENT: Timespec = Timespec {
+    tv_sec: 2,
+    tv_nsec: 0,
+};
 /// Longest part of what it says that is told.
 const SAID: usize = 4096;
 
@@ -121,7 +122,12 @@ impl Pasta {
         text.truncate(length);
         let text = String::from_utf8_lossy(&text).into_owned();
         let lines = text.lines().filter(|line| !line.contains("to syslog"));
-        lines.collect::<Vec<_>>().join("; ")
+        let said = lines.collect::<Vec<_>>().join("; ");
+        if said.is_empty() {
+            "it ended without a word".to_owned()
+        } else {
+            said
+        }
     }
 }
 
@@ -130,19 +136,22 @@ impl Drop for Pasta {
         // It may have ended by itself.
         self.child.kill().unwrap_or_default();
         drop(self.child.wait());
+        // The end of the pipe is the end of `pasta`, and the ports are free again.
+        let mut end = [PollFd::new(&self.errors, PollFlags::empty())];
+        poll(&mut end, Some(&MOMENT)).unwrap_or_default();
     }
 }
 
-/// Waits for the namespace, and becomes `pasta`.
-pub(super) fn become_it(arguments: &[OsString]) -> ExitCode {
-    let Err(error) = try_to_become_it(arguments);
-    // Whoever started it reads that.
-    drop(writeln!(io::stderr(), "{error}"));
-    ExitCode::from(125)
+/// Waits for the namespace, and has `pasta` run in a namespace of processes of its own until this process ends.
+///
+/// Security modules may give `pasta` a label of its own, by which it is no longer killed with its parent, nor by it. The
+/// first process of its namespace keeps ours, and takes it along.
+pub(super) fn look_after(arguments: &[OsString]) -> ExitCode {
+    ended(try_to_look_after(arguments))
 }
 
-fn try_to_become_it(arguments: &[OsString]) -> io::Result<Infallible> {
-    let [ready, program, options @ ..] = arguments else {
+fn try_to_look_after(arguments: &[OsString]) -> io::Result<ExitStatus> {
+    let [ready, command @ ..] = arguments else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let channel = Channel::of_stdin()?;
@@ -153,16 +162,54 @@ fn try_to_become_it(arguments: &[OsString]) -> io::Result<Infallible> {
     };
     let [found] = <[OwnedFd; 1]>::try_from(with).map_err(|_others| io::ErrorKind::InvalidInput)?;
     let place = show(&found, ready)?;
-    Err(Command::new(program)
-        .args(["--foreground", "--quiet", "--runas", "0:0"])
-        .args(options)
+    kernel::unshare(UnshareFlags::NEWPID)?;
+    let (_alive, theirs) = Channel::pair()?;
+    let mut first = Command::new("/proc/self/exe")
+        .args([NATIVE, NETWORK_FIRST])
+        .args(command)
         .arg("--netns-only")
         .arg("--netns")
         .arg(place.join(NAMESPACE))
         .arg("--pid")
         .arg(place.join(READY))
         .env_clear()
-        .exec())
+        .stdin(Stdio::from(theirs.into_descriptor()))
+        .spawn()?;
+    first.wait()
+}
+
+/// Runs `pasta` as the first process of a namespace of processes.
+pub(super) fn run_it(command: &[OsString]) -> ExitCode {
+    ended(try_to_run_it(command))
+}
+
+fn try_to_run_it(command: &[OsString]) -> io::Result<ExitStatus> {
+    let [program, options @ ..] = command else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let channel = Channel::of_stdin()?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let mut outside = [PollFd::new(&channel, PollFlags::IN)];
+    if poll(&mut outside, Some(&Timespec::default()))? > 0 {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    Command::new(program)
+        .args(["--foreground", "--quiet", "--runas", "0:0"])
+        .args(options)
+        .env_clear()
+        .status()
+}
+
+/// Whoever started it reads what was in the way.
+fn ended(outcome: io::Result<ExitStatus>) -> ExitCode {
+    let code = outcome.map(|status| status.code().and_then(|code| u8::try_from(code).ok()));
+    match code {
+        Ok(code) => code.map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => {
+            drop(writeln!(io::stderr(), "{error}"));
+            ExitCode::from(125)
+        }
+    }
 }
 
 /// Shows the namespace and the file by which it says that it is ready where `pasta` can get at them: in its own mount namespace,

@@ -26,7 +26,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::BufReader,
+    io::{AsyncBufReadExt as _, BufReader},
     net::{UnixListener, UnixStream},
     sync::{mpsc::UnboundedReceiver, watch},
 };
@@ -207,7 +207,10 @@ async fn run(
     (record, at): (&mut Record, &Path),
     (creator, heard): (&mut BufReader<UnixStream>, &mut UnboundedReceiver<Heard>),
 ) -> Result<i32, NativeError> {
-    let streams = keeper.inside.start(cage, how, heard).await?;
+    let streams = tokio::select! {
+        streams = keeper.inside.start(cage, how, heard) => streams?,
+        () = given_up(keeper, creator) => return Err(NativeError::Interrupted),
+    };
     record.process = streams.pid.and_then(Process::of);
     let written = record.write(at);
     if let Err(error) = written {
@@ -234,6 +237,21 @@ async fn run(
         directory::remove(at, &record.id).unwrap_or_default();
     }
     Ok(status)
+}
+
+/// Waits until nobody wants a session that does not run yet.
+async fn given_up(keeper: &Keeper, creator: &mut BufReader<UnixStream>) {
+    let mut wish = keeper.wish.subscribe();
+    let gone = async {
+        // Whoever created it says nothing until it runs.
+        if !matches!(creator.fill_buf().await, Ok([]) | Err(_)) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = gone => {}
+        _ = wish.wait_for(|wish| *wish == Wish::Over) => {}
+    }
 }
 
 /// Waits until nobody wants the session any more, and then a moment for those who read.
