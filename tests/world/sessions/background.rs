@@ -102,19 +102,27 @@ fn ten_sessions_at_once_have_ten_names_and_end_together() {
             "agent_full_name: Agent\nagent_homepage: https://agent.example\nagent_path: {files: [~/.agent.json]}\n",
         );
         ground.build();
-        let mut children: Vec<Child> = (0..10)
-            .map(|_| {
+        let running = |count: usize| {
+            until("so many sessions", || {
+                let sessions = listed(ground);
+                let running = |session: &&Value| session["status"] == "running";
+                (sessions.iter().filter(running).count() == count).then_some(sessions)
+            })
+        };
+        let mut children: Vec<Child> = (1..=10)
+            .map(|number| {
                 let mut command =
                     ground.aicage(&["--base", BASE, &ground.agent, "sh", "-c", "echo up; cat"]);
                 let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-                command.spawn().unwrap()
+                let child = command.spawn().unwrap();
+                // Podman 4.3 crashes when it makes two of one user's containers at once: libsubid is not made for threads.
+                if ground.name == "AICAGE_TEST_PODMAN_ROOTLESS" {
+                    running(number);
+                }
+                child
             })
             .collect();
-        let sessions = until("ten sessions", || {
-            let sessions = listed(ground);
-            let running = |session: &&Value| session["status"] == "running";
-            (sessions.iter().filter(running).count() == 10).then_some(sessions)
-        });
+        let sessions = running(10);
         let mut names: Vec<&str> = sessions.iter().filter_map(|s| s["name"].as_str()).collect();
         names.sort_unstable();
         names.dedup();
