@@ -65,6 +65,13 @@ fn caches_of_steps_and_cages_of_killed_runs_are_counted_and_pruned_unless_they_a
         fs_err::create_dir(&begun).unwrap();
         assert_eq!(removed(ground, &["--all"]), ["cache"]);
         assert!(!begun.exists());
+
+        // Whoever only looks makes no lock, and what has none is nobody's.
+        let locks = ground.aicage_home().join("state/caches");
+        fs_err::remove_dir_all(&locks).unwrap();
+        fs_err::create_dir(caches.join("without-a-lock")).unwrap();
+        assert_eq!(removed(ground, &["--all"]), ["cache"]);
+        assert!(!locks.exists());
     });
 }
 

@@ -11,6 +11,7 @@
 
 mod access;
 mod asked_for;
+mod authorities;
 mod bundle;
 mod cages;
 mod choosing;

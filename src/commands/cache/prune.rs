@@ -132,10 +132,20 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Result<ExitStatus, Di
         };
         drop(lock);
         let beside = leftovers::remove(beside, now);
-        Ok::<_, Diagnostic>(items(&done, &beside, &kept?))
+        let (kept, failed) = match kept {
+            Ok(kept) => (kept, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Ok::<_, Diagnostic>((items(&done, &beside, &kept), failed))
     })
     .await?;
-    report(printer, done, Outcome::Removed)
+    let (done, failed) = done;
+    let status = report(printer, done, Outcome::Removed)?;
+    // What was removed before is told all the same.
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(status),
+    }
 }
 
 fn items(plan: &PrunePlan, beside: &[Leftover], kept: &[Kept]) -> Vec<Item> {

@@ -77,13 +77,17 @@ impl Native {
                 locks.extend(lock);
             }
         }
-        if !paths.is_empty() {
-            FirstStage::carry_out(self, &Job::Remove { paths }, &[])?;
-        }
+        let removed = if paths.is_empty() {
+            Ok(0)
+        } else {
+            FirstStage::carry_out(self, &Job::Remove { paths }, &[])
+        };
         drop(locks);
+        // A cache that cannot be removed keeps no cage.
         if found.iter().any(|kept| kept.kind == KeptKind::Cage) {
             sweep(self)?;
         }
+        removed?;
         found.retain(|kept| match kept.kind {
             KeptKind::Cache => gone.contains(&kept.path),
             KeptKind::Cage => fs_err::symlink_metadata(&kept.path).is_err(),
@@ -100,25 +104,21 @@ impl Native {
                 found.push((None, path));
                 continue;
             }
-            fs_err::create_dir_all(caches.locks)?;
-            let lock = caches.locks.join(name);
-            let lock = match fs_err::OpenOptions::new().append(true).open(&lock) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let lock = fs_err::OpenOptions::new()
-                        .create(true)
-                        .append(true)
-                        .open(&lock)?;
-                    // Nobody knows better.
-                    lock.set_modified(fs_err::symlink_metadata(&path)?.modified()?)?;
-                    lock
-                }
-                opened => opened?,
+            // What no step has used by its lock has none, and begins with one only when nobody removes anything.
+            let lock = match fs_err::File::open(caches.locks.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                opened => Some(opened?),
             };
-            let used = lock.metadata()?.modified()?;
+            let used = match &lock {
+                Some(lock) => lock.metadata()?,
+                None => fs_err::symlink_metadata(&path)?,
+            };
+            let used = used.modified()?;
             // A time to come is young: clocks are set back sometimes.
             let unused = caches.now.duration_since(used).ok();
-            if unused.is_some_and(|unused| unused >= caches.unused) && lock.try_lock().is_ok() {
-                found.push((Some(lock), path));
+            let is_old = unused.is_some_and(|unused| unused >= caches.unused);
+            if is_old && lock.as_ref().is_none_or(|lock| lock.try_lock().is_ok()) {
+                found.push((lock, path));
             }
         }
         Ok(found)

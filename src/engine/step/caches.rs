@@ -16,9 +16,8 @@ use assembler::{
     sandbox::SandboxError,
 };
 
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
-
 use super::SandboxSettings;
+use crate::clock;
 
 /// What the names of caches begin with.
 const CACHE_NAME: &str = "aicage-cache-";
@@ -233,15 +232,9 @@ impl Caches<'_> {
 
 /// Notes when a cache was used last: its lock has that time. Not knowing it is no reason to fail.
 fn used_now(lock: &fs_err::File) {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: UTIME_NOW,
-    };
-    let times = Timestamps {
-        last_access: now,
-        last_modification: now,
-    };
-    futimens(lock.file(), &times).unwrap_or_default();
+    if let Ok(now) = clock::system(&clock::now()) {
+        lock.set_modified(now).unwrap_or_default();
+    }
 }
 
 /// Returns what serves both when a step names one cache twice.

@@ -53,18 +53,38 @@ enum FilterError {
     Beginning,
 }
 
+impl Calls {
+    /// Joins what is allowed and refused whatever its arguments are with the four that depend on them.
+    fn of(
+        other: Option<u32>,
+        (allowed, refused): (impl Iterator<Item = i64>, impl Iterator<Item = i64>),
+        [clone, ioctl, personality, socket]: [i64; 4],
+    ) -> Result<Self, FilterError> {
+        let plain = |call| (call, Vec::new());
+        let mut refused: BTreeMap<_, _> = refused.map(plain).collect();
+        refused.insert(clone, namespaces()?);
+        refused.insert(ioctl, any(1, &TERMINAL)?);
+        refused.insert(personality, personalities()?);
+        refused.insert(socket, any(0, &FAMILIES)?);
+        Ok(Self {
+            other,
+            allowed: allowed.map(plain).collect(),
+            refused,
+        })
+    }
+}
+
 fn programs() -> Result<Vec<BpfProgram>, FilterError> {
-    let plain = |call| (call, Vec::new());
-    let mut refused: BTreeMap<_, _> = calls::refused().map(plain).collect();
-    refused.insert(libc::SYS_clone, namespaces()?);
-    refused.insert(libc::SYS_ioctl, any(1, &TERMINAL)?);
-    refused.insert(libc::SYS_personality, personalities()?);
-    refused.insert(libc::SYS_socket, any(0, &FAMILIES)?);
-    let own = Calls {
-        other: None,
-        allowed: calls::allowed().map(plain).collect(),
-        refused,
-    };
+    let own = Calls::of(
+        None,
+        (calls::allowed(), calls::refused()),
+        [
+            libc::SYS_clone,
+            libc::SYS_ioctl,
+            libc::SYS_personality,
+            libc::SYS_socket,
+        ],
+    )?;
     let kinds = [
         own,
         #[cfg(target_arch = "x86_64")]
@@ -90,18 +110,19 @@ fn programs() -> Result<Vec<BpfProgram>, FilterError> {
 
 #[cfg(target_arch = "x86_64")]
 fn of_32_bits() -> Result<Calls, FilterError> {
-    let plain = |call| (call, Vec::new());
-    let mut refused: BTreeMap<_, _> = calls_32::refused().map(plain).collect();
-    refused.insert(calls_32::CLONE, namespaces()?);
-    refused.insert(calls_32::IOCTL, any(1, &TERMINAL)?);
-    refused.insert(calls_32::PERSONALITY, personalities()?);
-    refused.insert(calls_32::SOCKET, any(0, &FAMILIES)?);
-    refused.insert(calls_32::SOCKETCALL, any(0, &[MAKE_SOCKET])?);
-    Ok(Calls {
-        other: Some(I386),
-        allowed: calls_32::allowed().map(plain).collect(),
-        refused,
-    })
+    let mut calls = Calls::of(
+        Some(I386),
+        (calls_32::allowed(), calls_32::refused()),
+        [
+            calls_32::CLONE,
+            calls_32::IOCTL,
+            calls_32::PERSONALITY,
+            calls_32::SOCKET,
+        ],
+    )?;
+    let sockets = any(0, &[MAKE_SOCKET])?;
+    calls.refused.insert(calls_32::SOCKETCALL, sockets);
+    Ok(calls)
 }
 
 /// Has a filter let all calls pass but those of one kind of programs; `seccompiler` ends the others. Returns the kind, too.

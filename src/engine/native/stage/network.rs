@@ -154,9 +154,7 @@ fn try_to_look_after(arguments: &[OsString]) -> io::Result<ExitStatus> {
     let [ready, command @ ..] = arguments else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let channel = Channel::of_stdin()?;
-    // Before it waits: whoever started it may be gone already, and then the channel ends.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let channel = end_with_outside()?;
     let Some((Message::Network, with)) = channel.receive()? else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
@@ -187,10 +185,7 @@ fn try_to_run_it(command: &[OsString]) -> io::Result<ExitStatus> {
     let [program, options @ ..] = command else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let channel = Channel::of_stdin()?;
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    let mut outside = [PollFd::new(&channel, PollFlags::IN)];
-    if poll(&mut outside, Some(&Timespec::default()))? > 0 {
+    if end_with_outside()?.has_something(Timespec::default())? {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     Command::new(program)
@@ -198,6 +193,13 @@ fn try_to_run_it(command: &[OsString]) -> io::Result<ExitStatus> {
         .args(options)
         .env_clear()
         .status()
+}
+
+/// Has this process end with whoever started it; if that one is gone already, the channel to it has ended.
+fn end_with_outside() -> io::Result<Channel> {
+    let channel = Channel::of_stdin()?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(channel)
 }
 
 /// Whoever started it reads what was in the way.

@@ -15,7 +15,7 @@ use std::{
 
 use landlock::Scope;
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::Timespec,
     fs::{CWD, FileType, Mode, OFlags, fstat, openat},
     io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
     mount::{
@@ -71,8 +71,7 @@ fn become_program(voice: &Channel) -> Result<std::convert::Infallible, StageErro
     confine::become_user(program)?;
     // Becoming another user takes it away.
     end_with_outside()?;
-    let mut outside = [PollFd::new(voice, PollFlags::IN)];
-    if poll(&mut outside, Some(&rustix::event::Timespec::default())).is_ok_and(|ready| ready > 0) {
+    if voice.has_something(Timespec::default()).unwrap_or_default() {
         return Err(StageError::new("find the process outside", Errno::PIPE));
     }
     let mut command = program::command(program);
